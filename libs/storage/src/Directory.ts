@@ -1,0 +1,65 @@
+/**
+ * Who and what exists: channels with their settings and members, users with their channels, sessions' snapshots.
+ * Written behind the log; each column is owned by one sequence and takes absolute values, smaller seqs change nothing.
+ * Membership is a list of intervals, so that a head says exactly who could read what (†15).
+ */
+import type { Effect, Option } from "effect"
+import { Context } from "effect"
+import type { Fanout, Role } from "@parley/protocol/Event"
+import type { StoreUnavailable } from "./StoreError.ts"
+
+export interface ChannelRow {
+  readonly channel: string
+  readonly generation: number
+  /** The event that owns these values. */
+  readonly seq: number
+  readonly n: number
+  readonly name: string
+  readonly topic: string
+  readonly fanout: Fanout
+  readonly createdAt: number
+  readonly members: number
+  /** Largest embedded time ever evicted from the idempotency window (†29). */
+  readonly idBound: number
+}
+
+/** One stay of a user in a channel: a member for seqs `from <= seq <= to`; `to` null while it lasts. */
+export interface Membership {
+  readonly channel: string
+  readonly user: string
+  readonly role: Role
+  readonly from: number
+  readonly to: number | null
+  /** The event that owns this row's end (or its beginning, while it lasts). */
+  readonly seq: number
+}
+
+/** A session's committed state as its entity encodes it, owned by its user seq. */
+export interface SessionRow {
+  readonly user: string
+  readonly generation: number
+  readonly userSeq: number
+  readonly state: Uint8Array
+}
+
+export interface UserRow {
+  readonly user: string
+  readonly name: string
+  readonly createdAt: number
+}
+
+export class Directory extends Context.Service<Directory, {
+  channel(channel: string): Effect.Effect<Option.Option<ChannelRow>, StoreUnavailable>
+  writeChannels(rows: ReadonlyArray<ChannelRow>): Effect.Effect<void, StoreUnavailable>
+  /** Current and past stays, ascending by `from`, paged by user. */
+  members(channel: string, afterUser: string, limit: number): Effect.Effect<ReadonlyArray<Membership>, StoreUnavailable>
+  /** All stays of one user in one channel. */
+  membership(channel: string, user: string): Effect.Effect<ReadonlyArray<Membership>, StoreUnavailable>
+  writeMembers(rows: ReadonlyArray<Membership>): Effect.Effect<void, StoreUnavailable>
+  /** The channels the user is in now, ascending by id. */
+  channelsOf(user: string): Effect.Effect<ReadonlyArray<Membership>, StoreUnavailable>
+  session(user: string): Effect.Effect<Option.Option<SessionRow>, StoreUnavailable>
+  writeSessions(rows: ReadonlyArray<SessionRow>): Effect.Effect<void, StoreUnavailable>
+  user(user: string): Effect.Effect<Option.Option<UserRow>, StoreUnavailable>
+  putUser(row: UserRow): Effect.Effect<void, StoreUnavailable>
+}>()("@parley/storage/Directory") {}

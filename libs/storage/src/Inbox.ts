@@ -1,0 +1,34 @@
+/**
+ * Which channels a reconnecting user should look at first, and the index of his mentions. The member fan-out writes
+ * it, coalesced and idempotent; it orders work, heads decide what is new (†10).
+ */
+import type { Effect } from "effect"
+import { Context } from "effect"
+import type { StoreUnavailable } from "./StoreError.ts"
+
+export interface InboxEntry {
+  readonly user: string
+  readonly channel: string
+  /** The newest seq that put the channel there. */
+  readonly seq: number
+}
+
+export interface Mention {
+  readonly user: string
+  readonly channel: string
+  readonly seq: number
+}
+
+export class Inbox extends Context.Service<Inbox, {
+  /** Puts channels into inboxes; one that is there already keeps its place (and nothing is written). */
+  add(entries: ReadonlyArray<InboxEntry>): Effect.Effect<void, StoreUnavailable>
+  /** Newest first. */
+  list(user: string, limit: number): Effect.Effect<ReadonlyArray<InboxEntry>, StoreUnavailable>
+  /** Takes a channel out once read up to `seq`; an entry put there by a later seq stays. */
+  remove(user: string, channel: string, seq: number): Effect.Effect<void, StoreUnavailable>
+  addMentions(mentions: ReadonlyArray<Mention>): Effect.Effect<void, StoreUnavailable>
+  /** A deleted message, or one edited not to name the user, takes its mention away for ever. */
+  removeMentions(mentions: ReadonlyArray<Mention>): Effect.Effect<void, StoreUnavailable>
+  /** Mentions of a user after a seq, by channel. */
+  countMentions(user: string, channel: string, afterSeq: number, upTo: number): Effect.Effect<number, StoreUnavailable>
+}>()("@parley/storage/Inbox") {}
