@@ -4,7 +4,7 @@
  * client bundle uses it.
  */
 export const Limits = {
-  /** One frame from a client. Larger: close 4009. */
+  /** One frame from a client. Larger: close 4303. */
   frameBytesMax: 65_536,
   /** One message's text. */
   textBytesMax: 16_384,
@@ -25,6 +25,9 @@ export const Limits = {
   /** Rows of one page of history. */
   historyLimitMax: 200,
   historyLimitDefault: 50,
+  /** Rows of one page of a channel's members. */
+  membersLimitMax: 1_000,
+  membersLimitDefault: 200,
   /** Channels one connection may watch, users whose presence it may watch. */
   watchesPerConnectionMax: 100,
   presenceWatchesPerConnectionMax: 500,
@@ -41,5 +44,8 @@ export const Limits = {
   /** A typing sign lives this long on the server unless repeated. */
   typingTtlMs: 6_000,
   /** A client repeats its typing sign at most this often. */
-  typingIntervalMs: 3_000
+  typingIntervalMs: 3_000,
+  /** Life of a token that development mode gives out. */
+  tokenTtlSecondsMax: 30 * 24 * 3_600,
+  tokenTtlSecondsDefault: 24 * 3_600
 } as const

@@ -1,0 +1,288 @@
+/**
+ * The HTTP API: everything that is not live, for programs and servers. Shapes and errors are those of the socket; a
+ * mutation carries the caller's own `cid` and has one effect however often it is sent (EXACTLY-ONCE-EFFECT). The ids
+ * in paths hold `:`, which may be percent-encoded or not. Protocol only: the handlers are the node's.
+ */
+import { Context, Schema } from "effect"
+import {
+  HttpApi,
+  HttpApiEndpoint,
+  HttpApiGroup,
+  HttpApiMiddleware,
+  HttpApiSchema,
+  HttpApiSecurity,
+  OpenApi
+} from "effect/http-api"
+import { Role } from "./Event.ts"
+import { answers, ChannelHead, ops } from "./Frame.ts"
+import { httpErrors, RequestErrors } from "./HttpFailure.ts"
+import { ChannelId, ClientId, Seq, UserId } from "./Ids.ts"
+import { Limits } from "./Limits.ts"
+
+/** Names the user that a call with an API key acts for. Ignored with a user's own token. */
+export const userHeader = "x-parley-user"
+
+/** Who calls, as the authentication found out. */
+export class HttpCaller extends Context.Service<
+  HttpCaller,
+  {
+    /** The subject of the token, or the user that the key's holder named; null: a key, and nobody named. */
+    readonly user: UserId | null
+    /** By an API key: may act in any channel, and on any user. */
+    readonly admin: boolean
+  }
+>()("@parley/protocol/HttpCaller") {}
+
+/** `Authorization: Bearer …`, a user's token (JWT) or an API key of the deployment. */
+export class Authentication extends HttpApiMiddleware.Service<Authentication, { provides: HttpCaller }>()(
+  "@parley/protocol/Authentication",
+  {
+    error: httpErrors,
+    security: {
+      bearer: HttpApiSecurity.bearer.pipe(
+        HttpApiSecurity.annotate(
+          OpenApi.Description,
+          `A user's token (JWT), or an API key. With an API key the header ${userHeader} names the user the call acts for.`
+        ),
+        HttpApiSecurity.annotate(OpenApi.Format, "JWT")
+      )
+    }
+  }
+) {}
+
+const about = (summary: string, description: string) => OpenApi.annotations({ summary, description })
+
+// --- tokens ----------------------------------------------------------------------------------------------------
+
+export const TokenRequest = Schema.Struct({
+  user: UserId,
+  /** How long the token is to live, in seconds. */
+  ttl_s: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: Limits.tokenTtlSecondsMax })))
+})
+/** `expires_at`: ms since 1970. */
+export const TokenAnswer = Schema.Struct({ token: Schema.String, expires_at: Schema.Int })
+
+const tokens = HttpApiGroup.make("tokens").add(
+  HttpApiEndpoint.post("create", "/v1/tokens", {
+    payload: TokenRequest,
+    success: TokenAnswer.pipe(HttpApiSchema.status(201)),
+    error: httpErrors
+  }).annotateMerge(
+    about(
+      "Get a token in development mode",
+      "Makes a token for any user who asks. Only in development mode: elsewhere the answer is `not_found`, and the deployment's own login service signs tokens."
+    )
+  )
+)
+
+// --- users -----------------------------------------------------------------------------------------------------
+
+/** `created_at`: ms since 1970. */
+export const UserProfile = Schema.Struct({ user: UserId, name: Schema.String, created_at: Schema.Int })
+export const UserPut = Schema.Struct({
+  name: Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(Limits.nameCharsMax))
+})
+export const RevokeRequest = Schema.Struct({
+  cid: ClientId,
+  /** Tokens issued before this are void: seconds since 1970, as `iat` in the token. */
+  before: Seq
+})
+/** The bound in force now: the latest one ever set. */
+export const RevokeAnswer = Schema.Struct({ before: Seq })
+
+const userPath = { user: UserId }
+const users = HttpApiGroup.make("users")
+  .add(
+    HttpApiEndpoint.get("get", "/v1/users/:user", {
+      params: userPath,
+      success: UserProfile,
+      error: httpErrors
+    }).annotateMerge(about("Read a profile", "Any user may read any profile.")),
+    HttpApiEndpoint.put("put", "/v1/users/:user", {
+      params: userPath,
+      payload: UserPut,
+      success: UserProfile,
+      error: httpErrors
+    }).annotateMerge(
+      about("Write a profile", "One's own, or any with an API key. Creates the profile where there is none.")
+    ),
+    HttpApiEndpoint.post("revoke", "/v1/users/:user/revoke", {
+      params: userPath,
+      payload: RevokeRequest,
+      success: RevokeAnswer,
+      error: httpErrors
+    }).annotateMerge(
+      about(
+        "Revoke tokens",
+        "Voids the tokens of the user that were issued before an instant; connections that were made with them are closed with 4202. One's own, or any with an API key."
+      )
+    )
+  )
+  .middleware(Authentication)
+
+// --- channels and members --------------------------------------------------------------------------------------
+
+const { id: _createId, op: _createOp, ...createFields } = ops.create.fields
+const { id: _updateId, op: _updateOp, channel: _updateChannel, ...updateFields } = ops.update.fields
+const { id: _addId, op: _addOp, channel: _addChannel, ...addFields } = ops.add_members.fields
+
+const channelPath = { channel: ChannelId }
+const justCid = Schema.Struct({ cid: ClientId })
+const channels = HttpApiGroup.make("channels")
+  .add(
+    HttpApiEndpoint.post("create", "/v1/channels", {
+      payload: Schema.Struct(createFields),
+      success: answers.create.pipe(HttpApiSchema.status(201)),
+      error: httpErrors
+    }).annotateMerge(
+      about("Create a channel", "The user the call acts for becomes its owner; `members` are added besides.")
+    ),
+    HttpApiEndpoint.get("get", "/v1/channels/:channel", {
+      params: channelPath,
+      success: ChannelHead,
+      error: httpErrors
+    }).annotateMerge(
+      about("Read a channel", "As it stands for the user the call acts for: head, settings, cursor, unread.")
+    ),
+    HttpApiEndpoint.patch("update", "/v1/channels/:channel", {
+      params: channelPath,
+      payload: Schema.Struct(updateFields),
+      success: answers.update,
+      error: httpErrors
+    }).annotateMerge(about("Change a channel's settings", "What is left out stays as it is.")),
+    HttpApiEndpoint.post("join", "/v1/channels/:channel/join", {
+      params: channelPath,
+      payload: justCid,
+      success: answers.join,
+      error: httpErrors
+    }).annotateMerge(about("Join a channel", "Where the channel's type lets users join by themselves.")),
+    HttpApiEndpoint.post("leave", "/v1/channels/:channel/leave", {
+      params: channelPath,
+      payload: justCid,
+      success: answers.leave,
+      error: httpErrors
+    }).annotateMerge(about("Leave a channel", "Nothing after the answer's seq reaches the user."))
+  )
+  .middleware(Authentication)
+
+export const ChannelMember = Schema.Struct({
+  user: UserId,
+  role: Role,
+  /** The seq of the event that made him a member: the first one he may read. */
+  since: Seq
+})
+export const MembersPage = Schema.Struct({
+  /** Ascending by user id, byte by byte. */
+  members: Schema.Array(ChannelMember),
+  /** The `after` of the next page; null: this was the last page. */
+  more: Schema.NullOr(UserId)
+})
+
+const members = HttpApiGroup.make("members")
+  .add(
+    HttpApiEndpoint.get("list", "/v1/channels/:channel/members", {
+      params: channelPath,
+      query: {
+        after: Schema.optionalKey(UserId),
+        limit: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: Limits.membersLimitMax })))
+      },
+      success: MembersPage,
+      error: httpErrors
+    }).annotateMerge(about("List members", "In pages; `after` is the last user of the page before.")),
+    HttpApiEndpoint.post("add", "/v1/channels/:channel/members", {
+      params: channelPath,
+      payload: Schema.Struct(addFields),
+      success: answers.add_members,
+      error: httpErrors
+    }).annotateMerge(about("Add members", "All of them by one event. Who is a member already stays one.")),
+    HttpApiEndpoint.delete("remove", "/v1/channels/:channel/members/:user", {
+      params: { channel: ChannelId, user: UserId },
+      query: { cid: ClientId },
+      success: answers.remove_members,
+      error: httpErrors
+    }).annotateMerge(about("Remove a member", "Nothing after the answer's seq reaches him (REVOKED-IS-OUT)."))
+  )
+  .middleware(Authentication)
+
+// --- messages --------------------------------------------------------------------------------------------------
+
+const { id: _sendId, op: _sendOp, channel: _sendChannel, seen: _seen, ...sendFields } = ops.send.fields
+const { id: _editId, op: _editOp, channel: _editChannel, target: _target, ...editFields } = ops.edit.fields
+const { id: _historyId, op: _historyOp, channel: _historyChannel, ...historyFields } = ops.history.fields
+
+const messagePath = { channel: ChannelId, seq: Seq }
+const messages = HttpApiGroup.make("messages")
+  .add(
+    HttpApiEndpoint.post("send", "/v1/channels/:channel/messages", {
+      params: channelPath,
+      payload: Schema.Struct(sendFields),
+      success: answers.send.pipe(HttpApiSchema.status(201)),
+      error: httpErrors
+    }).annotateMerge(
+      about(
+        "Send a message",
+        "Answered when the message is on stable storage (DURABLE-BEFORE-ACK). Moves no read cursor."
+      )
+    ),
+    HttpApiEndpoint.patch("edit", "/v1/channels/:channel/messages/:seq", {
+      params: messagePath,
+      payload: Schema.Struct(editFields),
+      success: answers.edit,
+      error: httpErrors
+    }).annotateMerge(
+      about("Edit a message", "Replaces text and mentions. The answer's seq is the edit's, not the message's.")
+    ),
+    HttpApiEndpoint.delete("delete", "/v1/channels/:channel/messages/:seq", {
+      params: messagePath,
+      query: { cid: ClientId },
+      success: answers.delete,
+      error: httpErrors
+    }).annotateMerge(about("Delete a message", "The message stays in its place as a tombstone without text.")),
+    HttpApiEndpoint.get("history", "/v1/channels/:channel/messages", {
+      params: channelPath,
+      query: historyFields,
+      success: answers.history,
+      error: httpErrors
+    }).annotateMerge(
+      about(
+        "Read history",
+        "At most one of `before`, `after` and `around`; none of them: the newest page. Ascending; the page covers `(from, to]`."
+      )
+    )
+  )
+  .middleware(Authentication)
+
+// --- health ----------------------------------------------------------------------------------------------------
+
+export const Alive = Schema.Struct({ alive: Schema.Literal(true) })
+export const Ready = Schema.Struct({ ready: Schema.Literal(true) }).annotate({ identifier: "Ready" })
+/** `reasons`: a sentence for each part that is not ready, for an operator; no addresses, no secrets. */
+export const NotReady = Schema.Struct({ ready: Schema.Literal(false), reasons: Schema.Array(Schema.String) })
+  .annotate({ identifier: "NotReady", description: "The node should get no new connections now." })
+  .pipe(HttpApiSchema.status(503))
+
+const health = HttpApiGroup.make("health").add(
+  HttpApiEndpoint.get("live", "/livez", { success: Alive }).annotateMerge(
+    about("Is the process alive", "Answers while the process can answer at all. For a supervisor that restarts it.")
+  ),
+  HttpApiEndpoint.get("ready", "/readyz", { success: Ready, error: NotReady }).annotateMerge(
+    about(
+      "May traffic come here",
+      "503 while starting, draining, or when the log can't be reached. For a load balancer."
+    )
+  )
+)
+
+/** The whole API. */
+export class ParleyApi extends HttpApi.make("parley")
+  .add(tokens, users, channels, members, messages, health)
+  .middleware(RequestErrors)
+  .annotateMerge(
+    OpenApi.annotations({
+      title: "Parley HTTP API",
+      version: "1",
+      description:
+        "What is not live: tokens in development, profiles, channels, members, messages and history, health. The live protocol is `parley.v1.json` over WebSocket.",
+      license: { name: "Apache-2.0", url: "https://www.apache.org/licenses/LICENSE-2.0" }
+    })
+  ) {}
