@@ -6,10 +6,18 @@
 export const closeTable = {
   slow_consumer: { code: 4000, then: "reconnect", text: "The client read too slowly; it resumes by sync." },
   idle: { code: 4001, then: "reconnect", text: "Nothing was heard from the client for too long." },
-  lost_place: { code: 4002, then: "reconnect", text: "The edge lost its place in a channel; the client resumes by sync." },
+  lost_place: {
+    code: 4002,
+    then: "reconnect",
+    text: "The edge lost its place in a channel; the client resumes by sync."
+  },
   replaced: { code: 4003, then: "reconnect", text: "The edge restarts this connection." },
   draining: { code: 4100, then: "delay", text: "The server is going away; the reason holds the milliseconds to wait." },
-  overloaded: { code: 4101, then: "delay", text: "The server takes no more connections now; the reason holds the milliseconds to wait." },
+  overloaded: {
+    code: 4101,
+    then: "delay",
+    text: "The server takes no more connections now; the reason holds the milliseconds to wait."
+  },
   unauthenticated: { code: 4200, then: "token", text: "The token is missing, invalid or signed by an unknown key." },
   token_expired: { code: 4201, then: "token", text: "The token has expired." },
   revoked: { code: 4202, then: "token", text: "The session was revoked." },
@@ -26,4 +34,10 @@ export type CloseThen = (typeof closeTable)[CloseName]["then"]
 
 /** What to do after any close code, also one this table does not have. */
 export const afterClose = (code: number): CloseThen =>
-  code >= 4100 && code < 4200 ? "delay" : code >= 4200 && code < 4300 ? "token" : code >= 4300 && code < 4400 ? "stop" : "reconnect"
+  code >= 4100 && code < 4200
+    ? "delay"
+    : code >= 4200 && code < 4300
+      ? "token"
+      : code >= 4300 && code < 4400
+        ? "stop"
+        : "reconnect"

@@ -3,90 +3,136 @@
  * A body is encoded once, by the owner; log, link and socket carry it as it is.
  */
 import { Schema } from "effect"
-import { ChannelId, ClientId, Seq, UserId } from "./Ids.ts"
+import { ChannelId, ClientId, Millis, Seq, UserId } from "./Ids.ts"
+import { means } from "./Meaning.ts"
 
 const base = {
-  /** Place in the channel's one sequence. */
-  seq: Seq,
-  /** Server time in ms since 1970: for display, never for order. */
-  at: Schema.Int,
-  /** Who did it. */
-  by: UserId
+  seq: Seq.pipe(means("Place in the channel's one sequence.")),
+  at: Millis.pipe(means("Server time: for display, never for order.")),
+  by: UserId.pipe(means("Who did it."))
 }
+const cid = ClientId.pipe(means("The client id of the mutation that made the event."))
+const kind = <const Kind extends string>(name: Kind) => Schema.Literal(name).pipe(means("Says which event this is."))
+const event = <const Kind extends string, const Fields extends Schema.Struct.Fields>(
+  name: Kind,
+  description: string,
+  fields: Fields
+) => Schema.Struct({ kind: kind(name), ...base, ...fields }).annotate({ identifier: `Event_${name}`, description })
 
-/** `mentions` are users named directly; each is a member. `n` counts the messages of the channel up to this one. */
-export const MessageEvent = Schema.Struct({
-  ...base,
-  kind: Schema.Literal("message"),
-  cid: ClientId,
-  n: Seq,
-  text: Schema.String,
-  mentions: Schema.optionalKey(Schema.Array(UserId)),
-  /** Present in pages and syncs when an edit replaced the text: the seq of the newest edit. */
-  edited: Schema.optionalKey(Seq),
-  /** Present when a delete took the text away: the seq of the delete; `text` is empty then. */
-  deleted: Schema.optionalKey(Seq)
+const mentionsMeaning = "Users named directly; each is a member."
+
+export const MessageEvent = event("message", "A message, in its current form wherever it is read again.", {
+  cid,
+  n: Seq.pipe(means("How many messages the channel has up to and with this one.")),
+  text: Schema.String.pipe(means("The text; empty once the message was deleted.")),
+  mentions: Schema.optionalKey(Schema.Array(UserId)).pipe(means(mentionsMeaning)),
+  edited: Schema.optionalKey(Seq).pipe(
+    means("In pages and syncs, when an edit replaced the text: the seq of the newest edit.")
+  ),
+  deleted: Schema.optionalKey(Seq).pipe(
+    means("In pages and syncs, when a delete took the text away: the seq of the delete.")
+  )
 })
 export type MessageEvent = typeof MessageEvent.Type
 
-/** Replaces text and mentions of the message `target`. Blank (`text` empty, `void` true) once the message was deleted. */
-export const EditEvent = Schema.Struct({
-  ...base,
-  kind: Schema.Literal("edit"),
-  cid: ClientId,
-  target: Seq,
-  text: Schema.String,
-  mentions: Schema.optionalKey(Schema.Array(UserId)),
-  void: Schema.optionalKey(Schema.Boolean)
+export const EditEvent = event("edit", "Replaces text and mentions of a message.", {
+  cid,
+  target: Seq.pipe(means("The seq of the message.")),
+  text: Schema.String.pipe(means("The new text; empty when `void`.")),
+  mentions: Schema.optionalKey(Schema.Array(UserId)).pipe(means("The new mentions; absent: none.")),
+  void: Schema.optionalKey(Schema.Boolean).pipe(
+    means("True when the message, or this edit's text, was taken away since: there is nothing to show.")
+  )
 })
-export const DeleteEvent = Schema.Struct({ ...base, kind: Schema.Literal("delete"), cid: ClientId, target: Seq })
+export const DeleteEvent = event("delete", "Takes the text of a message away; its place in the sequence stays.", {
+  cid,
+  target: Seq.pipe(means("The seq of the message."))
+})
 
-export const Fanout = Schema.Literals(["write", "read"])
+export const Fanout = Schema.Literals(["write", "read"]).annotate({
+  identifier: "Fanout",
+  description:
+    "`write`: every device of every member gets the channel's events. `read`: only connections that watch the channel do."
+})
 export type Fanout = typeof Fanout.Type
-export const Role = Schema.Literals(["owner", "member"])
+export const Role = Schema.Literals(["owner", "member"]).annotate({
+  identifier: "Role",
+  description: "What a member is in a channel."
+})
 export type Role = typeof Role.Type
 
-/** The first event of a channel. */
-export const CreatedEvent = Schema.Struct({
-  ...base,
-  kind: Schema.Literal("created"),
-  cid: ClientId,
-  name: Schema.String,
-  topic: Schema.String,
-  members: Schema.Array(UserId),
+export const CreatedEvent = event("created", "The first event of a channel.", {
+  cid,
+  name: Schema.String.pipe(means("The channel's name.")),
+  topic: Schema.String.pipe(means("The channel's topic; may be empty.")),
+  members: Schema.Array(UserId).pipe(means("The first members, the creator among them.")),
   fanout: Fanout
 })
-/** Absolute new values of what was changed. */
-export const UpdatedEvent = Schema.Struct({
-  ...base,
-  kind: Schema.Literal("updated"),
-  cid: ClientId,
-  name: Schema.optionalKey(Schema.String),
-  topic: Schema.optionalKey(Schema.String)
+export const UpdatedEvent = event("updated", "New settings: absolute values of what was changed.", {
+  cid,
+  name: Schema.optionalKey(Schema.String).pipe(means("The new name.")),
+  topic: Schema.optionalKey(Schema.String).pipe(means("The new topic."))
 })
-/** Members from this seq on (it is the first they may read). */
-export const AddedEvent = Schema.Struct({ ...base, kind: Schema.Literal("added"), cid: ClientId, members: Schema.Array(UserId) })
-/** Members up to and including this seq; nothing later reaches them (REVOKED-IS-OUT). */
-export const RemovedEvent = Schema.Struct({ ...base, kind: Schema.Literal("removed"), cid: ClientId, members: Schema.Array(UserId) })
+export const AddedEvent = event("added", "Users became members.", {
+  cid,
+  members: Schema.Array(UserId).pipe(means("Members from this seq on: it is the first they may read."))
+})
+export const RemovedEvent = event("removed", "Users are members no longer, because they left or were removed.", {
+  cid,
+  members: Schema.Array(UserId).pipe(means("Members up to and including this seq; nothing later reaches them."))
+})
 /** The live switch between write and read fan-out, made by the channel itself. */
-export const FanoutEvent = Schema.Struct({ ...base, kind: Schema.Literal("fanout"), fanout: Fanout })
+export const FanoutEvent = event("fanout", "The channel changed how its events are delivered.", { fanout: Fanout })
 
 export const ChannelEvent = Schema.Union([
-  MessageEvent, EditEvent, DeleteEvent, CreatedEvent, UpdatedEvent, AddedEvent, RemovedEvent, FanoutEvent
-])
+  MessageEvent,
+  EditEvent,
+  DeleteEvent,
+  CreatedEvent,
+  UpdatedEvent,
+  AddedEvent,
+  RemovedEvent,
+  FanoutEvent
+]).annotate({ identifier: "ChannelEvent", description: "One event of a channel, by its `kind`." })
 export type ChannelEvent = typeof ChannelEvent.Type
 export type EventKind = ChannelEvent["kind"]
 
-const personal = { user_seq: Seq, at: Schema.Int }
+const personal = <const Kind extends string, const Fields extends Schema.Struct.Fields>(
+  name: Kind,
+  description: string,
+  fields: Fields
+) =>
+  Schema.Struct({
+    kind: kind(name),
+    user_seq: Seq.pipe(means("Place in the user's own sequence.")),
+    at: Millis.pipe(means("Server time, for display.")),
+    ...fields
+  }).annotate({ identifier: `Personal_${name}`, description })
+const channel = ChannelId.pipe(means("The channel it is about."))
 
 /** What a person would miss: logged in his session, each with its user seq. */
 export const UserEvent = Schema.Union([
-  Schema.Struct({ ...personal, kind: Schema.Literal("added"), channel: ChannelId, seq: Seq }),
-  Schema.Struct({ ...personal, kind: Schema.Literal("removed"), channel: ChannelId, seq: Seq }),
-  Schema.Struct({ ...personal, kind: Schema.Literal("mentioned"), channel: ChannelId, seq: Seq, by: UserId }),
-  /** The cursor of a channel was set back: its generation is this event's user seq. */
-  Schema.Struct({ ...personal, kind: Schema.Literal("marked_unread"), channel: ChannelId, seq: Seq, cid: ClientId }),
-  /** Tokens issued before `before` (seconds since 1970) are void. */
-  Schema.Struct({ ...personal, kind: Schema.Literal("revoked"), before: Schema.Int, cid: ClientId })
-])
+  personal("added", "The user became a member of a channel.", {
+    channel,
+    seq: Seq.pipe(means("The channel's seq of it: the first one the user may read."))
+  }),
+  personal("removed", "The user is a member no longer.", {
+    channel,
+    seq: Seq.pipe(means("The channel's seq of it: the last one the user may read."))
+  }),
+  personal("mentioned", "A message names the user.", {
+    channel,
+    seq: Seq.pipe(means("The seq of the message.")),
+    by: UserId.pipe(means("Who wrote it."))
+  }),
+  personal("marked_unread", "The cursor of a channel was set, also backwards; its generation is this `user_seq`.", {
+    channel,
+    seq: Seq.pipe(means("Where the cursor stands now.")),
+    cid
+  }),
+  personal("revoked", "Tokens of the user were revoked.", {
+    before: Schema.Int.pipe(means("Tokens issued before this are void: seconds since 1970, as `iat` in a token.")),
+    cid
+  })
+]).annotate({ identifier: "UserEvent", description: "One personal event of a user, by its `kind`." })
 export type UserEvent = typeof UserEvent.Type

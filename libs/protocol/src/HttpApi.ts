@@ -14,7 +14,7 @@ import {
   OpenApi
 } from "effect/http-api"
 import { Role } from "./Event.ts"
-import { answers, ChannelHead, ops } from "./Frame.ts"
+import { answers, ChannelHead, onePlace, ops } from "./Frame.ts"
 import { httpErrors, RequestErrors } from "./HttpFailure.ts"
 import { ChannelId, ClientId, Seq, UserId } from "./Ids.ts"
 import { Limits } from "./Limits.ts"
@@ -240,7 +240,7 @@ const messages = HttpApiGroup.make("messages")
     }).annotateMerge(about("Delete a message", "The message stays in its place as a tombstone without text.")),
     HttpApiEndpoint.get("history", "/v1/channels/:channel/messages", {
       params: channelPath,
-      query: historyFields,
+      query: Schema.Struct(historyFields).check(onePlace),
       success: answers.history,
       error: httpErrors
     }).annotateMerge(

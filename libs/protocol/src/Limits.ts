@@ -49,3 +49,30 @@ export const Limits = {
   tokenTtlSecondsMax: 30 * 24 * 3_600,
   tokenTtlSecondsDefault: 24 * 3_600
 } as const
+
+const told = [
+  "frameBytesMax",
+  "textBytesMax",
+  "nameCharsMax",
+  "topicCharsMax",
+  "mentionsMax",
+  "membersPerChangeMax",
+  "syncChannelsMax",
+  "historyLimitMax",
+  "watchesPerConnectionMax",
+  "presenceWatchesPerConnectionMax",
+  "jsonDepthMax",
+  "idleTimeoutMs",
+  "clientIdAheadMsMax",
+  "idempotencyWindowMs",
+  "typingTtlMs",
+  "typingIntervalMs"
+] as const satisfies ReadonlyArray<keyof typeof Limits>
+
+/** How a limit is called on the wire: `frameBytesMax` is `frame_bytes_max`. */
+export const wireName = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+
+/** The `limits` of hello's answer: those a client needs. */
+export const helloLimits: { readonly [name: string]: number } = Object.fromEntries(
+  told.map((name) => [wireName(name), Limits[name]])
+)

@@ -12,6 +12,8 @@ export type WireText = string
 const ascii = /^[\x00-\x7f]*$/
 
 /** Encodes a string (as `JSON.stringify` makes it) to wire text. */
-export const toWire = (text: string): WireText => ascii.test(text) ? text : Buffer.from(text, "utf8").toString("latin1")
+export const toWire = (text: string): WireText =>
+  ascii.test(text) ? text : Buffer.from(text, "utf8").toString("latin1")
 /** The string that wire text stands for. */
-export const fromWire = (wire: WireText): string => ascii.test(wire) ? wire : Buffer.from(wire, "latin1").toString("utf8")
+export const fromWire = (wire: WireText): string =>
+  ascii.test(wire) ? wire : Buffer.from(wire, "latin1").toString("utf8")

@@ -143,6 +143,7 @@ describe("HttpApi", () => {
       ["GET", "/v1/users/-x"],
       ["GET", "/v1/channels/general/members"],
       ["GET", `${path}?limit=0`],
+      ["GET", `${path}?before=9&after=3`],
       ["GET", `${path}?before=9007199254740992`],
       ["DELETE", `${path}/3?cid=1`],
       ["DELETE", `${path}/3`],
@@ -166,7 +167,7 @@ describe("HttpApi", () => {
   })
 
   it("reads numbers in paths and queries, and lets unknown fields pass", async () => {
-    const page = await call("GET", `/v1/channels/${general}/messages?after=3&before=9&colour=red`)
+    const page = await call("GET", `/v1/channels/${general}/messages?after=3&colour=red`)
     assert.deepStrictEqual(
       [page.status, page.body],
       [
@@ -175,7 +176,7 @@ describe("HttpApi", () => {
           channel: general,
           generation: 0,
           from: 3,
-          to: 9,
+          to: 0,
           events: [],
           before: false,
           after: false
