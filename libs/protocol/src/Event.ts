@@ -17,7 +17,7 @@ const event = <const Kind extends string, const Fields extends Schema.Struct.Fie
   name: Kind,
   description: string,
   fields: Fields
-) => Schema.Struct({ kind: kind(name), ...base, ...fields }).annotate({ identifier: `Event_${name}`, description })
+) => Schema.Struct({ ...base, kind: kind(name), ...fields }).annotate({ identifier: `Event_${name}`, description })
 
 const mentionsMeaning = "Users named directly; each is a member."
 
@@ -103,9 +103,9 @@ const personal = <const Kind extends string, const Fields extends Schema.Struct.
   fields: Fields
 ) =>
   Schema.Struct({
-    kind: kind(name),
     user_seq: Seq.pipe(means("Place in the user's own sequence.")),
     at: Millis.pipe(means("Server time, for display.")),
+    kind: kind(name),
     ...fields
   }).annotate({ identifier: `Personal_${name}`, description })
 const channel = ChannelId.pipe(means("The channel it is about."))
