@@ -1,0 +1,135 @@
+/**
+ * Which client ids were executed lately, and with which ack (EXACTLY-ONCE-EFFECT). It holds every id with an embedded
+ * time after its bound T; T is the largest embedded time ever evicted (†29). Ids that the store need not have yet
+ * (above the floor) are never evicted, so "not here and not after T" means: ask the store. The ids with the oldest
+ * embedded times go first, so that one client with a fast clock does not drive T, and with it everybody, into look-ups.
+ */
+import { clientIdTime } from "@parley/protocol/Ids"
+import type { Entry } from "../log/Entry.ts"
+
+export interface Remembered {
+  readonly sender: string
+  readonly cid: string
+  readonly time: number
+  readonly seq: number
+  readonly n: number
+  readonly at: number
+  readonly bodyHash: string
+}
+
+const keyOf = (sender: string, cid: string): string => sender + " " + cid
+
+export class IdempotencyWindow {
+  readonly idsMax: number
+  /** T. */
+  bound: number
+  readonly #byKey = new Map<string, Remembered>()
+  /** Above the floor, by seq. */
+  #pinned: Array<Remembered> = []
+  /** At or below the floor: a binary heap by embedded time, then seq. */
+  readonly #heap: Array<Remembered> = []
+
+  constructor(idsMax: number, bound: number) {
+    this.idsMax = idsMax
+    this.bound = bound
+  }
+
+  get size(): number {
+    return this.#byKey.size
+  }
+
+  get(sender: string, cid: string): Remembered | undefined {
+    return this.#byKey.get(keyOf(sender, cid))
+  }
+
+  /** Speculative until the floor passes it; `forget` takes the newest back. */
+  remember(entry: Entry): void {
+    const remembered: Remembered = {
+      sender: entry.by,
+      cid: entry.cid,
+      time: clientIdTime(entry.cid),
+      seq: entry.seq,
+      n: entry.n,
+      at: entry.at,
+      bodyHash: entry.bodyHash
+    }
+    this.#byKey.set(keyOf(entry.by, entry.cid), remembered)
+    this.#pinned.push(remembered)
+  }
+
+  forget(entry: Entry): void {
+    this.#byKey.delete(keyOf(entry.by, entry.cid))
+    this.#pinned.pop()
+  }
+
+  /** The store has everything up to `floor`: evicts what is too many. */
+  settle(floor: number): void {
+    let settled = 0
+    for (let next = this.#pinned[0]; next !== undefined && next.seq <= floor; next = this.#pinned[settled]) {
+      heapPush(this.#heap, next)
+      settled++
+    }
+    if (settled > 0) this.#pinned = this.#pinned.slice(settled)
+    while (this.#byKey.size > this.idsMax) {
+      const oldest = heapPop(this.#heap)
+      if (oldest === undefined) return
+      this.#byKey.delete(keyOf(oldest.sender, oldest.cid))
+      if (oldest.time > this.bound) this.bound = oldest.time
+    }
+  }
+
+  /** What a snapshot keeps of it with room for `idsMax` ids: as if the others had been evicted. */
+  snapshot(idsMax: number): { readonly bound: number; readonly ids: ReadonlyArray<Remembered> } {
+    const room = Math.max(0, idsMax - this.#pinned.length)
+    const settled = this.#heap.toSorted((a, b) => (before(a, b) ? 1 : -1))
+    const ids = [...settled.slice(0, room), ...this.#pinned].sort((a, b) => a.seq - b.seq)
+    return { bound: Math.max(this.bound, settled[room]?.time ?? 0), ids }
+  }
+
+  static restore(
+    idsMax: number,
+    snapshot: { readonly bound: number; readonly ids: ReadonlyArray<Remembered> },
+    floor: number
+  ): IdempotencyWindow {
+    const window = new IdempotencyWindow(idsMax, snapshot.bound)
+    for (const remembered of snapshot.ids) {
+      window.#byKey.set(keyOf(remembered.sender, remembered.cid), remembered)
+      window.#pinned.push(remembered)
+    }
+    window.settle(floor)
+    return window
+  }
+}
+
+const before = (a: Remembered, b: Remembered): boolean => (a.time !== b.time ? a.time < b.time : a.seq < b.seq)
+
+const heapPush = (heap: Array<Remembered>, item: Remembered): void => {
+  let at = heap.push(item) - 1
+  while (at > 0) {
+    const parent = (at - 1) >> 1
+    const above = heap[parent]
+    if (above === undefined || !before(item, above)) break
+    heap[at] = above
+    at = parent
+  }
+  heap[at] = item
+}
+
+const heapPop = (heap: Array<Remembered>): Remembered | undefined => {
+  const top = heap[0]
+  const last = heap.pop()
+  if (top === undefined || last === undefined || heap.length === 0) return top
+  let at = 0
+  for (;;) {
+    const left = heap[at * 2 + 1]
+    const right = heap[at * 2 + 2]
+    if (left === undefined) break
+    const takeRight = right !== undefined && before(right, left)
+    const child = takeRight ? right : left
+    if (!before(child, last)) break
+    heap[at] = child
+    at = at * 2 + (takeRight ? 2 : 1)
+  }
+  heap[at] = last
+  return top
+}

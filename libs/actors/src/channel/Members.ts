@@ -1,0 +1,275 @@
+/**
+ * Who is in a channel and when, as seqs: stays `from <= seq <= to` (†15). A channel up to `residentMax` members holds
+ * all of them; a larger one only its count, its owners, its longest-standing members and a bounded cache, and answers
+ * "unknown" for the others: the caller asks the store and hands the stays in by `learn`. Users who left are kept up to
+ * a bound, so that a page can be clipped without the store. Changes come with an undo, in reverse order.
+ */
+import type { Role } from "@parley/protocol/Event"
+
+export interface Stay {
+  readonly from: number
+  readonly to: number
+}
+
+/** What is known of one user. Replaced, never changed. */
+interface MemberRecord {
+  readonly user: string
+  /** Order of joining while he is a member (`from * joinersMax` and his place among those of one event); 0: he is not. */
+  readonly joined: number
+  /** Ended stays, ascending. */
+  readonly past: ReadonlyArray<Stay>
+  /** Whether `past` has all of them. */
+  readonly complete: boolean
+}
+
+export interface MembersLimits {
+  readonly membersResidentMax: number
+  /** Records beyond the members of a small channel (leavers), and all records of a large one. */
+  readonly recordsMax: number
+  readonly staysPerUserMax: number
+  /** Longest-standing members that a large channel keeps, to inherit it. */
+  readonly seniorsMax: number
+}
+
+/** As `[user, joined, from-to pairs, complete]`. */
+export type MemberRow = readonly [user: string, joined: number, past: ReadonlyArray<number>, complete: 0 | 1]
+export interface MembersSnapshot {
+  readonly count: number
+  readonly resident: boolean
+  readonly allRecorded: boolean
+  readonly owners: ReadonlyArray<string>
+  readonly rows: ReadonlyArray<MemberRow>
+}
+
+/** More than one event can add (`membersPerChangeMax` and the creator). */
+const joinersMax = 128
+
+export class Members {
+  readonly limits: MembersLimits
+  count = 0
+  /** All members are in `#records`. */
+  resident = true
+  /** Nobody who ever was here is missing from `#records`. */
+  #allRecorded = true
+  readonly #owners = new Set<string>()
+  readonly #records = new Map<string, MemberRecord>()
+
+  constructor(limits: MembersLimits) {
+    this.limits = limits
+  }
+
+  get recordCount(): number {
+    return this.#records.size
+  }
+
+  standing(user: string): Role | "out" | "unknown" {
+    const record = this.#records.get(user)
+    if (record === undefined) return this.resident ? "out" : "unknown"
+    return record.joined === 0 ? "out" : this.#owners.has(user) ? "owner" : "member"
+  }
+
+  /** Whether an owner is left when these have gone. */
+  ownersStayWithout(leavers: ReadonlyArray<string>): boolean {
+    return [...this.#owners].some((owner) => !leavers.includes(owner))
+  }
+
+  /** Who inherits the channel from `user`: of the others, the one who has been a member for longest. */
+  heirOf(leavers: ReadonlyArray<string>): string | undefined {
+    let heir: MemberRecord | undefined
+    for (const record of this.#records.values()) {
+      if (record.joined === 0 || leavers.includes(record.user)) continue
+      if (heir === undefined || record.joined < heir.joined) heir = record
+    }
+    return heir?.user
+  }
+
+  /** All members at `head`, where they are all here. */
+  list(head: number): Array<{ readonly user: string; readonly role: Role; readonly from: number }> | undefined {
+    if (!this.resident) return undefined
+    return [...this.#records.keys()].flatMap((user) => {
+      const from = this.since(user, head)
+      return from === undefined ? [] : [{ user, role: this.#owners.has(user) ? "owner" : "member", from }]
+    })
+  }
+
+  /** The user's stays up to `head` (later changes do not show); `to` null while one lasts. Undefined: ask the store. */
+  stays(user: string, head: number): ReadonlyArray<{ readonly from: number; readonly to: number | null }> | undefined {
+    const record = this.#records.get(user)
+    if (record === undefined) return this.#allRecorded ? [] : undefined
+    if (!record.complete) return undefined
+    const all: Array<{ readonly from: number; readonly to: number | null }> = [...record.past]
+    if (record.joined > 0) all.push({ from: Math.floor(record.joined / joinersMax), to: null })
+    return clipStays(all, head)
+  }
+
+  /** The stay that lasts at `head`, if he is known to be in. */
+  since(user: string, head: number): number | undefined {
+    const record = this.#records.get(user)
+    if (record === undefined) return undefined
+    const from = Math.floor(record.joined / joinersMax)
+    if (record.joined > 0 && from <= head) return from
+    const past = record.past.at(-1)
+    return past !== undefined && past.from <= head && past.to > head ? past.from : undefined
+  }
+
+  add(users: ReadonlyArray<string>, seq: number, owner: string | undefined): () => void {
+    const before = users.map((user) => this.#records.get(user))
+    for (const [place, user] of users.entries()) {
+      const record = this.#records.get(user)
+      this.#put({
+        user,
+        joined: seq * joinersMax + place,
+        past: record?.past ?? [],
+        complete: record?.complete ?? this.#allRecorded
+      })
+    }
+    this.count += users.length
+    const restoreOwners = owner === undefined ? undefined : this.#changeOwners([], owner)
+    return () => {
+      restoreOwners?.()
+      this.count -= users.length
+      this.#restore(users, before)
+    }
+  }
+
+  remove(users: ReadonlyArray<string>, seq: number, heir: string | undefined): () => void {
+    const before = users.map((user) => this.#records.get(user))
+    for (const user of users) {
+      const record = this.#records.get(user)
+      // Out of a large channel someone may be removed by the log whose beginning is not here.
+      const ended = record === undefined || record.joined === 0
+        ? { past: record?.past ?? [], complete: false }
+        : { past: [...record.past, { from: Math.floor(record.joined / joinersMax), to: seq }], complete: record.complete }
+      const tooMany = ended.past.length > this.limits.staysPerUserMax
+      this.#put({
+        user,
+        joined: 0,
+        past: tooMany ? ended.past.slice(1) : ended.past,
+        complete: ended.complete && !tooMany
+      })
+    }
+    this.count -= users.length
+    const restoreOwners = this.#changeOwners(users, heir)
+    return () => {
+      restoreOwners()
+      this.count += users.length
+      this.#restore(users, before)
+    }
+  }
+
+  /** Takes what the store and the tail know of a user who was unknown here. Owners are known always, but for a load. */
+  learn(
+    user: string,
+    stays: ReadonlyArray<{ readonly from: number; readonly to: number | null }>,
+    owner: boolean
+  ): void {
+    if (owner) this.#owners.add(user)
+    const current = stays.find((stay) => stay.to === null)
+    const past = stays.flatMap((stay) => (stay.to === null ? [] : [{ from: stay.from, to: stay.to }]))
+      .sort((a, b) => a.from - b.from)
+    this.#put({
+      user,
+      joined: current === undefined ? 0 : current.from * joinersMax,
+      past: past.slice(-this.limits.staysPerUserMax),
+      complete: past.length <= this.limits.staysPerUserMax
+    })
+  }
+
+  /** Drops what is too many: all here is committed, and what is dropped can be asked for. */
+  trim(): void {
+    if (this.resident && this.count > this.limits.membersResidentMax) this.resident = false
+    const over = this.#records.size - this.limits.recordsMax - (this.resident ? this.count : 0)
+    if (over <= 0) return
+    const seniors = this.resident ? undefined : this.#seniors()
+    let left = over
+    for (const record of this.#records.values()) {
+      if (left === 0) return
+      if (seniors === undefined ? record.joined > 0 : seniors.has(record.user)) continue
+      this.#records.delete(record.user)
+      this.#allRecorded = false
+      left--
+    }
+  }
+
+  #seniors(): Set<string> {
+    const members = [...this.#records.values()].filter((record) => record.joined > 0)
+    const oldest = members.sort((a, b) => a.joined - b.joined).slice(0, this.limits.seniorsMax)
+    return new Set([...oldest.map((record) => record.user), ...this.#owners])
+  }
+
+  #changeOwners(leavers: ReadonlyArray<string>, heir: string | undefined): () => void {
+    const gone = leavers.filter((user) => this.#owners.delete(user))
+    const added = heir !== undefined && !this.#owners.has(heir)
+    if (added) this.#owners.add(heir)
+    return () => {
+      if (added) this.#owners.delete(heir)
+      for (const user of gone) this.#owners.add(user)
+    }
+  }
+
+  // Newest last, so that trimming starts with what was touched longest ago.
+  #put(record: MemberRecord): void {
+    this.#records.delete(record.user)
+    this.#records.set(record.user, record)
+  }
+
+  #restore(users: ReadonlyArray<string>, before: ReadonlyArray<MemberRecord | undefined>): void {
+    for (const [at, user] of users.entries()) {
+      const record = before[at]
+      if (record === undefined) this.#records.delete(user)
+      else this.#records.set(user, record)
+    }
+  }
+
+  snapshot(): MembersSnapshot {
+    const rows = [...this.#records.values()].sort((a, b) => (a.user < b.user ? -1 : 1)).map((record): MemberRow => [
+      record.user, record.joined, record.past.flatMap((stay) => [stay.from, stay.to]), record.complete ? 1 : 0
+    ])
+    return {
+      count: this.count,
+      resident: this.resident,
+      allRecorded: this.#allRecorded,
+      owners: [...this.#owners].sort(),
+      rows
+    }
+  }
+
+  static restore(limits: MembersLimits, snapshot: MembersSnapshot): Members {
+    const members = new Members(limits)
+    members.count = snapshot.count
+    members.resident = snapshot.resident
+    members.#allRecorded = snapshot.allRecorded
+    for (const owner of snapshot.owners) members.#owners.add(owner)
+    for (const [user, joined, flat, complete] of snapshot.rows) {
+      const past: Array<Stay> = []
+      for (let at = 0; at + 1 < flat.length; at += 2) past.push({ from: flat[at] ?? 0, to: flat[at + 1] ?? 0 })
+      members.#records.set(user, { user, joined, past, complete: complete === 1 })
+    }
+    return members
+  }
+}
+
+/** Stays as they were at `head`: later ones do not show, ends after it are open. */
+export const clipStays = (
+  stays: ReadonlyArray<{ readonly from: number; readonly to: number | null }>,
+  head: number
+): ReadonlyArray<{ readonly from: number; readonly to: number | null }> =>
+  stays.filter((stay) => stay.from <= head)
+    .map((stay) => (stay.to !== null && stay.to > head ? { from: stay.from, to: null } : stay))
+
+/**
+ * What a user with these stays may read at `head`, inclusive on both ends. One who is out reads nothing at all; joining
+ * again opens what lies between only where the type says so (†15).
+ */
+export const visibleRanges = (
+  stays: ReadonlyArray<{ readonly from: number; readonly to: number | null }>,
+  head: number,
+  rejoinOpens: boolean
+): ReadonlyArray<Stay> => {
+  const clipped = clipStays(stays, head)
+  const first = clipped[0]
+  if (first === undefined || clipped.at(-1)?.to !== null) return []
+  return rejoinOpens
+    ? [{ from: first.from, to: head }]
+    : clipped.map((stay) => ({ from: stay.from, to: stay.to ?? head }))
+}

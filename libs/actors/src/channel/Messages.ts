@@ -1,0 +1,77 @@
+/** Deciding on messages: send, edit and delete, and who may. */
+import type { StoredMessage } from "@parley/storage/MessageStore"
+import type { ChannelMutation } from "../owner/OwnerProtocol.ts"
+import { ask, type Decision, nextEntry, nextTime, plainEntry, type Question, reject } from "./Decision.ts"
+import { editBody, messageBody } from "./EventBody.ts"
+import { entering, outsiders } from "./Membership.ts"
+
+type Send = ChannelMutation & { readonly op: "send" }
+type Edit = ChannelMutation & { readonly op: "edit" }
+type Delete = ChannelMutation & { readonly op: "delete" }
+
+export const decideSend = (question: Question, mutation: Send): Decision => {
+  const { caller, now, state } = question
+  const stopped = entering(question, mutation.mentions) ?? namesOutsiders(question, mutation.mentions)
+  if (stopped !== undefined) return stopped
+  const fields = { seq: state.seq + 1, at: nextTime(state, now), by: caller.user, cid: mutation.cid, n: state.n + 1 }
+  const body = messageBody(fields, mutation.text, mutation.mentions, 0, 0)
+  return nextEntry(question, mutation, { kind: "message", body, n: fields.n, target: 0 })
+}
+
+export const decideEdit = (question: Question, mutation: Edit): Decision => {
+  const { admin, caller, now, state } = question
+  const stopped = entering(question, mutation.mentions)
+  if (stopped !== undefined) return stopped
+  const target = findTarget(question, mutation.target)
+  if ("_tag" in target) return target
+  if (target.by !== caller.user && !admin) return reject("forbidden", "only the author may edit a message")
+  if (target.deleted) return reject("conflict", "the message was deleted")
+  const outside = namesOutsiders(question, mutation.mentions)
+  if (outside !== undefined) return outside
+  const fields = { seq: state.seq + 1, at: nextTime(state, now), by: caller.user, cid: mutation.cid }
+  const body = editBody(fields, mutation.target, mutation.text, mutation.mentions, false)
+  return nextEntry(question, mutation, { kind: "edit", body, n: state.n, target: mutation.target })
+}
+
+export const decideDelete = (question: Question, mutation: Delete): Decision => {
+  const { admin, caller, state } = question
+  const stopped = entering(question, [])
+  if (stopped !== undefined) return stopped
+  const target = findTarget(question, mutation.target)
+  if ("_tag" in target) return target
+  if (target.by !== caller.user && !admin && state.members.standing(caller.user) !== "owner") {
+    return reject("forbidden", "only the author or the channel's owner may delete a message")
+  }
+  if (target.deleted) return reject("conflict", "the message was deleted before")
+  // Whose unread does not change is for those who count to know.
+  const author = target.by === caller.user ? "" : ',"author":"' + target.by + '"'
+  return plainEntry(question, mutation, "delete", { target: mutation.target }, author)
+}
+
+const namesOutsiders = (question: Question, mentions: ReadonlyArray<string>): Decision | undefined => {
+  const outside = outsiders(question, mentions)
+  return outside.length === 0 ? undefined : reject("invalid", `mentions who are no members: ${outside.join(", ")}`)
+}
+
+type Target = Pick<StoredMessage, "by" | "deleted">
+
+/** The message that a mutation changes, as it is with all that is pending; or the answer where there is none. */
+const findTarget = (question: Question, seq: number): Target | Decision => {
+  const { known, state } = question
+  if (seq < 1 || seq > state.seq) return reject("not_found", "there is no such message")
+  const gone = state.pendingEntries().some((entry) => entry.kind === "delete" && entry.target === seq)
+  const held = state.tail.get(seq)
+  if (held !== undefined || seq > state.committedSeq) {
+    const event = held ?? state.pendingEntries().find((entry) => entry.seq === seq)
+    return event === undefined || event.kind !== "message"
+      ? reject("not_found", "there is no such message")
+      : { by: event.by, deleted: gone || (held !== undefined && held.deleted > 0) }
+  }
+  const { target } = known
+  if (target === undefined || (target !== null && target.seq !== seq) || !state.joins(known.floor ?? state.floor)) {
+    return ask(state, { target: seq })
+  }
+  if (target === null) return reject("not_found", "there is no such message")
+  const deletedInTail = state.changeOf(seq, state.tailFrom)?.deleted !== undefined
+  return { by: target.by, deleted: target.deleted || gone || deletedInTail }
+}

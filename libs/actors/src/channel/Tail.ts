@@ -1,0 +1,320 @@
+/**
+ * The recent committed events of a channel in their current form, served to syncs and pages without the store. A
+ * delete takes the text out of the message and of its edits here (†16), an edit replaces the message's. It is bounded
+ * in events and bytes, but nothing above the floor (what the store surely has) is dropped: those bytes are `pinnedBytes`
+ * and have a bound of their own, at which the channel takes no more mutations.
+ */
+import type { StoredMessage } from "@parley/storage/MessageStore"
+import type { WireText } from "@parley/protocol/WireText"
+import type { Entry } from "../log/Entry.ts"
+import { changedMessage, editBody, parseBody, textOf } from "./EventBody.ts"
+
+/** One event; `body` is its current form. */
+export interface TailEvent {
+  readonly seq: number
+  readonly kind: string
+  readonly at: number
+  readonly by: string
+  readonly cid: string
+  readonly bodyHash: string
+  readonly n: number
+  readonly target: number
+  readonly hidden: string
+  readonly body: WireText
+  /** Seq of the delete of this message; 0: none. */
+  readonly deleted: number
+}
+
+export interface Unread {
+  readonly unread: number
+  readonly mentions: number
+}
+
+/** A message's text replaced by the edit at `edited`, or taken away by the delete at `deleted`. */
+export interface MessageChange {
+  readonly text: string
+  readonly mentions: ReadonlyArray<string>
+  readonly edited?: number
+  readonly deleted?: number
+}
+
+export interface MessageRange {
+  readonly after: number
+  readonly before: number
+  readonly limit: number
+  readonly newest: boolean
+}
+
+/** What an event costs besides its body, in bytes: the object, its strings and its place in the array. */
+const eventBytes = 200
+
+const costOf = (event: { readonly body: WireText; readonly hidden: string }): number =>
+  eventBytes + event.body.length + event.hidden.length
+
+export const tailEventOf = (entry: Entry): TailEvent => ({
+  seq: entry.seq,
+  kind: entry.kind,
+  at: entry.at,
+  by: entry.by,
+  cid: entry.cid,
+  bodyHash: entry.bodyHash,
+  n: entry.n,
+  target: entry.target,
+  hidden: entry.hidden,
+  body: entry.body,
+  deleted: 0
+})
+
+/** An event that the store has, in current form: what it no longer knows (hash, private part) nobody asks any more. */
+export const storedTailEvent = (body: WireText): TailEvent => {
+  const event = parseBody(body)
+  return {
+    seq: event.seq,
+    kind: event.kind,
+    at: event.at,
+    by: event.by,
+    cid: event.kind === "fanout" ? "" : event.cid,
+    bodyHash: "",
+    n: event.kind === "message" ? event.n : 0,
+    target: event.kind === "edit" || event.kind === "delete" ? event.target : 0,
+    hidden: "",
+    body,
+    deleted: event.kind === "message" ? event.deleted ?? 0 : 0
+  }
+}
+
+/** The author of what a delete took away: named in the private part where it was somebody else's. */
+export const deletedAuthor = (event: { readonly by: string; readonly hidden: string }): string => {
+  // as: hidden parts are made by ChannelDecide
+  const hidden = event.hidden === "" ? {} : (JSON.parse(event.hidden) as { readonly author?: string })
+  return hidden.author ?? event.by
+}
+
+export class Tail {
+  readonly eventsMax: number
+  readonly bytesMax: number
+  /** The seq before the first event held. */
+  from: number
+  floor: number
+  bytes = 0
+  pinnedBytes = 0
+  /** The newest message in its current form, also when it is older than the tail. */
+  last: StoredMessage | null = null
+  // Dense: events[start + i] has the seq from + 1 + i.
+  #events: Array<TailEvent> = []
+  #start = 0
+
+  constructor(eventsMax: number, bytesMax: number, from: number, floor: number) {
+    this.eventsMax = eventsMax
+    this.bytesMax = bytesMax
+    this.from = from
+    this.floor = floor
+  }
+
+  get length(): number {
+    return this.#events.length - this.#start
+  }
+
+  /** The last seq held (`from` when empty). */
+  get to(): number {
+    return this.from + this.length
+  }
+
+  get(seq: number): TailEvent | undefined {
+    return seq <= this.from ? undefined : this.#events[this.#start + seq - this.from - 1]
+  }
+
+  /** Events after `after`, oldest first. */
+  *after(after: number): Generator<TailEvent> {
+    for (let at = this.#start + Math.max(0, after - this.from); at < this.#events.length; at++) {
+      const event = this.#events[at]
+      if (event !== undefined) yield event
+    }
+  }
+
+  /** Takes the next committed event, and what it does to those before it. */
+  push(event: TailEvent): void {
+    if (event.seq !== this.to + 1) throw new Error(`tail ends at ${this.to}, got ${event.seq} (ONE-ORDER)`)
+    this.#events.push(event)
+    const cost = costOf(event)
+    this.bytes += cost
+    if (event.seq > this.floor) this.pinnedBytes += cost
+    if (event.kind === "message") this.last = { seq: event.seq, n: event.n, by: event.by, deleted: false, body: event.body }
+    else if (event.kind === "edit" || event.kind === "delete") this.#change(event)
+    this.#trim()
+  }
+
+  setFloor(floor: number): void {
+    const next = Math.min(floor, this.to)
+    if (next <= this.floor) return
+    for (let seq = Math.max(this.floor, this.from) + 1; seq <= next; seq++) {
+      const event = this.get(seq)
+      if (event !== undefined) this.pinnedBytes -= costOf(event)
+    }
+    this.floor = next
+    this.#trim()
+  }
+
+  /** Committed events with `after < seq <= upTo`, ascending, at most `limit`; only what is held. */
+  events(after: number, upTo: number, limit: number): Array<{ readonly seq: number; readonly body: WireText }> {
+    const found: Array<{ readonly seq: number; readonly body: WireText }> = []
+    for (let seq = Math.max(after, this.from) + 1; seq <= Math.min(upTo, this.to) && found.length < limit; seq++) {
+      const event = this.get(seq)
+      if (event !== undefined) found.push({ seq, body: event.body })
+    }
+    return found
+  }
+
+  /** Messages held with `after < seq < before`, ascending: the newest `limit` of them, or the oldest. */
+  messages(range: MessageRange): Array<StoredMessage> {
+    const first = Math.max(range.after, this.from) + 1
+    const last = Math.min(range.before - 1, this.to)
+    const found: Array<StoredMessage> = []
+    for (let step = 0; step <= last - first && found.length < range.limit; step++) {
+      const event = this.get(range.newest ? last - step : first + step)
+      if (event?.kind === "message") found.push(storedForm(event))
+    }
+    return range.newest ? found.reverse() : found
+  }
+
+  /** What the events above `floor` make of the message `seq`, which may be older than the tail. */
+  changeOf(seq: number, floor: number): MessageChange | undefined {
+    let change: MessageChange | undefined
+    for (const event of this.after(Math.max(floor, seq))) {
+      if (event.target !== seq) continue
+      if (event.kind === "delete") return { text: "", mentions: [], deleted: event.seq }
+      if (event.kind === "edit") change = { ...textOf(event.body), edited: event.seq }
+    }
+    return change
+  }
+
+  /**
+   * Undeleted messages after `after` that are not by `user`, and those of them that name him; undefined when the tail
+   * starts above `after`.
+   */
+  unread(after: number, user: string): Unread | undefined {
+    if (after < this.from) return undefined
+    let unread = 0
+    let mentions = 0
+    for (let seq = after + 1; seq <= this.to; seq++) {
+      const event = this.get(seq)
+      if (event?.kind !== "message" || event.deleted > 0 || event.by === user) continue
+      unread++
+      if (names(event.body, user)) mentions++
+    }
+    return { unread, mentions }
+  }
+
+  /**
+   * Unread where the tail starts above `after`: the store counts `(after, storeUpTo]`, and `inTail` adds the rest.
+   * `unsettled` are deletes above the floor of messages in the store's part: whether its count has them is not known
+   * until the floor passes them, so the sum is at most this much too high, for as long as the persister lags.
+   */
+  unreadSplit(after: number, user: string): { readonly storeUpTo: number; readonly inTail: Unread; readonly unsettled: number } {
+    let unsettled = 0
+    for (const event of this.after(this.floor)) {
+      const stored = event.target > after && event.target <= this.from
+      if (event.kind === "delete" && stored && deletedAuthor(event) !== user) unsettled++
+    }
+    const storeUpTo = Math.max(after, this.from)
+    return { storeUpTo, inTail: this.unread(storeUpTo, user) ?? { unread: 0, mentions: 0 }, unsettled }
+  }
+
+  #change(change: TailEvent): void {
+    if (this.last?.seq === change.target) this.last = changedRow(this.last, change)
+    const message = this.get(change.target)
+    if (message?.kind === "message" && message.deleted === 0) {
+      const changed = changedRow(storedForm(message), change)
+      this.#replace({ ...message, body: changed.body, deleted: changed.deleted ? change.seq : 0 })
+    }
+    if (change.kind !== "delete") return
+    for (const event of this.after(change.target)) {
+      if (event.kind === "edit" && event.target === change.target) {
+        this.#replace({ ...event, body: editBody(event, event.target, "", [], true) })
+      }
+    }
+  }
+
+  #replace(event: TailEvent): void {
+    const at = this.#start + event.seq - this.from - 1
+    const old = this.#events[at]
+    if (old === undefined) return
+    const more = costOf(event) - costOf(old)
+    this.#events[at] = event
+    this.bytes += more
+    if (event.seq > this.floor) this.pinnedBytes += more
+  }
+
+  #trim(): void {
+    while (this.from < this.floor && this.length > 0 && (this.length > this.eventsMax || this.bytes > this.bytesMax)) {
+      const first = this.#events[this.#start]
+      if (first !== undefined) this.bytes -= costOf(first)
+      this.#start++
+      this.from++
+    }
+    // Moves the array's front up when half of it is dead, so that dropping stays O(1) on average.
+    if (this.#start > 64 && this.#start * 2 > this.#events.length) {
+      this.#events = this.#events.slice(this.#start)
+      this.#start = 0
+    }
+  }
+
+  /** What a snapshot keeps with room for so many: the newest events, and all above the floor. */
+  snapshot(eventsMax: number, bytesMax: number): ReadonlyArray<TailEvent> {
+    let first = this.to + 1
+    let bytes = 0
+    for (let event = this.get(first - 1); event !== undefined; event = this.get(first - 1)) {
+      bytes += costOf(event)
+      if (event.seq <= this.floor && (this.to - event.seq >= eventsMax || bytes > bytesMax)) break
+      first--
+    }
+    return [...this.after(first - 1)]
+  }
+
+  /** A tail of these events; they are in current form already, so nothing is applied to them again. */
+  static restore(
+    limits: { readonly eventsMax: number; readonly bytesMax: number },
+    to: number,
+    floor: number,
+    events: ReadonlyArray<TailEvent>,
+    last: StoredMessage | null
+  ): Tail {
+    const tail = new Tail(limits.eventsMax, limits.bytesMax, to - events.length, floor)
+    tail.#events = [...events]
+    for (const event of events) {
+      tail.bytes += costOf(event)
+      if (event.seq > floor) tail.pinnedBytes += costOf(event)
+    }
+    tail.last = last
+    return tail
+  }
+}
+
+export const storedForm = (event: TailEvent): StoredMessage => ({
+  seq: event.seq,
+  n: event.n,
+  by: event.by,
+  deleted: event.deleted > 0,
+  body: event.body
+})
+
+/** A message's row after an edit or delete; one that is deleted stays so, one edited later keeps the later text. */
+export const changedRow = (row: StoredMessage, change: TailEvent): StoredMessage => {
+  if (row.deleted) return row
+  if (change.kind === "delete") {
+    const body = changedMessage(row.body, { text: "", mentions: [], edited: 0, deleted: change.seq })
+    return { ...row, deleted: true, body }
+  }
+  const { text, mentions } = textOf(change.body)
+  return { ...row, body: changedMessage(row.body, { text, mentions, edited: change.seq, deleted: 0 }) }
+}
+
+const mentionsStart = ',"mentions":["'
+
+/** Whether a message names the user: text can't look like the field, its quotes are escaped. */
+const names = (body: WireText, user: string): boolean => {
+  const start = body.indexOf(mentionsStart)
+  if (start < 0) return false
+  const at = body.indexOf('"' + user + '"', start + mentionsStart.length - 1)
+  return at >= 0 && at < body.indexOf("]", start)
+}
