@@ -21,6 +21,7 @@ const textFault = (text: string): string | undefined =>
 
 /** Text with something in it, no NUL, bounded in bytes. */
 export const Text = Schema.String.check(
+  Schema.isMinLength(1, { message: "text is empty or only white space" }),
   Schema.makeFilter((text: string) => {
     if (text.trim() === "") return "text is empty or only white space"
     // A UTF-16 unit is at most three bytes: most texts need not be encoded to be measured.

@@ -14,10 +14,11 @@ import {
   OpenApi
 } from "effect/http-api"
 import { Role } from "./Event.ts"
-import { answers, ChannelHead, onePlace, ops } from "./Frame.ts"
+import { answers, ChannelHead, Name, onePlace, ops } from "./Frame.ts"
 import { httpErrors, RequestErrors } from "./HttpFailure.ts"
-import { ChannelId, ClientId, Seq, UserId } from "./Ids.ts"
+import { ChannelId, ClientId, Millis, Seq, UserId } from "./Ids.ts"
 import { Limits } from "./Limits.ts"
+import { means } from "./Meaning.ts"
 
 /** Names the user that a call with an API key acts for. Ignored with a user's own token. */
 export const userHeader = "x-parley-user"
@@ -56,39 +57,47 @@ const about = (summary: string, description: string) => OpenApi.annotations({ su
 
 export const TokenRequest = Schema.Struct({
   user: UserId,
-  /** How long the token is to live, in seconds. */
-  ttl_s: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: Limits.tokenTtlSecondsMax })))
+  ttl_s: Schema.optionalKey(
+    Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: Limits.tokenTtlSecondsMax }))
+  ).pipe(means(`How long the token is to live, in seconds. Absent: ${Limits.tokenTtlSecondsDefault}.`))
 })
-/** `expires_at`: ms since 1970. */
-export const TokenAnswer = Schema.Struct({ token: Schema.String, expires_at: Schema.Int })
+export const TokenAnswer = Schema.Struct({
+  token: Schema.String.pipe(means("For `hello`, and for `Authorization: Bearer`.")),
+  expires_at: Millis.pipe(means("When it ends."))
+})
 
-const tokens = HttpApiGroup.make("tokens").add(
-  HttpApiEndpoint.post("create", "/v1/tokens", {
-    payload: TokenRequest,
-    success: TokenAnswer.pipe(HttpApiSchema.status(201)),
-    error: httpErrors
-  }).annotateMerge(
-    about(
-      "Get a token in development mode",
-      "Makes a token for any user who asks. Only in development mode: elsewhere the answer is `not_found`, and the deployment's own login service signs tokens."
+const tokens = HttpApiGroup.make("tokens")
+  .add(
+    HttpApiEndpoint.post("create", "/v1/tokens", {
+      payload: TokenRequest,
+      success: TokenAnswer.pipe(HttpApiSchema.status(201)),
+      error: httpErrors
+    }).annotateMerge(
+      about(
+        "Get a token in development mode",
+        "Makes a token for any user who asks. Only in development mode: elsewhere the answer is `not_found`, and the deployment's own login service signs tokens."
+      )
     )
   )
-)
+  .middleware(RequestErrors)
 
 // --- users -----------------------------------------------------------------------------------------------------
 
-/** `created_at`: ms since 1970. */
-export const UserProfile = Schema.Struct({ user: UserId, name: Schema.String, created_at: Schema.Int })
+export const UserProfile = Schema.Struct({
+  user: UserId,
+  name: Schema.String.pipe(means("The user's name, as others see it.")),
+  created_at: Millis.pipe(means("When the profile was written first."))
+}).annotate({ identifier: "UserProfile", description: "What everybody may know of a user." })
 export const UserPut = Schema.Struct({
-  name: Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(Limits.nameCharsMax))
+  name: Name.check(Schema.isMinLength(1)).pipe(means("Not empty."))
 })
 export const RevokeRequest = Schema.Struct({
   cid: ClientId,
-  /** Tokens issued before this are void: seconds since 1970, as `iat` in the token. */
-  before: Seq
+  before: Seq.pipe(means("Tokens issued before this are void: seconds since 1970, as `iat` in a token."))
 })
-/** The bound in force now: the latest one ever set. */
-export const RevokeAnswer = Schema.Struct({ before: Seq })
+export const RevokeAnswer = Schema.Struct({
+  before: Seq.pipe(means("The bound in force now: the latest one that was ever set."))
+})
 
 const userPath = { user: UserId }
 const users = HttpApiGroup.make("users")
@@ -119,6 +128,7 @@ const users = HttpApiGroup.make("users")
     )
   )
   .middleware(Authentication)
+  .middleware(RequestErrors)
 
 // --- channels and members --------------------------------------------------------------------------------------
 
@@ -164,18 +174,16 @@ const channels = HttpApiGroup.make("channels")
     }).annotateMerge(about("Leave a channel", "Nothing after the answer's seq reaches the user."))
   )
   .middleware(Authentication)
+  .middleware(RequestErrors)
 
 export const ChannelMember = Schema.Struct({
   user: UserId,
   role: Role,
-  /** The seq of the event that made him a member: the first one he may read. */
-  since: Seq
-})
+  since: Seq.pipe(means("The seq of the event that made the user a member: the first one to be read."))
+}).annotate({ identifier: "ChannelMember", description: "One member of a channel." })
 export const MembersPage = Schema.Struct({
-  /** Ascending by user id, byte by byte. */
-  members: Schema.Array(ChannelMember),
-  /** The `after` of the next page; null: this was the last page. */
-  more: Schema.NullOr(UserId)
+  members: Schema.Array(ChannelMember).pipe(means("Ascending by user id, byte by byte.")),
+  more: Schema.NullOr(UserId).pipe(means("The `after` of the next page; null: this was the last page."))
 })
 
 const members = HttpApiGroup.make("members")
@@ -203,6 +211,7 @@ const members = HttpApiGroup.make("members")
     }).annotateMerge(about("Remove a member", "Nothing after the answer's seq reaches him (REVOKED-IS-OUT)."))
   )
   .middleware(Authentication)
+  .middleware(RequestErrors)
 
 // --- messages --------------------------------------------------------------------------------------------------
 
@@ -251,13 +260,18 @@ const messages = HttpApiGroup.make("messages")
     )
   )
   .middleware(Authentication)
+  .middleware(RequestErrors)
 
 // --- health ----------------------------------------------------------------------------------------------------
 
 export const Alive = Schema.Struct({ alive: Schema.Literal(true) })
 export const Ready = Schema.Struct({ ready: Schema.Literal(true) }).annotate({ identifier: "Ready" })
-/** `reasons`: a sentence for each part that is not ready, for an operator; no addresses, no secrets. */
-export const NotReady = Schema.Struct({ ready: Schema.Literal(false), reasons: Schema.Array(Schema.String) })
+export const NotReady = Schema.Struct({
+  ready: Schema.Literal(false),
+  reasons: Schema.Array(Schema.String).pipe(
+    means("A sentence for each part that is not ready, for an operator; no addresses, no secrets.")
+  )
+})
   .annotate({ identifier: "NotReady", description: "The node should get no new connections now." })
   .pipe(HttpApiSchema.status(503))
 
@@ -276,7 +290,6 @@ const health = HttpApiGroup.make("health").add(
 /** The whole API. */
 export class ParleyApi extends HttpApi.make("parley")
   .add(tokens, users, channels, members, messages, health)
-  .middleware(RequestErrors)
   .annotateMerge(
     OpenApi.annotations({
       title: "Parley HTTP API",

@@ -22,9 +22,11 @@ const answerOf = <const Status extends HttpErrorStatus>(status: Status, descript
     .pipe(HttpApiSchema.status(status))
 }
 
+const badRequest = answerOf(400, "The request is not of the documented shape.")
+
 /** One schema a status, for endpoints' `error`. */
 export const httpErrors = [
-  answerOf(400, "The request is not of the documented shape."),
+  badRequest,
   answerOf(401, "There is no valid token or API key."),
   answerOf(403, "The caller may not do this."),
   answerOf(404, "There is no such thing, or the caller may not know of it."),
@@ -42,19 +44,17 @@ export const httpFailure = (failure: ApiFailure): HttpFailure =>
   // The code decides the status, so the body fits the schema of its status; a test goes through every code.
   ({ error: renderFailure(failure) }) as HttpFailure
 
-/** On the whole API: what fits no schema is answered `{error: {code: "invalid", …}}`, in the shape of all other errors. */
+/** On all groups with input: what fits no schema is answered `{error: {code: "invalid", …}}`, in the shape of all errors. */
 export class RequestErrors extends HttpApiMiddleware.Service<RequestErrors>()("@parley/protocol/RequestErrors", {
-  error: httpErrors
+  error: badRequest
 }) {}
 
 /** Longest sentence about what is wrong with a request; values of the request may be quoted in it. */
 const detailCharsMax = 300
 
-export const RequestErrorsLive = HttpApiMiddleware.layerSchemaErrorTransform(RequestErrors, (error) =>
+export const RequestErrorsLive = HttpApiMiddleware.layerSchemaErrorTransform(RequestErrors, (error) => {
   // An answer that doesn't encode is a defect of ours: it goes on as it is and is reported as a 500.
-  error.kind === "Body" || error.kind === "ResponseHeaders"
-    ? Effect.fail(error)
-    : Effect.fail(
-        httpFailure({ code: "invalid", detail: `${error.kind}: ${error.cause.message}`.slice(0, detailCharsMax) })
-      )
-)
+  if (error.kind === "Body" || error.kind === "ResponseHeaders") return Effect.fail(error)
+  const detail = `${error.kind}: ${error.cause.message}`.slice(0, detailCharsMax).toWellFormed()
+  return Effect.fail({ error: { ...renderFailure({ code: "invalid", detail }), code: "invalid" as const } })
+})

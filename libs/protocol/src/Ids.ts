@@ -84,7 +84,7 @@ export const Position = Schema.Struct({
 export type Position = typeof Position.Type
 
 /** Server time: for display and for clocks, never for order. */
-export const Millis = Schema.Int.annotate({
+export const Millis = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })).annotate({
   identifier: "Millis",
   description: "Milliseconds since 1970-01-01 UTC."
 })

@@ -1,0 +1,156 @@
+/** One realistic call of each endpoint, as it is on the wire: path with query, bodies of request and answer. */
+import type {
+  TokenAnswer,
+  TokenRequest,
+  UserProfile,
+  UserPut,
+  RevokeAnswer,
+  RevokeRequest,
+  MembersPage,
+  NotReady,
+  Alive
+} from "../HttpApi.ts"
+import { answerExamples, headExample } from "./AnswerExamples.ts"
+import { opExamples } from "./OpExamples.ts"
+
+export interface HttpExample {
+  readonly method: string
+  readonly path: string
+  readonly request?: unknown
+  readonly status: number
+  readonly answer: unknown
+}
+
+const path = "/v1/channels/group:engineering"
+
+/** By group and endpoint. */
+export const httpExamples = {
+  "tokens.create": {
+    method: "POST",
+    path: "/v1/tokens",
+    request: { user: "linus", ttl_s: 86_400 } satisfies (typeof TokenRequest)["Encoded"],
+    status: 201,
+    answer: { token: opExamples.hello.token, expires_at: 1795615200000 } satisfies (typeof TokenAnswer)["Encoded"]
+  },
+  "users.get": {
+    method: "GET",
+    path: "/v1/users/linus",
+    status: 200,
+    answer: { user: "linus", name: "Linus", created_at: 1795442400000 } satisfies (typeof UserProfile)["Encoded"]
+  },
+  "users.put": {
+    method: "PUT",
+    path: "/v1/users/linus",
+    request: { name: "Linus" } satisfies (typeof UserPut)["Encoded"],
+    status: 200,
+    answer: { user: "linus", name: "Linus", created_at: 1795442400000 } satisfies (typeof UserProfile)["Encoded"]
+  },
+  "users.revoke": {
+    method: "POST",
+    path: "/v1/users/linus/revoke",
+    request: {
+      cid: "01a20ddc-5bf8-7379-b1b7-8a7f5e4d3c09",
+      before: 1795528875
+    } satisfies (typeof RevokeRequest)["Encoded"],
+    status: 200,
+    answer: { before: 1795528875 } satisfies (typeof RevokeAnswer)["Encoded"]
+  },
+  "channels.create": {
+    method: "POST",
+    path: "/v1/channels",
+    request: {
+      cid: opExamples.create.cid,
+      channel: "group:engineering",
+      name: "Engineering",
+      topic: "What we build",
+      members: ["grace"]
+    },
+    status: 201,
+    answer: answerExamples.create
+  },
+  "channels.get": { method: "GET", path, status: 200, answer: headExample },
+  "channels.update": {
+    method: "PATCH",
+    path,
+    request: { cid: opExamples.update.cid, topic: "What we build, and why" },
+    status: 200,
+    answer: answerExamples.update
+  },
+  "channels.join": {
+    method: "POST",
+    path: "/v1/channels/public:lobby/join",
+    request: { cid: opExamples.join.cid },
+    status: 200,
+    answer: answerExamples.join
+  },
+  "channels.leave": {
+    method: "POST",
+    path: `${path}/leave`,
+    request: { cid: opExamples.leave.cid },
+    status: 200,
+    answer: answerExamples.leave
+  },
+  "members.list": {
+    method: "GET",
+    path: `${path}/members?limit=2`,
+    status: 200,
+    answer: {
+      members: [
+        { user: "ada", role: "owner", since: 1 },
+        { user: "grace", role: "member", since: 1 }
+      ],
+      more: "grace"
+    } satisfies (typeof MembersPage)["Encoded"]
+  },
+  "members.add": {
+    method: "POST",
+    path: `${path}/members`,
+    request: { cid: opExamples.add_members.cid, members: ["linus"] },
+    status: 200,
+    answer: answerExamples.add_members
+  },
+  "members.remove": {
+    method: "DELETE",
+    path: `${path}/members/grace?cid=${opExamples.remove_members.cid}`,
+    status: 200,
+    answer: answerExamples.remove_members
+  },
+  "messages.send": {
+    method: "POST",
+    path: `${path}/messages`,
+    request: { cid: opExamples.send.cid, text: opExamples.send.text, mentions: ["grace"] },
+    status: 201,
+    answer: answerExamples.send
+  },
+  "messages.edit": {
+    method: "PATCH",
+    path: `${path}/messages/6`,
+    request: { cid: opExamples.edit.cid, text: opExamples.edit.text, mentions: ["grace"] },
+    status: 200,
+    answer: answerExamples.edit
+  },
+  "messages.delete": {
+    method: "DELETE",
+    path: `${path}/messages/6?cid=${opExamples.delete.cid}`,
+    status: 200,
+    answer: answerExamples.delete
+  },
+  "messages.history": {
+    method: "GET",
+    path: `${path}/messages?before=7&limit=2`,
+    status: 200,
+    answer: answerExamples.history
+  },
+  "health.live": {
+    method: "GET",
+    path: "/livez",
+    status: 200,
+    answer: { alive: true } satisfies (typeof Alive)["Encoded"]
+  },
+  "health.ready": {
+    method: "GET",
+    path: "/readyz",
+    status: 503,
+    answer: { ready: false, reasons: ["the log can't be reached"] } satisfies (typeof NotReady)["Encoded"]
+  }
+} as const satisfies { readonly [endpoint: string]: HttpExample }
