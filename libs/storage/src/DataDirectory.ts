@@ -22,3 +22,13 @@ export class DataDirectoryDamaged extends Schema.TaggedError<DataDirectoryDamage
     return `the data directory ${this.directory} is damaged: ${this.what}. Nothing was changed; restore it from a backup, or move it away to begin anew`
   }
 }
+
+/** It can't be made, read or written: a matter of permissions or of the disk. */
+export class DataDirectoryUnusable extends Schema.TaggedError<DataDirectoryUnusable>()("DataDirectoryUnusable", {
+  directory: Schema.String,
+  what: Schema.String
+}) {
+  override get message() {
+    return `the data directory ${this.directory} can't be used: ${this.what}`
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * Group commit: gathers the appends of all shards while a batch is with the worker, seals and sends them as the next
+ * one. After idle a batch goes at the end of the turn of the event loop, under load at least the commit window lies
+ * between two. Hot path, plain TypeScript, nothing allocated per append but its place in an array: `bench send`.
+ */
+import type { Append, AppendOutcome } from "../EventLog.ts"
+import { LogBatch, packBatch, type SealedRecord } from "./LogBatch.ts"
+
+/** Appends that wait; a shard has one at a time, so this is never met by a caller that keeps to the contract. */
+const queuedAppendsMax = 16_384
+/** Records of one batch, in bytes; what is beyond waits for the next one. */
+export const batchBytesMax = 4_194_304
+/** A buffer larger than this is not kept for the next batch. */
+const spareBytesMax = 1_048_576
+
+export class CommitQueue {
+  private readonly commitWindowMs: number
+  private readonly send: (buffer: ArrayBuffer) => void
+  private readonly onIdle: () => void
+  private queue: Array<Append> = []
+  private inFlight: ReadonlyArray<Append> | undefined
+  private spare: ArrayBuffer | undefined
+  private lastSentAt = Number.NEGATIVE_INFINITY
+  private scheduled = false
+  private ready = false
+  private closedBecause: string | undefined
+
+  /** `send` passes a batch on; `onIdle` is called whenever nothing waits and nothing is in flight any more. */
+  constructor(commitWindowMs: number, send: (buffer: ArrayBuffer) => void, onIdle: () => void) {
+    this.commitWindowMs = commitWindowMs
+    this.send = send
+    this.onIdle = onIdle
+  }
+
+  append(append: Append): void {
+    if (this.closedBecause !== undefined) {
+      const cause = this.closedBecause
+      queueMicrotask(() => settle(append, { _tag: "Ambiguous", cause }))
+    } else if (this.queue.length >= queuedAppendsMax) {
+      queueMicrotask(() => settle(append, { _tag: "Refused", reason: "full" }))
+    } else {
+      this.queue.push(append)
+      if (!this.scheduled) this.schedule()
+    }
+  }
+
+  isIdle(): boolean {
+    return this.inFlight === undefined && this.queue.length === 0
+  }
+
+  /** The worker takes batches from now on, or not: what is queued waits, unsealed. */
+  setReady(ready: boolean): void {
+    this.ready = ready
+    this.schedule()
+  }
+
+  private schedule(): void {
+    if (this.scheduled || !this.ready || this.inFlight !== undefined || this.queue.length === 0) return
+    this.scheduled = true
+    const wait = this.lastSentAt + this.commitWindowMs - performance.now()
+    // setImmediate: all that this turn of the loop reads from sockets gets into the batch.
+    if (wait <= 0) setImmediate(this.flush)
+    else setTimeout(this.flush, Math.ceil(wait))
+  }
+
+  private readonly flush = (): void => {
+    this.scheduled = false
+    if (!this.ready || this.inFlight !== undefined || this.queue.length === 0) return
+    const taken: Array<Append> = []
+    const sealed: Array<SealedRecord> = []
+    let index = 0
+    for (let size = 0; index < this.queue.length && size < batchBytesMax; index++) {
+      const append = this.queue[index]
+      if (append === undefined) break
+      const bytes = seal(append)
+      if (bytes === undefined) continue
+      taken.push(append)
+      sealed.push({ shard: append.shard, expectedLast: append.expectedLast, reserved: append.reserved, bytes })
+      size += bytes.length
+    }
+    this.queue = index === this.queue.length ? [] : this.queue.slice(index)
+    if (taken.length === 0) return this.schedule()
+    const buffer = packBatch(sealed, this.spare)
+    this.spare = undefined
+    this.inFlight = taken
+    this.lastSentAt = performance.now()
+    this.send(buffer)
+  }
+
+  /** The worker's answer: every append of the batch settles. */
+  done(buffer: ArrayBuffer, cause: string): void {
+    const appends = this.inFlight
+    this.inFlight = undefined
+    if (appends !== undefined) {
+      const batch = new LogBatch(buffer)
+      for (let i = 0; i < appends.length; i++) {
+        const append = appends[i]
+        if (append !== undefined) settle(append, batch.outcome(i, cause))
+      }
+    }
+    if (buffer.byteLength <= spareBytesMax) this.spare = buffer
+    this.schedule()
+    if (this.isIdle()) this.onIdle()
+  }
+
+  /** The worker is gone: what it had may be written or not. */
+  lost(cause: string): void {
+    this.ready = false
+    const appends = this.inFlight ?? []
+    this.inFlight = undefined
+    for (const append of appends) settle(append, { _tag: "Ambiguous", cause })
+    if (this.isIdle()) this.onIdle()
+  }
+
+  /** Nothing is taken from now on; what waits is told so. */
+  close(cause: string): void {
+    this.closedBecause = cause
+    this.lost(cause)
+    const queued = this.queue
+    this.queue = []
+    for (const append of queued) settle(append, { _tag: "Ambiguous", cause })
+  }
+}
+
+/** An append whose own code throws is a bug of its owner: it stops the process, but not the batch of the others. */
+const seal = (append: Append): Uint8Array | undefined => {
+  try {
+    return append.seal()
+  } catch (error) {
+    throwLater(error)
+    return undefined
+  }
+}
+
+const settle = (append: Append, outcome: AppendOutcome): void => {
+  try {
+    append.settle(outcome)
+  } catch (error) {
+    throwLater(error)
+  }
+}
+
+const throwLater = (error: unknown): void =>
+  queueMicrotask(() => {
+    throw error
+  })

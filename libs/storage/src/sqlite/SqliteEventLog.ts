@@ -1,0 +1,123 @@
+/**
+ * The embedded log: SQLite in a file of its own, all shards in one group commit, one worker thread. A record is on
+ * stable storage before it settles (DURABLE-BEFORE-ACK); positions are 1, 2, 3 … a shard and go on after a purge.
+ * What the bytes mean is not looked at, but each row has a checksum, and what fails it is never served.
+ */
+import { dirname } from "node:path"
+import { Effect, Layer, Option, type Scope } from "effect"
+import { DataDirectoryDamaged } from "../DataDirectory.ts"
+import { type Append, EventLog, LogDamaged, type LogRecord, LogUnavailable } from "../EventLog.ts"
+import { batchBytesMax } from "./CommitQueue.ts"
+import { LogWorkerClient, type SpawnLogWorker } from "./LogWorkerClient.ts"
+import type { LogAnswer, LogAsk } from "./LogWorkerMessages.ts"
+import { isShard, shardsMax } from "./RecordRow.ts"
+
+/** The largest record this backend takes. */
+export const recordBytesMax = batchBytesMax
+const walBytesMax = 4_194_304
+/** More than the write-ahead file grows to: its bound, one batch, and the pages around them. */
+const reserveBytes = 16_777_216
+
+export interface SqliteEventLogOptions {
+  readonly file: string
+  /** Ordinary records are refused beyond this, in bytes of live records. */
+  readonly softBytes: number
+  /** Epoch records and checkpoints are refused beyond this (†28). */
+  readonly hardBytes: number
+  /** Least time between two commits under load. */
+  readonly commitWindowMs?: number
+  /** Anything but FULL loses acknowledged records when the power goes; for tests. */
+  readonly synchronous?: "FULL" | "NORMAL" | "OFF"
+  readonly recordBytesMax?: number
+  readonly walBytesMax?: number
+  /** Disk space held back so that a full disk can be purged out of. */
+  readonly reserveBytes?: number
+}
+
+const make = Effect.fnUntraced(function* (options: SqliteEventLogOptions, spawn?: SpawnLogWorker) {
+  const runFork = Effect.runForkWith(yield* Effect.context<never>())
+  const client = new LogWorkerClient(
+    {
+      file: options.file,
+      softBytes: options.softBytes,
+      hardBytes: options.hardBytes,
+      synchronous: options.synchronous ?? "FULL",
+      recordBytesMax: Math.min(options.recordBytesMax ?? recordBytesMax, recordBytesMax),
+      walBytesMax: options.walBytesMax ?? walBytesMax,
+      reserveBytes: options.reserveBytes ?? reserveBytes
+    },
+    options.commitWindowMs ?? 3,
+    (what) => runFork(Effect.logError("The log failed").pipe(Effect.annotateLogs({ file: options.file, what }))),
+    spawn
+  )
+  yield* Effect.acquireRelease(open(client, options.file), () => Effect.promise(() => client.close()))
+  return serve(client, options)
+})
+
+const open = Effect.fnUntraced(function* (client: LogWorkerClient, file: string) {
+  const opening = yield* Effect.promise(() => client.start())
+  if (opening._tag === "NotOpened") {
+    return yield* opening.damaged
+      ? new DataDirectoryDamaged({ directory: dirname(file), what: `${file}: ${opening.what}` })
+      : new LogUnavailable({ cause: `${file}: ${opening.what}` })
+  }
+  for (const damage of opening.damage) {
+    yield* Effect.logError("A shard of the log is damaged and not written any more").pipe(Effect.annotateLogs({ ...damage }))
+  }
+  if (opening.diskFull) yield* Effect.logWarning("The disk is full: the log takes no messages until it has room")
+})
+
+const serve = (client: LogWorkerClient, options: SqliteEventLogOptions): EventLog["Service"] => {
+  const ask = (question: LogAsk): Effect.Effect<LogAnswer, LogUnavailable | LogDamaged> =>
+    Effect.callback((resume) => {
+      const forget = client.ask(question, (answer) => {
+        if (answer._tag === "Failed") resume(Effect.fail(new LogUnavailable({ cause: answer.cause })))
+        else if (answer._tag === "Damaged") resume(Effect.fail(new LogDamaged(answer.damage)))
+        else resume(Effect.succeed(answer))
+      })
+      return Effect.sync(forget)
+    })
+  const records = (question: LogAsk) => ask(question).pipe(Effect.map((answer) => recordsOf(answer)))
+  /** For questions that look at no record: damage is not among their answers. */
+  const askPlain = (question: LogAsk) =>
+    ask(question).pipe(Effect.catchTag("LogDamaged", (damage) => Effect.fail(new LogUnavailable({ cause: damage }))))
+
+  return EventLog.of({
+    append: (append: Append) => {
+      if (!isShard(append.shard)) throw new RangeError(`shard ${append.shard} is not one of 0 to ${shardsMax - 1}`)
+      client.append(append)
+    },
+    last: (shard) => records({ _tag: "Last", shard }).pipe(Effect.map(first)),
+    read: (shard, position) => records({ _tag: "Read", shard, position }).pipe(Effect.map(first)),
+    readAfter: (shard, after, bytesMax) => records({ _tag: "ReadAfter", shard, after, bytesMax }),
+    purge: (shard, upTo) =>
+      Effect.suspend(() => askPlain({ _tag: "Purge", shard, upTo, positions: client.positions.handOver() })).pipe(
+        Effect.asVoid
+      ),
+    usage: askPlain({ _tag: "Usage" }).pipe(
+      Effect.map((answer) => ({
+        bytes: answer._tag === "Usage" ? answer.bytes : 0,
+        softBytes: options.softBytes,
+        hardBytes: options.hardBytes
+      }))
+    ),
+    shards: askPlain({ _tag: "Shards" }).pipe(Effect.map((answer) => (answer._tag === "Shards" ? answer.shards : []))),
+    consumerPosition: (consumer, shard) => Effect.sync(() => client.positions.get(consumer, shard)),
+    setConsumerPosition: (consumer, shard, position) => Effect.sync(() => client.advance(consumer, shard, position))
+  })
+}
+
+const recordsOf = (answer: LogAnswer): ReadonlyArray<LogRecord> => (answer._tag === "Records" ? answer.records : [])
+
+const first = (records: ReadonlyArray<LogRecord>): Option.Option<LogRecord> => Option.fromUndefinedOr(records[0])
+
+export const SqliteEventLog = {
+  /** As a scoped effect, for tests that start the worker themselves. */
+  make: make as (
+    // The declared type hides generator details; `make` has exactly this one.
+    options: SqliteEventLogOptions,
+    spawn?: SpawnLogWorker
+  ) => Effect.Effect<EventLog["Service"], DataDirectoryDamaged | LogUnavailable, Scope.Scope>,
+  layer: (options: SqliteEventLogOptions): Layer.Layer<EventLog, DataDirectoryDamaged | LogUnavailable> =>
+    Layer.effect(EventLog, make(options))
+}
