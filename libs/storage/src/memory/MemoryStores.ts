@@ -1,0 +1,15 @@
+/** All stores behind the log in memory; nothing outlives the process, so there is nothing to sync. */
+import { Effect, Layer } from "effect"
+import { StoreSync } from "../StoreSync.ts"
+import { layerMemory as cursorStore } from "./MemoryCursorStore.ts"
+import { layerMemory as directory } from "./MemoryDirectory.ts"
+import { layerMemory as inbox } from "./MemoryInbox.ts"
+import { layerMemory as messageStore } from "./MemoryMessageStore.ts"
+
+export const layer = Layer.mergeAll(
+  messageStore,
+  cursorStore,
+  directory,
+  inbox,
+  Layer.succeed(StoreSync, StoreSync.of({ sync: Effect.void }))
+)

@@ -1,0 +1,112 @@
+/**
+ * The directory in SQLite: what the store's threads run for Directory. Rows take the values of the larger seq that owns
+ * them and keep those of a smaller one out (†32). The index of who is where holds only stays that last.
+ */
+import type { DatabaseSync } from "node:sqlite"
+import type { ChannelRow, Membership, SessionRow, UserRow } from "../Directory.ts"
+import type { ChannelKeys, GrowingChannelKeys } from "./SqliteChannelKeys.ts"
+import { rowOf, rowsOf } from "./StoreFile.ts"
+import type { WriteTransaction } from "./StoreCalls.ts"
+
+/** Users one page of members has at most. */
+export const memberPageMax = 2_000
+
+export const directoryWrites = (db: DatabaseSync, keys: GrowingChannelKeys, write: WriteTransaction) => {
+  const settings = db.prepare(`
+    INSERT INTO channel_settings (channel, generation, seq, n, name, topic, fanout, created_at, members, id_bound)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET generation = excluded.generation, seq = excluded.seq, n = excluded.n, name = excluded.name,
+      topic = excluded.topic, fanout = excluded.fanout, created_at = excluded.created_at, members = excluded.members
+    WHERE (excluded.generation, excluded.seq) > (generation, seq)`)
+  // No event owns it: it is evicted between events too. The larger bound is the careful one (†29), whoever wrote it.
+  const idBound = db.prepare("UPDATE channel_settings SET id_bound = ?2 WHERE channel = ?1 AND id_bound < ?2")
+  const member = db.prepare(`
+    INSERT INTO members (channel, user, first, last, role, seq) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET last = excluded.last, role = excluded.role, seq = excluded.seq
+    WHERE excluded.seq > seq`)
+  const session = db.prepare(`
+    INSERT INTO sessions (user, generation, user_seq, state) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET generation = excluded.generation, user_seq = excluded.user_seq, state = excluded.state
+    WHERE (excluded.generation, excluded.user_seq) > (generation, user_seq)`)
+  const user = db.prepare("INSERT OR REPLACE INTO users (user, name, created_at) VALUES (?, ?, ?)")
+  return {
+    writeChannels: (rows: ReadonlyArray<ChannelRow>): void =>
+      write(() => {
+        for (const it of rows) {
+          const key = keys.ensure(it.channel)
+          settings.run(
+            key,
+            it.generation,
+            it.seq,
+            it.n,
+            it.name,
+            it.topic,
+            it.fanout,
+            it.createdAt,
+            it.members,
+            it.idBound
+          )
+          idBound.run(key, it.idBound)
+        }
+      }),
+    writeMembers: (rows: ReadonlyArray<Membership>): void =>
+      write(() => {
+        for (const it of rows) member.run(keys.ensure(it.channel), it.user, it.from, it.to, it.role, it.seq)
+      }),
+    writeSessions: (rows: ReadonlyArray<SessionRow>): void =>
+      write(() => {
+        for (const it of rows) session.run(it.user, it.generation, it.userSeq, it.state)
+      }),
+    putUser: (row: UserRow): void =>
+      write(() => {
+        user.run(row.user, row.name, row.createdAt)
+      })
+  }
+}
+
+export const directoryReads = (db: DatabaseSync, keys: ChannelKeys) => {
+  const channel = db.prepare(`
+    SELECT generation, seq, n, name, topic, fanout, created_at AS createdAt, members, id_bound AS idBound
+    FROM channel_settings WHERE channel = ?`)
+  const stay = 'user, role, first AS "from", last AS "to", seq'
+  const page = db.prepare(`
+    SELECT ${stay} FROM members WHERE channel = ?1 AND user IN
+      (SELECT DISTINCT user FROM members WHERE channel = ?1 AND user > ?2 ORDER BY user LIMIT ?3)
+    ORDER BY user, first`)
+  const ofUser = db.prepare(`SELECT ${stay} FROM members WHERE channel = ? AND user = ? ORDER BY first`)
+  // Written out of order, an old stay may still lack its end while a later one is there already: the latest decides.
+  const open = db.prepare(`
+    SELECT channels.id AS channel, ${stay} FROM members m JOIN channels ON channels.key = m.channel
+    WHERE user = ? AND last IS NULL AND NOT EXISTS
+      (SELECT 1 FROM members l WHERE l.channel = m.channel AND l.user = m.user AND l.first > m.first)
+    ORDER BY channels.id`)
+  const session = db.prepare("SELECT user, generation, user_seq AS userSeq, state FROM sessions WHERE user = ?")
+  const user = db.prepare("SELECT user, name, created_at AS createdAt FROM users WHERE user = ?")
+  return {
+    channel: (name: string): ChannelRow | null => {
+      const key = keys.find(name)
+      const row = key === undefined ? undefined : rowOf<Omit<ChannelRow, "channel">>(channel, key)
+      return row === undefined ? null : { channel: name, ...row }
+    },
+    members: (name: string, afterUser: string, limit: number): ReadonlyArray<Membership> => {
+      const key = keys.find(name)
+      if (key === undefined) return []
+      const users = Math.min(Math.max(limit, 0), memberPageMax)
+      return rowsOf<Omit<Membership, "channel">>(page, key, afterUser, users).map((row) => ({ channel: name, ...row }))
+    },
+    membership: (name: string, who: string): ReadonlyArray<Membership> => {
+      const key = keys.find(name)
+      if (key === undefined) return []
+      return rowsOf<Omit<Membership, "channel">>(ofUser, key, who).map((row) => ({ channel: name, ...row }))
+    },
+    channelsOf: (who: string): ReadonlyArray<Membership> => rowsOf<Membership>(open, who).map((row) => ({ ...row })),
+    session: (who: string): SessionRow | null => {
+      const row = rowOf<SessionRow>(session, who)
+      return row === undefined ? null : { ...row }
+    },
+    user: (who: string): UserRow | null => {
+      const row = rowOf<UserRow>(user, who)
+      return row === undefined ? null : { ...row }
+    }
+  }
+}

@@ -1,0 +1,317 @@
+/**
+ * History in SQLite: what the store's threads run for MessageStore. A write is one transaction; every row takes the
+ * larger (generation, seq) (†32, by MessageRow), so any order and any repetition of writes gives the same rows. A place
+ * in a channel's sequence is held by one event, the one of the largest generation: a message in `messages`, any other
+ * in `channel_events`. Plain messages are never parsed. Watched by bench `store`.
+ */
+import type { DatabaseSync } from "node:sqlite"
+import type { WireText } from "@parley/protocol/WireText"
+import { voidEdit } from "../CurrentForm.ts"
+import {
+  absentMessage,
+  countsFor,
+  currentBody,
+  type MessageRow,
+  toStoredMessage,
+  voidsEdits,
+  withDelete,
+  withEdit,
+  withMessage,
+  withoutMessage
+} from "../MessageRow.ts"
+import type { StoredAck, StoredEvent, StoredMessage } from "../MessageStore.ts"
+import { type ChannelKeys, type GrowingChannelKeys } from "./SqliteChannelKeys.ts"
+import { blockOf, unreadCountReads, unreadCountWrites } from "./SqliteUnreadCounts.ts"
+import { inTransaction, rowOf, rowsOf } from "./StoreFile.ts"
+import type { WriteTransaction } from "./StoreCalls.ts"
+import { seqLimit } from "./StoreMigrations.ts"
+
+/** Rows one page has at most, whatever the caller asks for. */
+export const pageRowsMax = 2_000
+/** Client ids forgotten in one transaction. */
+export const forgottenIdsMax = 5_000
+
+const toBlob = (wire: WireText): Uint8Array => Buffer.from(wire, "latin1")
+const fromBlob = (blob: Uint8Array): WireText =>
+  Buffer.from(blob.buffer, blob.byteOffset, blob.byteLength).toString("latin1")
+
+/** A seq from outside, as a bound of a range. */
+const clampSeq = (seq: number): number => Math.min(Math.max(Math.floor(seq), 0), seqLimit)
+
+interface MessageColumns {
+  readonly seq: number
+  readonly created: number
+  readonly n: number
+  readonly sender: string
+  readonly edit_generation: number
+  readonly edit_seq: number
+  readonly delete_generation: number
+  readonly delete_seq: number
+  readonly edit: Uint8Array
+  readonly body: Uint8Array
+}
+
+const messageColumns =
+  "id & 1099511627775 AS seq, created, n, sender, edit_generation, edit_seq, delete_generation, delete_seq, edit, body"
+
+const toRow = (columns: MessageColumns): MessageRow => ({
+  created: columns.created,
+  n: columns.n,
+  by: columns.sender,
+  body: fromBlob(columns.body),
+  editGeneration: columns.edit_generation,
+  editSeq: columns.edit_seq,
+  edit: fromBlob(columns.edit),
+  deleteGeneration: columns.delete_generation,
+  deleteSeq: columns.delete_seq
+})
+
+/** A channel within one write. */
+interface Touched {
+  readonly key: number
+  readonly before: { readonly generation: number; readonly seq: number; readonly top: number }
+  generation: number
+  seq: number
+  n: number
+  top: number
+}
+
+export const messageWrites = (db: DatabaseSync, keys: GrowingChannelKeys, write: WriteTransaction) => {
+  const channel = db.prepare(
+    "SELECT head_generation AS generation, head_seq AS seq, head_n AS n, top_seq AS top FROM channels WHERE key = ?"
+  )
+  const saveChannel = db.prepare(
+    "UPDATE channels SET head_generation = ?, head_seq = ?, head_n = ?, top_seq = ? WHERE key = ?"
+  )
+  const message = db.prepare(`SELECT ${messageColumns} FROM messages WHERE id = (? << 40) | ?`)
+  const messageValues = "VALUES ((?1 << 40) | ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+  const insertMessage = db.prepare(`INSERT OR IGNORE INTO messages ${messageValues}`)
+  const replaceMessage = db.prepare(`INSERT OR REPLACE INTO messages ${messageValues}`)
+  const event = db.prepare("SELECT generation FROM channel_events WHERE id = (? << 40) | ?")
+  const dropEvent = db.prepare("DELETE FROM channel_events WHERE id = (? << 40) | ?")
+  const upsertEvent = db.prepare(`
+    INSERT INTO channel_events (id, generation, live_target, body)
+    VALUES ((?1 << 40) | ?2, ?3, CASE WHEN ?4 < 0 THEN NULL ELSE (?1 << 40) | ?4 END, ?5)
+    ON CONFLICT DO UPDATE SET generation = excluded.generation, live_target = excluded.live_target, body = excluded.body
+    WHERE excluded.generation > generation`)
+  const liveEdits = db.prepare(
+    "SELECT id & 1099511627775 AS seq, body FROM channel_events WHERE live_target = (? << 40) | ?"
+  )
+  const voidEvent = db.prepare("UPDATE channel_events SET live_target = NULL, body = ?3 WHERE id = (?1 << 40) | ?2")
+  const rememberId = db.prepare(`
+    INSERT INTO message_ids (cid, channel, sender, generation, seq, n, at, body_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET generation = excluded.generation, seq = excluded.seq, n = excluded.n, at = excluded.at,
+      body_hash = excluded.body_hash
+    WHERE (excluded.generation, excluded.seq) > (generation, seq)`)
+  const forgetIds = db.prepare(`
+    DELETE FROM message_ids WHERE (cid, channel, sender) IN
+      (SELECT cid, channel, sender FROM message_ids WHERE cid < ? ORDER BY cid LIMIT ${forgottenIdsMax})`)
+  const counts = unreadCountWrites(db)
+  const nothing = new Uint8Array(0)
+
+  const load = (touched: Touched, seq: number): MessageRow => {
+    const columns = rowOf<MessageColumns>(message, touched.key, seq)
+    return columns === undefined ? absentMessage : toRow(columns)
+  }
+
+  const moveCount = (touched: Touched, seq: number, before: string | null, after: string | null): void => {
+    // The newest block is counted when the top leaves it, from the rows as they are then.
+    if (blockOf(seq) < blockOf(touched.before.top)) counts.move(touched.key, blockOf(seq), before, after)
+  }
+
+  const save = (touched: Touched, seq: number, before: MessageRow, row: MessageRow): void => {
+    if (row === before) return
+    replaceMessage.run(
+      touched.key,
+      seq,
+      row.created,
+      row.n,
+      row.by,
+      row.editGeneration,
+      row.editSeq,
+      row.deleteGeneration,
+      row.deleteSeq,
+      toBlob(row.edit),
+      toBlob(row.body)
+    )
+    moveCount(touched, seq, countsFor(before), countsFor(row))
+  }
+
+  const putMessage = (touched: Touched, it: StoredEvent): void => {
+    const other = rowOf<{ generation: number }>(event, touched.key, it.seq)
+    if (other !== undefined) {
+      if (other.generation >= it.generation) return
+      dropEvent.run(touched.key, it.seq)
+    }
+    const { key } = touched
+    const inserted = insertMessage.run(key, it.seq, it.generation, it.n, it.by, -1, 0, -1, 0, nothing, toBlob(it.body))
+    if (inserted.changes === 1) {
+      moveCount(touched, it.seq, null, it.by)
+      return
+    }
+    const row = load(touched, it.seq)
+    save(touched, it.seq, row, withMessage(row, it))
+  }
+
+  /** Any other event takes its place, unless a later generation has it. */
+  const putEvent = (touched: Touched, it: StoredEvent, liveTarget: number, body: WireText): void => {
+    const row = load(touched, it.seq)
+    if (row.created >= it.generation) return
+    save(touched, it.seq, row, withoutMessage(row, it.generation))
+    upsertEvent.run(touched.key, it.seq, it.generation, liveTarget, toBlob(body))
+  }
+
+  const putEdit = (touched: Touched, it: StoredEvent): void => {
+    const target = load(touched, it.target)
+    if (voidsEdits(target)) putEvent(touched, it, -1, voidEdit(it.body))
+    else putEvent(touched, it, it.target, it.body)
+    save(touched, it.target, target, withEdit(target, it))
+  }
+
+  const putDelete = (touched: Touched, it: StoredEvent): void => {
+    putEvent(touched, it, -1, it.body)
+    const target = load(touched, it.target)
+    save(touched, it.target, target, withDelete(target, it))
+    for (const edit of rowsOf<{ seq: number; body: Uint8Array }>(liveEdits, touched.key, it.target)) {
+      voidEvent.run(touched.key, edit.seq, toBlob(voidEdit(fromBlob(edit.body))))
+    }
+  }
+
+  const put = (touched: Touched, it: StoredEvent): void => {
+    if (!(it.seq > 0 && it.seq < seqLimit && it.target >= 0 && it.target < seqLimit)) {
+      throw new RangeError(`no place for seq ${it.seq}, target ${it.target}`)
+    }
+    if (it.kind === "message") putMessage(touched, it)
+    else if (it.kind === "edit") putEdit(touched, it)
+    else if (it.kind === "delete") putDelete(touched, it)
+    else putEvent(touched, it, -1, it.body)
+    if (it.cid !== "") {
+      rememberId.run(it.cid, touched.key, it.by, it.generation, it.seq, it.n, it.at, it.bodyHash)
+    }
+    if (it.generation > touched.generation || (it.generation === touched.generation && it.seq > touched.seq)) {
+      touched.generation = it.generation
+      touched.seq = it.seq
+      touched.n = it.n
+    }
+    touched.top = Math.max(touched.top, it.seq)
+  }
+
+  const touch = (name: string): Touched => {
+    const key = keys.ensure(name)
+    const found = rowOf<{ generation: number; seq: number; n: number; top: number }>(channel, key)
+    if (found === undefined) throw new Error(`channel ${name} has a key but no row`)
+    return { key, before: found, ...found }
+  }
+
+  const finish = (touched: Touched): void => {
+    const { before, key } = touched
+    if (touched.generation !== before.generation || touched.seq !== before.seq || touched.top !== before.top) {
+      saveChannel.run(touched.generation, touched.seq, touched.n, touched.top, key)
+    }
+    const [closed, closing] = [blockOf(before.top), blockOf(touched.top)]
+    if (closing > closed) counts.closeBlocks(key, closed, closing)
+  }
+
+  return {
+    writeEvents: (events: ReadonlyArray<StoredEvent>): void => {
+      const channels = new Map<string, Touched>()
+      write(() => {
+        for (const it of events) {
+          let touched = channels.get(it.channel)
+          if (touched === undefined) {
+            touched = touch(it.channel)
+            channels.set(it.channel, touched)
+          }
+          put(touched, it)
+        }
+        for (const touched of channels.values()) finish(touched)
+      })
+    },
+    /** One bounded step; true when there may be more. */
+    forgetSomeIds: (before: number): boolean => {
+      // The text of a UUIDv7 begins with its time: 8 hex digits, a hyphen, 4 more.
+      const hex = Math.max(0, Math.floor(before)).toString(16).padStart(12, "0")
+      return forgetIds.run(`${hex.slice(0, 8)}-${hex.slice(8)}`).changes === forgottenIdsMax
+    }
+  }
+}
+
+export const messageReads = (db: DatabaseSync, keys: ChannelKeys) => {
+  const range = "id > (?1 << 40) | ?2 AND id < (?1 << 40) | ?3"
+  const page = (order: "ASC" | "DESC") =>
+    db.prepare(`SELECT ${messageColumns} FROM messages WHERE ${range} AND created >= 0 ORDER BY id ${order} LIMIT ?4`)
+  const oldest = page("ASC")
+  const newest = page("DESC")
+  const events = db.prepare(
+    `SELECT id & 1099511627775 AS seq, body FROM channel_events WHERE ${range} ORDER BY id LIMIT ?4`
+  )
+  const channel = db.prepare(
+    "SELECT head_generation AS generation, head_seq AS seq, head_n AS n, top_seq AS top FROM channels WHERE key = ?"
+  )
+  const id = db.prepare(
+    "SELECT seq, n, at, body_hash AS bodyHash FROM message_ids WHERE cid = ? AND channel = ? AND sender = ?"
+  )
+  const counts = unreadCountReads(db)
+
+  return {
+    messages: (
+      name: string,
+      asked: { readonly after: number; readonly before: number; readonly limit: number; readonly newest: boolean }
+    ): ReadonlyArray<StoredMessage> => {
+      const key = keys.find(name)
+      if (key === undefined) return []
+      const limit = Math.min(Math.max(asked.limit, 0), pageRowsMax)
+      const statement = asked.newest ? newest : oldest
+      const rows = rowsOf<MessageColumns>(statement, key, clampSeq(asked.after), clampSeq(asked.before), limit).map(
+        (columns) => toStoredMessage(columns.seq, toRow(columns))
+      )
+      return asked.newest ? rows.reverse() : rows
+    },
+
+    events: (
+      name: string,
+      after: number,
+      upTo: number,
+      asked: number
+    ): ReadonlyArray<{ readonly seq: number; readonly body: WireText }> => {
+      const key = keys.find(name)
+      if (key === undefined) return []
+      const limit = Math.min(Math.max(asked, 0), pageRowsMax)
+      const [first, end] = [clampSeq(after), clampSeq(upTo + 1)]
+      // One snapshot: a message and its edit are seen together or not at all.
+      const both = inTransaction(db, "BEGIN", () => [
+        ...rowsOf<MessageColumns>(oldest, key, first, end, limit).map((columns) => ({
+          seq: columns.seq,
+          body: currentBody(toRow(columns))
+        })),
+        ...rowsOf<{ seq: number; body: Uint8Array }>(events, key, first, end, limit).map((row) => ({
+          seq: row.seq,
+          body: fromBlob(row.body)
+        }))
+      ])
+      return both.sort((a, b) => a.seq - b.seq).slice(0, limit)
+    },
+
+    countUnread: (name: string, after: number, upTo: number, user: string): number => {
+      const key = keys.find(name)
+      if (key === undefined) return 0
+      return inTransaction(db, "BEGIN", () => {
+        const top = rowOf<{ top: number }>(channel, key)?.top ?? 0
+        return counts.count(key, clampSeq(after) + 1, clampSeq(upTo), top, user)
+      })
+    },
+
+    findId: (name: string, sender: string, cid: string): StoredAck | null => {
+      const key = keys.find(name)
+      if (key === undefined) return null
+      const row = rowOf<StoredAck>(id, cid, key, sender)
+      return row === undefined ? null : { ...row }
+    },
+
+    head: (name: string): { readonly generation: number; readonly seq: number; readonly n: number } | null => {
+      const key = keys.find(name)
+      const row = key === undefined ? undefined : rowOf<{ generation: number; seq: number; n: number }>(channel, key)
+      return row === undefined || row.generation < 0 ? null : { generation: row.generation, seq: row.seq, n: row.n }
+    }
+  }
+}

@@ -1,0 +1,38 @@
+/** All that the store's two threads can be asked: the writer's calls and the reader's, over the tables of each seam. */
+import type { DatabaseSync } from "node:sqlite"
+import { channelKeys, growingChannelKeys } from "./SqliteChannelKeys.ts"
+import { cursorReads, cursorWrites } from "./SqliteCursorStore.ts"
+import { directoryReads, directoryWrites } from "./SqliteDirectory.ts"
+import { inboxReads, inboxWrites } from "./SqliteInbox.ts"
+import { messageReads, messageWrites } from "./SqliteMessageStore.ts"
+import { syncWrites } from "./SqliteStoreSync.ts"
+import { inTransaction } from "./StoreFile.ts"
+
+/** Runs one transaction of the writer; what fails leaves nothing behind, keys of channels included. */
+export type WriteTransaction = <A>(run: () => A) => A
+
+export const writerCalls = (db: DatabaseSync) => {
+  const keys = growingChannelKeys(db)
+  const write: WriteTransaction = (run) => {
+    try {
+      return inTransaction(db, "BEGIN IMMEDIATE", run)
+    } catch (error) {
+      keys.forget()
+      throw error
+    }
+  }
+  return {
+    ...messageWrites(db, keys, write),
+    ...cursorWrites(db, keys, write),
+    ...directoryWrites(db, keys, write),
+    ...inboxWrites(db, keys, write),
+    ...syncWrites(db)
+  }
+}
+export type WriterCalls = ReturnType<typeof writerCalls>
+
+export const readerCalls = (db: DatabaseSync) => {
+  const keys = channelKeys(db)
+  return { ...messageReads(db, keys), ...cursorReads(db, keys), ...directoryReads(db, keys), ...inboxReads(db, keys) }
+}
+export type ReaderCalls = ReturnType<typeof readerCalls>

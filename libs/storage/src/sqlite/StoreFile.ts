@@ -1,0 +1,131 @@
+/**
+ * Opening `store.sqlite`, in a worker thread: is it ours, is it whole, is it of a version this code knows; then the
+ * migrations it lacks. Nothing is changed in a file that is refused. No Effect here: a thread should start fast.
+ */
+import { statSync } from "node:fs"
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
+import { migrations } from "./StoreMigrations.ts"
+
+export type OpenFailure =
+  | { readonly _tag: "Damaged"; readonly what: string }
+  | { readonly _tag: "Newer"; readonly found: number; readonly known: number }
+  | { readonly _tag: "Unavailable"; readonly cause: string }
+
+/** Marks the file as Parley's store ("PSto"). */
+const applicationId = 0x5053746f
+/** How long one connection waits for the other (a checkpoint, recovery) or for a backup tool. */
+const busyMsMax = 5_000
+/** Pages each connection keeps, in KiB. */
+const cacheKiB = 16_384
+/** The WAL is cut back to this after a checkpoint. */
+const walBytesMax = 64 * 1024 * 1024
+/** A file up to this size is checked page by page at every start; of a larger one only what is read. */
+const checkedFileBytesMax = 64 * 1024 * 1024
+
+// Reason for `as unknown as`: node:sqlite can't know a row's columns; the SQL at the call names them.
+export const rowsOf = <Row>(statement: StatementSync, ...values: ReadonlyArray<SQLInputValue>): ReadonlyArray<Row> =>
+  statement.all(...values) as unknown as ReadonlyArray<Row>
+// Reason for `as unknown as`: the same.
+export const rowOf = <Row>(statement: StatementSync, ...values: ReadonlyArray<SQLInputValue>): Row | undefined =>
+  statement.get(...values) as unknown as Row | undefined
+
+/** One transaction; what throws leaves nothing behind. */
+export const inTransaction = <A>(db: DatabaseSync, begin: "BEGIN" | "BEGIN IMMEDIATE", run: () => A): A => {
+  db.exec(begin)
+  try {
+    const result = run()
+    db.exec("COMMIT")
+    return result
+  } catch (error) {
+    // SQLite rolls back by itself after some failures (a full disk).
+    if (db.isTransaction) db.exec("ROLLBACK")
+    throw error
+  }
+}
+
+/** SQLite's extended result code; 0 for any other error. */
+export const errorCode = (error: unknown): number =>
+  typeof error === "object" && error !== null && "errcode" in error && typeof error.errcode === "number"
+    ? error.errcode
+    : 0
+
+// The primary result codes (the low byte) that say the file's bytes are wrong.
+const corrupt = 11
+const notADatabase = 26
+
+const failureOf = (error: unknown): OpenFailure => {
+  const text = error instanceof Error ? error.message : String(error)
+  const primary = errorCode(error) & 0xff
+  return primary === corrupt || primary === notADatabase
+    ? { _tag: "Damaged", what: text }
+    : { _tag: "Unavailable", cause: text }
+}
+
+const pragma = (db: DatabaseSync, name: string): number =>
+  Object.values(rowOf<Record<string, number>>(db.prepare(`PRAGMA ${name}`)) ?? {})[0] ?? 0
+
+/** Looks before anything is written. */
+const inspect = (db: DatabaseSync, file: string): OpenFailure | undefined => {
+  const tables = rowOf<{ n: number }>(db.prepare("SELECT count(*) AS n FROM sqlite_schema"))?.n ?? 0
+  if (tables === 0) return undefined
+  if (pragma(db, "application_id") !== applicationId) {
+    return { _tag: "Damaged", what: `${file} is a database, but not one of Parley's stores` }
+  }
+  const found = rowOf<{ n: number }>(db.prepare("SELECT max(number) AS n FROM migrations"))?.n ?? 0
+  if (found > migrations.length) return { _tag: "Newer", found, known: migrations.length }
+  if (statSync(file).size > checkedFileBytesMax) return undefined
+  const check = rowOf<{ quick_check: string }>(db.prepare("PRAGMA quick_check(1)"))?.quick_check
+  return check === "ok" ? undefined : { _tag: "Damaged", what: `${file}: ${check}` }
+}
+
+/** Applies what is missing. Under synchronous FULL: a half-known schema must not come out of a loss of power. */
+const migrate = (db: DatabaseSync): void => {
+  db.exec("PRAGMA synchronous = FULL")
+  inTransaction(db, "BEGIN IMMEDIATE", () => {
+    db.exec(`PRAGMA application_id = ${applicationId}`)
+    db.exec(
+      "CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT"
+    )
+  })
+  const applied = rowOf<{ n: number | null }>(db.prepare("SELECT max(number) AS n FROM migrations"))?.n ?? 0
+  for (const migration of migrations.slice(applied)) {
+    inTransaction(db, "BEGIN IMMEDIATE", () => {
+      db.exec(migration.sql)
+      db.prepare("INSERT INTO migrations VALUES (?, ?, ?)").run(migration.number, migration.name, Date.now())
+    })
+  }
+}
+
+/**
+ * The writer's connection, opened first. NORMAL: a commit is not synced, a checkpoint is; the log keeps what may be
+ * lost until `sync` says otherwise.
+ */
+export const openForWriting = (file: string): DatabaseSync | OpenFailure => {
+  let db: DatabaseSync | undefined
+  try {
+    db = new DatabaseSync(file, { timeout: busyMsMax })
+    const refused = inspect(db, file)
+    if (refused !== undefined) {
+      db.close()
+      return refused
+    }
+    db.exec(`PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = ${walBytesMax}; PRAGMA cache_size = -${cacheKiB}`)
+    migrate(db)
+    db.exec("PRAGMA synchronous = NORMAL")
+    return db
+  } catch (error) {
+    db?.close()
+    return failureOf(error)
+  }
+}
+
+/** A reader's connection: in WAL mode it sees the last commit and waits for no writer. */
+export const openForReading = (file: string): DatabaseSync | OpenFailure => {
+  try {
+    const db = new DatabaseSync(file, { timeout: busyMsMax, readOnly: true })
+    db.exec(`PRAGMA cache_size = -${cacheKiB}`)
+    return db
+  } catch (error) {
+    return failureOf(error)
+  }
+}

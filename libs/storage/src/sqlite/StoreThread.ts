@@ -1,0 +1,128 @@
+/**
+ * The near side of one store thread: typed calls, a bound on how many wait, and a new thread where one died. A call ends
+ * with its answer or with StoreUnavailable, exactly once; what was asked of a thread that died may be done or not, which
+ * every caller survives, because writes are idempotent.
+ */
+import { Effect, type Scope } from "effect"
+import { Worker } from "node:worker_threads"
+import { StoreUnavailable } from "../StoreError.ts"
+import type { OpenFailure } from "./StoreFile.ts"
+import type { ThreadAnswer, ThreadOptions, ThreadRequest } from "./StoreWorker.ts"
+
+/** A thread that died is started again after this. */
+const restartMs = 1_000
+/** A thread that does not end by itself is ended after this; SQLite survives that. */
+const closeMsMax = 10_000
+
+// Reason for `any`: a call's own parameters are inferred from it; `unknown` would refuse every call with any.
+// oxlint-disable-next-line no-explicit-any
+type Calls<Table> = { readonly [Name in keyof Table]: (...args: any) => unknown }
+
+export interface StoreThread<Table extends Calls<Table>> {
+  call<Name extends keyof Table & string>(
+    name: Name,
+    ...args: Parameters<Table[Name]>
+  ): Effect.Effect<ReturnType<Table[Name]>, StoreUnavailable>
+}
+
+const unavailable = (cause: string): StoreUnavailable =>
+  new StoreUnavailable({ store: "sqlite", cause: new Error(cause) })
+
+type Settle = (answer: Extract<ThreadAnswer, { readonly _tag: "Ok" | "Failed" }>) => void
+
+/** Out of Effect, so that a call costs a message and a map entry. */
+class Thread {
+  readonly #options: ThreadOptions
+  readonly #pendingMax: number
+  readonly #pending = new Map<number, Settle>()
+  #worker: Worker | undefined
+  #open = false
+  #closing = false
+  #restart: NodeJS.Timeout | undefined
+  #id = 0
+
+  constructor(options: ThreadOptions, pendingMax: number) {
+    this.#options = options
+    this.#pendingMax = pendingMax
+  }
+
+  /** `opened` is called once: null where the file is open. */
+  start(opened: (failure: OpenFailure | null) => void): void {
+    const worker = new Worker(new URL("./StoreWorker.ts", import.meta.url), { workerData: this.#options })
+    this.#worker = worker
+    let died = "the thread ended"
+    worker.on("message", (answer: ThreadAnswer) => {
+      if (answer._tag === "Opened") {
+        this.#open = true
+        opened(null)
+      } else if (answer._tag === "OpenFailed") {
+        opened(answer.failure)
+      } else {
+        const settle = this.#pending.get(answer.id)
+        this.#pending.delete(answer.id)
+        settle?.(answer)
+      }
+    })
+    worker.on("error", (error) => {
+      died = String(error)
+    })
+    worker.on("exit", () => {
+      this.#worker = undefined
+      this.#open = false
+      opened({ _tag: "Unavailable", cause: died })
+      for (const [id, settle] of this.#pending) settle({ _tag: "Failed", id, cause: died })
+      this.#pending.clear()
+      if (!this.#closing) this.#restart = setTimeout(() => this.start(() => {}), restartMs)
+    })
+  }
+
+  request(method: string, args: ReadonlyArray<unknown>, settle: Settle): void {
+    const id = ++this.#id
+    if (this.#worker === undefined || !this.#open || this.#closing) {
+      settle({ _tag: "Failed", id, cause: "the store's thread is not running" })
+    } else if (this.#pending.size >= this.#pendingMax) {
+      settle({ _tag: "Failed", id, cause: `${this.#pendingMax} calls wait for the store already` })
+    } else {
+      this.#pending.set(id, settle)
+      this.#worker.postMessage({ id, method, args } satisfies ThreadRequest)
+    }
+  }
+
+  /** What was asked before is done before. */
+  close(closed: () => void): void {
+    this.#closing = true
+    clearTimeout(this.#restart)
+    const worker = this.#worker
+    if (worker === undefined) return closed()
+    const deadline = setTimeout(() => void worker.terminate(), closeMsMax)
+    worker.once("exit", () => {
+      clearTimeout(deadline)
+      closed()
+    })
+    worker.postMessage(null satisfies ThreadRequest)
+  }
+}
+
+/** Starts the thread, waits until its file is open, and ends it with the scope. */
+export const makeStoreThread = <Table extends Calls<Table>>(
+  options: ThreadOptions & { readonly pendingMax: number }
+): Effect.Effect<StoreThread<Table>, OpenFailure, Scope.Scope> =>
+  Effect.gen(function* () {
+    const thread = yield* Effect.acquireRelease(
+      Effect.sync(() => new Thread({ file: options.file, role: options.role }, options.pendingMax)),
+      (it) => Effect.callback<void>((resume) => it.close(() => resume(Effect.void)))
+    )
+    yield* Effect.callback<void, OpenFailure>((resume) => {
+      thread.start((failure) => resume(failure === null ? Effect.void : Effect.fail(failure)))
+    })
+    return {
+      call: (name, ...args) =>
+        Effect.callback<ReturnType<Table[typeof name]>, StoreUnavailable>((resume) => {
+          thread.request(name, args, (answer) => {
+            if (answer._tag === "Failed") return resume(Effect.fail(unavailable(answer.cause)))
+            // Reason for `as`: the thread ran `Table[name]`, so its answer is that call's result.
+            resume(Effect.succeed(answer.value as ReturnType<Table[typeof name]>))
+          })
+        })
+    }
+  })

@@ -1,0 +1,60 @@
+/**
+ * One thread of the SQLite stores: opens the file in its role, then answers calls one after another. A call that throws
+ * is answered with its error; the thread goes on. No Effect here: a thread should start fast.
+ */
+import { parentPort, workerData } from "node:worker_threads"
+import { readerCalls, writerCalls } from "./StoreCalls.ts"
+import { openForReading, openForWriting, type OpenFailure } from "./StoreFile.ts"
+
+export interface ThreadOptions {
+  readonly file: string
+  readonly role: "write" | "read"
+}
+
+/** What the thread is asked; null: close the file and end. */
+export type ThreadRequest = {
+  readonly id: number
+  readonly method: string
+  readonly args: ReadonlyArray<unknown>
+} | null
+
+/** The first answer says whether the file is open; the others each answer one request. */
+export type ThreadAnswer =
+  | { readonly _tag: "Opened" }
+  | { readonly _tag: "OpenFailed"; readonly failure: OpenFailure }
+  | { readonly _tag: "Ok"; readonly id: number; readonly value: unknown }
+  | { readonly _tag: "Failed"; readonly id: number; readonly cause: string }
+
+const port = parentPort
+if (port === null) throw new Error("StoreWorker runs as a thread of SqliteStores")
+const answer = (it: ThreadAnswer): void => port.postMessage(it)
+
+// Reason for `as`: StoreThread starts this file with exactly these.
+const { file, role } = workerData as ThreadOptions
+const opened = role === "write" ? openForWriting(file) : openForReading(file)
+
+if ("_tag" in opened) {
+  answer({ _tag: "OpenFailed", failure: opened })
+} else {
+  const db = opened
+  // Reason for `as`: methods and arguments are checked where they are called, by StoreThread's types.
+  const calls = (role === "write" ? writerCalls(db) : readerCalls(db)) as unknown as Readonly<
+    Record<string, (...args: ReadonlyArray<unknown>) => unknown>
+  >
+  port.on("message", (request: ThreadRequest) => {
+    if (request === null) {
+      db.close()
+      port.close()
+      return
+    }
+    const { id, method, args } = request
+    try {
+      const call = calls[method]
+      if (call === undefined) throw new Error(`the ${role} thread has no call ${method}`)
+      answer({ _tag: "Ok", id, value: call(...args) })
+    } catch (error) {
+      answer({ _tag: "Failed", id, cause: error instanceof Error ? error.message : String(error) })
+    }
+  })
+  answer({ _tag: "Opened" })
+}

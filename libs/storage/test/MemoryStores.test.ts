@@ -1,0 +1,11 @@
+/** The in-memory stores keep the contracts of their seams. */
+import { layer } from "../src/memory/MemoryStores.ts"
+import { cursorStoreContract } from "./CursorStoreContract.ts"
+import { directoryContract } from "./DirectoryContract.ts"
+import { inboxContract } from "./InboxContract.ts"
+import { messageStoreContract } from "./MessageStoreContract.ts"
+
+messageStoreContract("memory", layer)
+cursorStoreContract("memory", layer)
+directoryContract("memory", layer)
+inboxContract("memory", layer)

@@ -1,0 +1,219 @@
+/** The SQLite stores keep the contracts of their seams; what is theirs alone: reopening, refusing, syncing, bounds. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Layer, Option } from "effect"
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync, closeSync, statSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { CursorStore } from "../src/CursorStore.ts"
+import { Directory } from "../src/Directory.ts"
+import { Inbox } from "../src/Inbox.ts"
+import { MessageStore } from "../src/MessageStore.ts"
+import { layer } from "../src/sqlite/SqliteStores.ts"
+import { StoreSync } from "../src/StoreSync.ts"
+import { cursorStoreContract } from "./CursorStoreContract.ts"
+import { directoryContract } from "./DirectoryContract.ts"
+import { inboxContract } from "./InboxContract.ts"
+import { freshChannel, History, messageStoreContract } from "./MessageStoreContract.ts"
+
+const temporaryDirectory = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "parley-store-"))),
+  (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+)
+const temporaryFile = Effect.map(temporaryDirectory, (directory) => join(directory, "store.sqlite"))
+const temporaryLayer = Layer.unwrap(Effect.map(temporaryFile, (file) => layer({ file })))
+
+messageStoreContract("SQLite", temporaryLayer)
+cursorStoreContract("SQLite", temporaryLayer)
+directoryContract("SQLite", temporaryLayer)
+inboxContract("SQLite", temporaryLayer)
+
+type Stores = Layer.Success<typeof temporaryLayer>
+/** One run of the server over `file`. */
+const session = <A, E>(file: string, effect: Effect.Effect<A, E, Stores>) =>
+  Effect.provide(effect, layer({ file }), { local: true })
+
+const everything = { after: 0, before: 1e12, limit: 100, newest: true }
+
+const fillStores = (history: History) =>
+  Effect.gen(function* () {
+    yield* (yield* MessageStore).write([history.message(1, "один"), history.message(2, "two"), history.delete(3, 2)])
+    yield* (yield* CursorStore).merge("ann", [{ channel: history.channel, position: { generation: 2, seq: 1 } }])
+    yield* (yield* Inbox).add([{ user: "ann", channel: history.channel, seq: 2 }])
+    yield* (yield* Directory).putUser({ user: "ann", name: "Ann", createdAt: 1 })
+  })
+
+const readStores = (history: History) =>
+  Effect.gen(function* () {
+    return {
+      messages: yield* (yield* MessageStore).messages(history.channel, everything),
+      head: yield* (yield* MessageStore).head(history.channel),
+      cursors: yield* (yield* CursorStore).read("ann"),
+      inbox: yield* (yield* Inbox).list("ann", 10),
+      user: yield* (yield* Directory).user("ann")
+    }
+  })
+
+describe("SQLite stores", () => {
+  it.effect("keep everything over a restart", () =>
+    Effect.gen(function* () {
+      const file = yield* temporaryFile
+      const history = new History()
+      const before = yield* session(file, Effect.andThen(fillStores(history), readStores(history)))
+      const after = yield* session(file, readStores(history))
+      assert.strictEqual(before.messages.length, 2)
+      assert.strictEqual(before.inbox.length, 1)
+      assert.deepStrictEqual(after, before)
+    })
+  )
+
+  it.effect("refuse a file that is no database, and leave it as it is", () =>
+    Effect.gen(function* () {
+      const file = yield* temporaryFile
+      writeFileSync(file, "these are not the bytes you are looking for ".repeat(200))
+      const before = readFileSync(file)
+      const error = yield* Effect.flip(session(file, Effect.void))
+      assert.strictEqual(error._tag, "DataDirectoryDamaged")
+      assert.isTrue(before.equals(readFileSync(file)))
+    })
+  )
+
+  it.effect("refuse somebody else's database", () =>
+    Effect.gen(function* () {
+      const file = yield* temporaryFile
+      const db = new DatabaseSync(file)
+      db.exec("CREATE TABLE recipes (name TEXT)")
+      db.close()
+      const before = readFileSync(file)
+      const error = yield* Effect.flip(session(file, Effect.void))
+      assert.strictEqual(error._tag, "DataDirectoryDamaged")
+      assert.isTrue(before.equals(readFileSync(file)))
+    })
+  )
+
+  it.effect("refuse a file with a damaged page", () =>
+    Effect.gen(function* () {
+      const file = yield* temporaryFile
+      const history = new History()
+      const text = "x".repeat(2_000)
+      const events = Array.from({ length: 300 }, (_, i) => history.message(i + 1, text))
+      yield* session(
+        file,
+        Effect.flatMap(MessageStore, (it) => it.write(events))
+      )
+      const fd = openSync(file, "r+")
+      writeSync(fd, Buffer.alloc(8_192, 0xa5), 0, 8_192, Math.floor(statSync(file).size / 8_192) * 4_096)
+      closeSync(fd)
+      const error = yield* Effect.flip(session(file, Effect.void))
+      assert.strictEqual(error._tag, "DataDirectoryDamaged")
+    })
+  )
+
+  it.effect("refuse a file of a newer version by a sentence that says so", () =>
+    Effect.gen(function* () {
+      const file = yield* temporaryFile
+      yield* session(file, Effect.void)
+      const db = new DatabaseSync(file)
+      db.exec("INSERT INTO migrations VALUES (999, 'from the future', 0)")
+      db.close()
+      const error = yield* Effect.flip(session(file, Effect.void))
+      assert.strictEqual(error._tag, "StoreFileNewer")
+      assert.include(error.message, "999")
+    })
+  )
+
+  it.effect("say why a file can't be opened", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const error = yield* Effect.flip(session(join(directory, "nowhere", "store.sqlite"), Effect.void))
+      assert.strictEqual(error._tag, "StoreUnavailable")
+    })
+  )
+
+  it.effect("a write that fails leaves nothing behind, and the next one works", () =>
+    Effect.gen(function* () {
+      const file = yield* temporaryFile
+      const history = new History()
+      yield* session(
+        file,
+        Effect.gen(function* () {
+          const store = yield* MessageStore
+          const bad = { ...history.message(2, "b"), seq: 2 ** 45 }
+          const error = yield* Effect.flip(store.write([history.message(1, "a"), bad]))
+          assert.strictEqual(error._tag, "StoreUnavailable")
+          assert.isTrue(Option.isNone(yield* store.head(history.channel)))
+          yield* store.write([history.message(1, "a")])
+          assert.strictEqual((yield* store.messages(history.channel, everything)).length, 1)
+        })
+      )
+    })
+  )
+
+  it.effect("answer StoreUnavailable past the bound of waiting calls, and serve those below it", () =>
+    Effect.gen(function* () {
+      const file = yield* temporaryFile
+      yield* session(
+        file,
+        Effect.gen(function* () {
+          const directory = yield* Directory
+          const puts = Array.from({ length: 400 }, (_, i) =>
+            Effect.exit(directory.putUser({ user: `u${i}`, name: "n", createdAt: 1 }))
+          )
+          const exits = yield* Effect.all(puts, { concurrency: "unbounded" })
+          assert.isTrue(exits.some(Exit.isFailure))
+          for (const [i, exit] of exits.entries()) {
+            assert.strictEqual(Option.isSome(yield* directory.user(`u${i}`)), Exit.isSuccess(exit))
+          }
+        })
+      )
+    })
+  )
+
+  it.effect("WRITE-BEHIND-SAFE: a sync succeeds after writes and as often as it is asked", () =>
+    Effect.gen(function* () {
+      const file = yield* temporaryFile
+      yield* session(
+        file,
+        Effect.gen(function* () {
+          const { sync } = yield* StoreSync
+          yield* sync
+          yield* fillStores(new History(freshChannel()))
+          yield* sync
+          yield* sync
+        })
+      )
+    })
+  )
+
+  it.effect("counts by block equal a recount from the rows", () =>
+    Effect.gen(function* () {
+      const file = yield* temporaryFile
+      const history = new History()
+      const events = Array.from({ length: 60 }, (_, i) =>
+        history.message(((i * 397) % 6_000) + 1, "m", { by: `u${i % 7}` })
+      )
+      const deletes = events.filter((_, i) => i % 5 === 0).map((it, i) => history.delete(7_000 + i, it.seq))
+      const all = [...events, ...deletes, ...events.filter((_, i) => i % 2 === 0)]
+      yield* session(
+        file,
+        Effect.flatMap(MessageStore, (store) => Effect.forEach(all, (it) => store.write([it]), { discard: true }))
+      )
+      const db = new DatabaseSync(file, { readOnly: true })
+      const recount = db
+        .prepare(`
+        SELECT (id & 1099511627775) / 1024 AS block, sender, count(*) AS messages FROM messages
+        WHERE created >= 0 AND delete_generation < created GROUP BY 1, 2 ORDER BY 1, 2`)
+        .all()
+      const kept = db
+        .prepare("SELECT block, sender, messages FROM block_senders WHERE messages <> 0 ORDER BY 1, 2")
+        .all()
+      const totals = db.prepare("SELECT sum(messages) AS n FROM block_counts").get()
+      db.close()
+      assert.deepStrictEqual(kept, recount)
+      assert.strictEqual(
+        totals?.["n"],
+        recount.reduce((sum, row) => sum + Number(row["messages"]), 0)
+      )
+    })
+  )
+})
