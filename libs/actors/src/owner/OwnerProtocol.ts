@@ -45,9 +45,23 @@ export interface SyncItem {
 
 /** `sync` is a `ChannelSync` of the protocol as wire text; `lost`: the user is no member (any more) since `seq`. */
 export type SyncResult =
-  | { readonly _tag: "Sync"; readonly channel: string; readonly sync: WireText; readonly unread: number; readonly mentions: number; readonly head: number }
+  | { readonly _tag: "Sync"; readonly channel: string; readonly sync: WireText; readonly head: number }
   | { readonly _tag: "Lost"; readonly channel: string; readonly seq: number }
   | { readonly _tag: "Failed"; readonly channel: string; readonly failure: ApiFailure }
+
+/** The channel's answer to `Unread`. */
+export interface UnreadCounts {
+  readonly unread: number
+  readonly mentions: number
+  /** The committed head that the counts are of. */
+  readonly head: number
+}
+
+/** The session's answer to `MoveCursor` and `MarkUnread`. */
+export interface CursorMoved {
+  readonly cursor: Position
+  readonly userSeq: number
+}
 
 /** Asked of the owner of the channel's shard. */
 export type ChannelRequest =
@@ -78,6 +92,21 @@ export type PresenceRequest =
   | { readonly _tag: "Report"; readonly shard: number; readonly edge: string; readonly full: boolean; readonly devices: ReadonlyArray<{ readonly user: string; readonly device: string; readonly state: "online" | "away" | "gone" }> }
   | { readonly _tag: "Watch"; readonly shard: number; readonly edge: string; readonly users: ReadonlyArray<string> }
   | { readonly _tag: "InspectPresence"; readonly shard: number }
+
+export interface PresenceChange {
+  readonly user: string
+  readonly state: "online" | "away" | "offline"
+  /** Milliseconds since 1970; null: unknown, or online. */
+  readonly last_seen: number | null
+}
+
+/** The presence shard's answer to `Watch`. */
+export interface PresenceView {
+  readonly shard: number
+  readonly epoch: number
+  readonly n: number
+  readonly users: ReadonlyArray<PresenceChange>
+}
 
 export type OwnerRequest = ChannelRequest | SessionRequest | PresenceRequest
 
@@ -146,6 +175,15 @@ export type LinkItem =
   | { readonly _tag: "Covered"; readonly topic: TopicName; readonly from: number; readonly to: number }
   /** Ephemeral: `frame` is a whole push. `exceptUser`: not to this one. Dropped first. */
   | { readonly _tag: "Ephemeral"; readonly topic: TopicName; readonly frame: WireText; readonly exceptUser: string; readonly exceptConnection: number }
+  /** Changes of a presence shard; the edge picks the users each connection watches. Dropped first. */
+  | {
+    readonly _tag: "Presence"
+    readonly topic: TopicName
+    readonly shard: number
+    readonly epoch: number
+    readonly n: number
+    readonly users: ReadonlyArray<PresenceChange>
+  }
   /** A personal event, or (ephemeral, seq 0) a cursor push for the user's connections but `exceptConnection`. */
   | { readonly _tag: "Personal"; readonly topic: TopicName; readonly seq: number; readonly kind: string; readonly frame: WireText; readonly channel: string; readonly channelSeq: number; readonly exceptConnection: number; readonly revokedBefore: number }
 

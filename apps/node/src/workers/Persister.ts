@@ -1,0 +1,106 @@
+/**
+ * The persister: writes behind the log, in batches, what the stores are to have: events and messages, channels,
+ * members, sessions. Every write is owned by a seq and idempotent, so a step may be repeated after a crash, and its
+ * position moves only after the write. Then it cuts the log, below the lowest consumer and the last checkpoint, and only
+ * after the store is on stable storage (DESIGN §5.9, †27).
+ */
+import { Effect, Layer, Option } from "effect"
+import { CommitSignal } from "@parley/actors/fanout/CommitSignal"
+import { type ConsumedEntry, runConsumer } from "@parley/actors/fanout/LogConsumer"
+import { memberFanoutConsumer } from "@parley/actors/fanout/MemberFanout"
+import type { Entry } from "@parley/actors/log/Entry"
+import { decodeRecord } from "@parley/actors/log/Record"
+import { OwnerCalls } from "@parley/actors/owner/OwnerCalls"
+import { persisterConsumer } from "@parley/actors/owner/Runner"
+import { replay, SessionState } from "@parley/actors/session/SessionState"
+import { Directory } from "@parley/storage/Directory"
+import { EventLog } from "@parley/storage/EventLog"
+import { MessageStore, type StoredEvent } from "@parley/storage/MessageStore"
+import { StoreSync } from "@parley/storage/StoreSync"
+import { ChannelRows } from "./ChannelRows.ts"
+
+/** The log is cut this often. */
+const purgeEveryMs = 5_000
+
+const storedEvent = (entry: Entry): StoredEvent => ({
+  channel: entry.id,
+  generation: entry.generation,
+  seq: entry.seq,
+  kind: entry.kind,
+  at: entry.at,
+  by: entry.by,
+  cid: entry.cid,
+  bodyHash: entry.bodyHash,
+  n: entry.n,
+  target: entry.target,
+  body: entry.body
+})
+
+export const layerPersister = Layer.effectDiscard(Effect.gen(function*() {
+  const calls = yield* OwnerCalls
+  const directory = yield* Directory
+  const log = yield* EventLog
+  const messages = yield* MessageStore
+  const signal = yield* CommitSignal
+  const sync = yield* StoreSync
+  const channels = new ChannelRows(directory)
+
+  const writeSessions = Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>) {
+    const states = new Map<string, SessionState>()
+    for (const entry of entries) {
+      let state = states.get(entry.id)
+      if (state === undefined) {
+        const row = yield* directory.session(entry.id)
+        state = Option.isSome(row) ? SessionState.decode(row.value.state) : SessionState.empty(entry.id)
+        states.set(entry.id, state)
+      }
+      if (entry.seq > state.committedUserSeq) replay(state, entry)
+    }
+    yield* directory.writeSessions([...states.values()].map((state) => ({
+      user: state.user,
+      generation: state.generation,
+      userSeq: state.committedUserSeq,
+      state: state.encode()
+    })))
+  })
+
+  yield* runConsumer({
+    name: persisterConsumer,
+    shardCount: calls.shardCount,
+    apply: Effect.fnUntraced(function*(_shard: number, consumed: ReadonlyArray<ConsumedEntry>) {
+      const ofChannels: Array<Entry> = []
+      const ofUsers: Array<Entry> = []
+      for (const { entry } of consumed) (entry.topic === "channel" ? ofChannels : ofUsers).push(entry)
+      if (ofChannels.length > 0) {
+        yield* messages.write(ofChannels.map(storedEvent))
+        yield* channels.write(ofChannels)
+      }
+      if (ofUsers.length > 0) yield* writeSessions(ofUsers)
+    }),
+    moved: (shard, position) => Effect.sync(() => signal.stored(shard, position))
+  })
+
+  /** Cuts each shard below the lowest consumer, once what the store has is durable. */
+  const purge = Effect.gen(function*() {
+    const bounds = new Map<number, number>()
+    for (const shard of yield* log.shards) {
+      const stored = yield* log.consumerPosition(persisterConsumer, shard)
+      const fannedOut = yield* log.consumerPosition(memberFanoutConsumer, shard)
+      bounds.set(shard, Math.min(stored, fannedOut))
+    }
+    yield* sync.sync
+    for (const [shard, bound] of bounds) {
+      const last = yield* log.last(shard)
+      if (Option.isNone(last)) continue
+      const { checkpoint } = yield* Effect.fromResult(decodeRecord(last.value.bytes))
+      const upTo = Math.min(bound, checkpoint.position - 1)
+      if (upTo > 0) yield* log.purge(shard, upTo)
+    }
+  })
+  yield* purge.pipe(
+    Effect.catch((error) => Effect.logWarning("log not cut, trying again later", error)),
+    Effect.delay(purgeEveryMs),
+    Effect.forever,
+    Effect.forkScoped
+  )
+}))

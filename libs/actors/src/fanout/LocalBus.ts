@@ -1,0 +1,113 @@
+/**
+ * Calls and links within one process: the same services that NATS gives a cluster. It knows which runner owns which
+ * shard, rides out a change of owner, and delivers link messages on a later turn of the event loop, so that nothing
+ * may come to rely on a call being instant. Tests make it lose, repeat and delay link messages.
+ */
+import { Context, Effect, Layer } from "effect"
+import type { Attach, Attached, Detach, LinkMessage, OwnerReply, OwnerRequest } from "../owner/OwnerProtocol.ts"
+import { LinkBus, OwnerCalls, ownerRetryMsMax } from "../owner/OwnerCalls.ts"
+import { shardOf } from "./ShardHash.ts"
+
+/** Wait between two tries of a call whose owner is changing. */
+const ownerRetryMs = 25
+
+/** What a runner answers a call with: done, or "not mine" for the caller to look elsewhere. */
+export interface LocalRunner {
+  readonly name: string
+  request(shard: number, request: OwnerRequest, reply: (reply: OwnerReply<unknown>) => void, notMine: () => void): void
+  attach(attach: Attach, reply: (reply: OwnerReply<Attached>) => void, notMine: () => void): void
+  detach(detach: Detach): void
+  resend(start: number, edge: string, from: number): void
+}
+
+/** What happens to a link message on its way. */
+export type LinkFault = "deliver" | "lose" | "twice" | "late"
+
+export class LocalBus extends Context.Service<LocalBus, {
+  readonly shardCount: number
+  /** The runner answers for these shards from now on. */
+  own(shard: number, runner: LocalRunner): void
+  disown(shard: number, runner: LocalRunner): void
+  /** Decides the fate of each link message; undefined: all are delivered. */
+  setLinkFault(fault: ((message: LinkMessage) => LinkFault) | undefined): void
+}>()("@parley/actors/LocalBus") {
+  static readonly layer = (options: { readonly shardCount: number }): Layer.Layer<LocalBus | OwnerCalls | LinkBus> =>
+    Layer.effectContext(Effect.sync(() => {
+      const bus = makeBus(options.shardCount)
+      return Context.make(LocalBus, bus.local).pipe(
+        Context.add(OwnerCalls, bus.calls),
+        Context.add(LinkBus, bus.links)
+      )
+    }))
+}
+
+const moved = { failure: { code: "moved" } } as const
+
+const makeBus = (shardCount: number) => {
+  const owners = new Map<number, LocalRunner>()
+  const runners = new Map<string, LocalRunner>()
+  const edges = new Map<string, (message: LinkMessage) => void>()
+  let fault: ((message: LinkMessage) => LinkFault) | undefined
+
+  /** Tries until an owner takes it, or the time is over. */
+  const retrying = <A>(
+    shard: number,
+    attempt: (runner: LocalRunner, reply: (reply: OwnerReply<A>) => void, notMine: () => void) => void,
+    reply: (reply: OwnerReply<A>) => void
+  ) => {
+    const deadline = performance.now() + ownerRetryMsMax
+    const again = () => {
+      if (performance.now() >= deadline) reply(moved)
+      else setTimeout(once, ownerRetryMs)
+    }
+    const once = () => {
+      const runner = owners.get(shard)
+      if (runner === undefined) again()
+      else attempt(runner, reply, again)
+    }
+    once()
+  }
+
+  const deliver = (message: LinkMessage) => edges.get(message.edge)?.(message)
+
+  return {
+    local: LocalBus.of({
+      shardCount,
+      own: (shard, runner) => {
+        owners.set(shard, runner)
+        runners.set(runner.name, runner)
+      },
+      disown: (shard, runner) => {
+        if (owners.get(shard) === runner) owners.delete(shard)
+      },
+      setLinkFault: (next) => {
+        fault = next
+      }
+    }),
+    calls: OwnerCalls.of({
+      shardCount,
+      shardOf: (id) => shardOf(id, shardCount),
+      request: (shard, request, reply) =>
+        retrying(shard, (runner, done, notMine) => runner.request(shard, request, done, notMine), reply),
+      attach: (attach, reply) =>
+        retrying<Attached>(attach.shard, (runner, done, notMine) => runner.attach(attach, done, notMine), reply),
+      detach: (detach) => owners.get(detach.shard)?.detach(detach),
+      resend: (owner, start, edge, from) => runners.get(owner)?.resend(start, edge, from)
+    }),
+    links: LinkBus.of({
+      publish: (message) => {
+        const fate = fault === undefined ? "deliver" : fault(message)
+        if (fate === "lose") return
+        if (fate === "late") setTimeout(deliver, 20, message)
+        else queueMicrotask(() => deliver(message))
+        if (fate === "twice") queueMicrotask(() => deliver(message))
+      },
+      subscribe: (edge, onMessage) => {
+        edges.set(edge, onMessage)
+        return () => {
+          if (edges.get(edge) === onMessage) edges.delete(edge)
+        }
+      }
+    })
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * A consumer of the log: reads each shard's records in order behind the commit, hands their entries to `apply`, and
+ * moves its own durable position only after that is done (WRITE-BEHIND-SAFE). Positions are the consumer's, the log is
+ * cut below the lowest. A failing `apply` is tried again with growing waits; nothing is skipped.
+ */
+import { Effect, Result, Schedule } from "effect"
+import { EventLog, type LogPosition } from "@parley/storage/EventLog"
+import type { Entry } from "../log/Entry.ts"
+import { decodeRecord } from "../log/Record.ts"
+import { CommitSignal } from "./CommitSignal.ts"
+
+/** Bytes of records taken in one step, which bounds a batch and what is in memory. */
+export const consumerBytesMax = 1_048_576
+/** Least time between two steps of one shard while events come, so that batches form. */
+export const consumerGatherMs = 100
+/** A shard is looked at this often without a signal. */
+export const consumerPollMs = 2_000
+const retryMsMin = 100
+const retryMsMax = 5_000
+/** Shards worked on at the same time. */
+const shardsAtOnce = 4
+
+export interface ConsumedEntry {
+  readonly entry: Entry
+  readonly position: LogPosition
+}
+
+export interface ConsumerOptions<E> {
+  readonly name: string
+  readonly shardCount: number
+  readonly apply: (shard: number, entries: ReadonlyArray<ConsumedEntry>) => Effect.Effect<void, E>
+  /** Told after the position moved. */
+  readonly moved?: (shard: number, position: LogPosition) => Effect.Effect<void, E>
+  /** The consumer may not go beyond this position now (another consumer goes first); undefined: as far as the log goes. */
+  readonly limit?: (shard: number) => LogPosition | undefined
+}
+
+/** Runs until its scope closes. */
+export const runConsumer = <E>(options: ConsumerOptions<E>) =>
+  Effect.gen(function*() {
+    const log = yield* EventLog
+    const signal = yield* CommitSignal
+    const dirty = new Set<number>()
+    const positions = new Map<number, LogPosition>()
+    yield* Effect.acquireRelease(
+      Effect.sync(() => signal.onCommitted((shard) => dirty.add(shard))),
+      (unsubscribe) => Effect.sync(unsubscribe)
+    )
+
+    const step = Effect.fnUntraced(function*(shard: number) {
+      const after = positions.get(shard) ?? (yield* log.consumerPosition(options.name, shard))
+      positions.set(shard, after)
+      const limit = options.limit?.(shard)
+      const records = (yield* log.readAfter(shard, after, consumerBytesMax)).filter((record) =>
+        limit === undefined || record.position <= limit)
+      const last = records.at(-1)
+      if (last === undefined) return false
+      const entries: Array<ConsumedEntry> = []
+      for (const record of records) {
+        const decoded = yield* Effect.fromResult(decodeRecord(record.bytes))
+        for (const entry of decoded.entries) entries.push({ entry, position: record.position })
+      }
+      if (entries.length > 0) yield* options.apply(shard, entries)
+      yield* log.setConsumerPosition(options.name, shard, last.position)
+      positions.set(shard, last.position)
+      if (options.moved !== undefined) yield* options.moved(shard, last.position)
+      return true
+    })
+
+    const drain = (shard: number) =>
+      step(shard).pipe(
+        Effect.repeat({ while: (more) => more }),
+        Effect.tapError((error) => Effect.logWarning("consumer step failed, trying again", error)),
+        Effect.retry(Schedule.min([Schedule.exponential(retryMsMin), Schedule.spaced(retryMsMax)])),
+        Effect.annotateLogs({ consumer: options.name, shard })
+      )
+
+    const round = Effect.suspend(() => {
+      const shards = [...dirty]
+      dirty.clear()
+      return Effect.forEach(shards, drain, { concurrency: shardsAtOnce, discard: true })
+    })
+    const all = Effect.sync(() => {
+      for (let shard = 1; shard <= options.shardCount; shard++) dirty.add(shard)
+    })
+
+    yield* all
+    yield* round.pipe(Effect.andThen(Effect.sleep(consumerGatherMs)), Effect.forever, Effect.forkScoped)
+    yield* all.pipe(Effect.delay(consumerPollMs), Effect.forever, Effect.forkScoped)
+    return {
+      /** Everything that is committed now, done before this returns: at a clean stop. */
+      drain: all.pipe(Effect.andThen(round)),
+      position: (shard: number) => positions.get(shard) ?? 0
+    }
+  })

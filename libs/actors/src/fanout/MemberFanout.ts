@@ -1,0 +1,109 @@
+/**
+ * The member fan-out: driven by the log alone, it tells each member's session what it would miss (added, removed,
+ * mentioned: the row before the notice, †12), and for channels that write their fan-out puts the channel into each
+ * member's inbox. Idempotent, coalesced, allowed to lag: the inbox orders work, heads decide what is new (†10).
+ *
+ * Who is a member is asked as of the event's own seq: memberships are intervals, and this consumer never goes beyond
+ * the persister, so that the intervals up to that seq are all there, and later ones change nothing (†11).
+ */
+import { Effect, Layer, Schema } from "effect"
+import { Directory } from "@parley/storage/Directory"
+import { Inbox, type InboxEntry, type Mention } from "@parley/storage/Inbox"
+import { EventLog, type LogPosition } from "@parley/storage/EventLog"
+import type { ApiFailure } from "@parley/protocol/ApiError"
+import type { Entry } from "../log/Entry.ts"
+import { OwnerCalls } from "../owner/OwnerCalls.ts"
+import { persisterConsumer } from "../owner/Runner.ts"
+import type { SessionRequest } from "../owner/OwnerProtocol.ts"
+import { CommitSignal } from "./CommitSignal.ts"
+import { type ConsumedEntry, runConsumer } from "./LogConsumer.ts"
+
+export const memberFanoutConsumer = "member-fanout"
+
+/** Members of one channel that inbox entries are written for; above, the channel reads its fan-out anyway. */
+const inboxMembersMax = 1_000
+/** Notices under way at once. */
+const noticesAtOnce = 64
+
+/** A session did not take a notice: the step is repeated. */
+class NoticeFailed extends Schema.TaggedError<NoticeFailed>()("NoticeFailed", { user: Schema.String, code: Schema.String }) {}
+
+type Notice = SessionRequest & { readonly _tag: "Notice" }
+
+/** What an event tells to whom. */
+export const noticesOf = (entry: Entry): ReadonlyArray<Notice> => {
+  const { by, id: channel, seq } = entry
+  // Our own encoding of a ChannelEvent.
+  const event = JSON.parse(entry.body) as { readonly members?: ReadonlyArray<string>; readonly mentions?: ReadonlyArray<string> }
+  const to = (users: ReadonlyArray<string> | undefined, kind: Notice["kind"]): ReadonlyArray<Notice> =>
+    (users ?? []).map((user) => ({ _tag: "Notice", user, kind, channel, seq, by }))
+  switch (entry.kind) {
+    case "created":
+    case "added":
+      return to(event.members, "added")
+    case "removed":
+      return to(event.members, "removed")
+    case "message":
+    case "edit":
+      return to(event.mentions?.filter((user) => user !== by), "mentioned")
+    default:
+      return []
+  }
+}
+
+export const layerMemberFanout = Layer.effectDiscard(Effect.gen(function*() {
+  const calls = yield* OwnerCalls
+  const directory = yield* Directory
+  const inbox = yield* Inbox
+  const signal = yield* CommitSignal
+  const log = yield* EventLog
+  const storedUpTo = new Map<number, LogPosition>()
+  yield* Effect.acquireRelease(
+    Effect.sync(() => signal.onStored((shard, position) => {
+      storedUpTo.set(shard, position)
+      signal.committed(shard)
+    })),
+    (unsubscribe) => Effect.sync(unsubscribe)
+  )
+
+  for (const shard of yield* log.shards) storedUpTo.set(shard, yield* log.consumerPosition(persisterConsumer, shard))
+
+  const notify = (notice: Notice) =>
+    Effect.callback<void, NoticeFailed>((resume) => {
+      calls.request(calls.shardOf(notice.user), notice, (reply: { readonly ok: unknown } | { readonly failure: ApiFailure }) => {
+        if ("ok" in reply) resume(Effect.void)
+        else resume(Effect.fail(new NoticeFailed({ user: notice.user, code: reply.failure.code })))
+      })
+    })
+
+  /** The newest message a channel got in this step, for each member at its seq. */
+  const inboxEntries = Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>) {
+    const newest = new Map<string, Entry>()
+    for (const entry of entries) if (entry.kind === "message") newest.set(entry.id, entry)
+    const out: Array<InboxEntry> = []
+    for (const [channel, { by, seq }] of newest) {
+      const members = yield* directory.members(channel, "", inboxMembersMax + 1)
+      if (members.length > inboxMembersMax) continue
+      for (const stay of members) {
+        if (stay.user !== by && stay.from <= seq && (stay.to === null || stay.to >= seq)) out.push({ user: stay.user, channel, seq })
+      }
+    }
+    return out
+  })
+
+  yield* runConsumer({
+    name: memberFanoutConsumer,
+    shardCount: calls.shardCount,
+    limit: (shard) => storedUpTo.get(shard) ?? 0,
+    apply: Effect.fnUntraced(function*(_shard: number, consumed: ReadonlyArray<ConsumedEntry>) {
+      const entries = consumed.map((item) => item.entry).filter((entry) => entry.topic === "channel")
+      const notices = entries.flatMap(noticesOf)
+      const mentions: Array<Mention> = notices.filter((notice) => notice.kind === "mentioned")
+        .map(({ channel, seq, user }) => ({ user, channel, seq }))
+      if (mentions.length > 0) yield* inbox.addMentions(mentions)
+      const rows = yield* inboxEntries(entries)
+      if (rows.length > 0) yield* inbox.add(rows)
+      yield* Effect.forEach(notices, notify, { concurrency: noticesAtOnce, discard: true })
+    })
+  })
+}))

@@ -1,0 +1,263 @@
+/**
+ * The channel entity's thin shell: takes requests in turn, asks the pure state, performs what it answers. Nothing is
+ * answered or shown before its event is committed (DURABLE-BEFORE-ACK); epoch and lease are checked at every step, also
+ * after a wait for the store (†18). Plain TypeScript: bench `send`.
+ */
+import type { ApiFailure } from "@parley/protocol/ApiError"
+import { toWire } from "@parley/protocol/WireText"
+import { apply, ChannelState, commit, decide, followUp, type Known } from "../channel/ChannelState.ts"
+import { expireTyping, typing } from "../channel/Typing.ts"
+import { readHistory } from "./ChannelHistory.ts"
+import { channelLimits, loadChannel } from "./ChannelLoader.ts"
+import { syncChannel, unreadCounts } from "./ChannelSync.ts"
+import { inspectChannel } from "./Inspect.ts"
+import type { Attached, Caller, ChannelAck, ChannelMutation, ChannelRequest, SyncResult, TopicName } from "./OwnerProtocol.ts"
+import { channelTopic } from "./OwnerProtocol.ts"
+import { type PendingEvent, type Resident, Residents } from "./Residents.ts"
+import type { Reply, ShardOwner } from "./ShardOwner.ts"
+import { findKnown, learnMembers } from "./StoreLookups.ts"
+
+export type ResidentChannel = Resident<ChannelState>
+
+/** Looks into the store for one mutation: its id, its target, its members; more would be a loop. */
+const lookupsMax = 4
+
+const noCaller: Caller = { user: "", device: "", connection: 0, edge: "" }
+
+export class ChannelHandler {
+  readonly owner: ShardOwner
+  readonly residents: Residents<ChannelState>
+
+  constructor(owner: ShardOwner) {
+    this.owner = owner
+    const { bounds } = owner.context
+    this.residents = new Residents<ChannelState>({
+      residentBytesMax: bounds.residentBytesMax,
+      warmBytesMax: bounds.warmBytesMax,
+      decode: (_id, bytes) => ChannelState.decode(bytes, channelLimits(bounds)),
+      load: (id, done) => loadChannel(owner, id, done),
+      stored: (id) => !owner.unstored.has("channel", id)
+    })
+  }
+
+  request(request: ChannelRequest, reply: Reply, notMine: () => void): void {
+    const fail = (failure: ApiFailure) => reply({ failure })
+    if (request._tag === "Sync") {
+      this.#sync(request, reply, notMine)
+      return
+    }
+    const channel = request._tag === "Mutate" ? request.mutation.channel : request.channel
+    this.#turn(channel, notMine, fail, (resident, state) => {
+      switch (request._tag) {
+        case "Mutate":
+          return this.#mutate(resident, state, request, {}, 0, reply, notMine)
+        case "History":
+          return readHistory(this.owner, state, request, reply)
+        case "Unread":
+          return this.#unread(state, request, reply)
+        case "Typing":
+          return this.#typing(state, request, reply)
+        case "Members":
+          return this.#members(state, request, reply)
+        case "InspectChannel":
+          return reply({ ok: inspectChannel(this.owner, resident, state, request.payloads) })
+      }
+    })
+  }
+
+  /** Delivers and commits one event; its waiters are told by the owner. */
+  committed(pending: PendingEvent): void {
+    const { entry } = pending
+    const resident = this.residents.peek(entry.id)
+    if (resident?.state === undefined) return
+    commit(resident.state, entry.seq)
+    this.residents.touch(resident)
+    const topic = channelTopic(entry.id)
+    if (!this.owner.interest.wanted(topic)) return
+    this.owner.publish({
+      _tag: "Event",
+      topic,
+      from: entry.seq - 1,
+      to: entry.seq,
+      body: entry.body,
+      kind: entry.kind,
+      originEdge: pending.originEdge,
+      originConnection: pending.originConnection,
+      members: changedMembers(entry.kind, entry.body),
+      readFanout: resident.state.fanout === "read"
+    })
+  }
+
+  setFloor(channel: string, seq: number): void {
+    const resident = this.residents.peek(channel)
+    if (resident?.state === undefined) return
+    resident.state.setFloor(seq)
+    this.residents.touch(resident)
+  }
+
+  authorise(topic: TopicName, channel: string, users: ReadonlyArray<string>, done: (answer: Attached["topics"][number]) => void): void {
+    const none = { topic, head: 0, generation: 0, denied: users }
+    this.#turn(channel, () => done(none), () => done(none), (_resident, state) => {
+      if (!state.exists) return done(none)
+      learnMembers(this.owner, state, users, (known) => {
+        if (!known) return done(none)
+        const denied = users.filter((user) => state.isMember(user) !== true)
+        done({ topic, head: state.committedSeq, generation: state.generation, denied })
+      })
+    })
+  }
+
+  tick(): void {
+    const now = this.owner.context.now()
+    for (const resident of this.residents.all()) {
+      if (resident.state === undefined) continue
+      for (const user of expireTyping(resident.state, now)) this.#showTyping(resident.state, user, noCaller, false)
+    }
+  }
+
+  #turn(
+    channel: string,
+    notMine: () => void,
+    fail: (failure: ApiFailure) => void,
+    step: (resident: ResidentChannel, state: ChannelState) => void
+  ): void {
+    this.residents.turn(
+      channel,
+      (resident) => {
+        if (!this.owner.serving) return notMine()
+        if (resident.state !== undefined) step(resident, resident.state)
+      },
+      (why) => fail({ code: why === "full" ? "overloaded" : "unavailable" })
+    )
+  }
+
+  #mutate(
+    resident: ResidentChannel,
+    state: ChannelState,
+    request: { readonly caller: Caller; readonly mutation: ChannelMutation; readonly admin: boolean },
+    known: Known,
+    lookups: number,
+    reply: Reply,
+    notMine: () => void
+  ): void {
+    if (!this.owner.serving) return notMine()
+    const { admin, caller, mutation } = request
+    const now = this.owner.context.now()
+    const decision = decide(state, caller, admin, mutation, now, known)
+    switch (decision._tag) {
+      case "Reject":
+        return reply({ failure: decision.failure })
+      case "Duplicate":
+        return this.#repeat(resident, decision, reply)
+      case "Need": {
+        if (lookups >= lookupsMax) return reply({ failure: { code: "unavailable" } })
+        this.residents.hold(resident)
+        return findKnown(this.owner, state.channel, decision, known, (found) => {
+          if (found === undefined) reply({ failure: { code: "unavailable" } })
+          else this.#mutate(resident, state, request, found, lookups + 1, reply, notMine)
+          this.residents.release(resident)
+        })
+      }
+      case "Accept": {
+        const { entry } = decision
+        const ack: ChannelAck = { seq: entry.seq, n: entry.n, at: entry.at, generation: entry.generation }
+        const undo = apply(state, entry)
+        this.owner.propose(resident, entry, undo, caller, (failure) => reply(failure === undefined ? { ok: ack } : { failure }))
+        const follow = followUp(state, now)
+        if (follow !== undefined) this.owner.propose(resident, follow, apply(state, follow), noCaller, ignore)
+      }
+    }
+  }
+
+  /** The ack of the first try, once its event is committed. */
+  #repeat(resident: ResidentChannel, first: { readonly seq: number; readonly ack: ChannelAck; readonly committed: boolean }, reply: Reply): void {
+    const pending = first.committed ? undefined : resident.pending.find((p) => p.entry.seq === first.seq)
+    if (pending === undefined) return reply({ ok: first.ack })
+    pending.waiters.push((failure) => reply(failure === undefined ? { ok: first.ack } : { failure }))
+  }
+
+  #sync(request: ChannelRequest & { readonly _tag: "Sync" }, reply: Reply, notMine: () => void): void {
+    const results: Array<SyncResult> = new Array(request.items.length)
+    let left = request.items.length
+    let moved = false
+    const finish = () => {
+      if (moved || !this.owner.serving) notMine()
+      else reply({ ok: results })
+    }
+    if (left === 0) return finish()
+    request.items.forEach((item, index) => {
+      const { channel } = item
+      const put = (result: SyncResult) => {
+        results[index] = result
+        if (--left === 0) finish()
+      }
+      const gone = () => {
+        moved = true
+        put({ _tag: "Failed", channel, failure: { code: "moved" } })
+      }
+      this.#turn(channel, gone, (failure) => put({ _tag: "Failed", channel, failure }), (_resident, state) =>
+        syncChannel(this.owner, state, request.user, item, request.eventsMax, put))
+    })
+  }
+
+  #unread(state: ChannelState, request: ChannelRequest & { readonly _tag: "Unread" }, reply: Reply): void {
+    this.#asMember(state, request.user, reply, () => {
+      const { seq } = request.cursor
+      if (seq > state.committedSeq) {
+        return reply({ failure: { code: "invalid", detail: `seq ${seq} is past the channel's head, ${state.committedSeq}` } })
+      }
+      unreadCounts(this.owner, state, request.user, seq, (counts) =>
+        reply(counts === undefined ? { failure: { code: "unavailable" } } : { ok: counts }))
+    })
+  }
+
+  #typing(state: ChannelState, request: ChannelRequest & { readonly _tag: "Typing" }, reply: Reply): void {
+    const { caller, on } = request
+    this.#asMember(state, caller.user, reply, () => {
+      if (typing(state, caller.user, on, this.owner.context.now())) this.#showTyping(state, caller.user, caller, on)
+      reply({ ok: {} })
+    })
+  }
+
+  /** Goes on only for one who is in; to others the channel does not exist. */
+  #asMember(state: ChannelState, user: string, reply: Reply, go: () => void): void {
+    learnMembers(this.owner, state, [user], (known) => {
+      if (!known) reply({ failure: { code: "unavailable" } })
+      else if (!state.exists || state.isMember(user) !== true) reply({ failure: { code: "not_found" } })
+      else go()
+    })
+  }
+
+  #showTyping(state: ChannelState, user: string, caller: Caller, on: boolean): void {
+    const { channel } = state
+    const frame = toWire(JSON.stringify({ ev: "typing", channel, user, on, ttl_ms: state.limits.typingTtlMs }))
+    this.owner.publish({
+      _tag: "Ephemeral", topic: channelTopic(channel), frame, exceptUser: user, exceptConnection: caller.connection
+    })
+  }
+
+  #members(state: ChannelState, request: ChannelRequest & { readonly _tag: "Members" }, reply: Reply): void {
+    const page = () => {
+      const here = state.memberPage(request.afterUser, request.limit)
+      if (here !== undefined) return reply({ ok: here })
+      const { directory } = this.owner.context.stores
+      this.owner.context.run(directory.members(state.channel, request.afterUser, request.limit), (result) =>
+        reply("ok" in result ? { ok: result.ok.filter((stay) => stay.to === null) } : { failure: { code: "unavailable" } }))
+    }
+    if (!request.admin) return this.#asMember(state, request.user, reply, page)
+    if (state.exists) page()
+    else reply({ failure: { code: "not_found" } })
+  }
+}
+
+const ignore = () => {}
+
+const nobody: ReadonlyArray<string> = []
+
+/** Whom a membership event is about: edges take connections on and off exactly at its seq. */
+const changedMembers = (kind: string, body: string): ReadonlyArray<string> => {
+  if (kind !== "added" && kind !== "removed" && kind !== "created") return nobody
+  // Our own encoding of an AddedEvent, RemovedEvent or CreatedEvent; ids are ASCII.
+  const { members } = JSON.parse(body) as { readonly members: ReadonlyArray<string> }
+  return members
+}

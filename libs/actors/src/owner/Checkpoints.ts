@@ -1,0 +1,125 @@
+/**
+ * Checkpoints of one shard: compact committed states of its most recently active entities, logged now and then, so
+ * that a takeover is bounded however far the store is behind, and most channels wake without the store (DESIGN §5.7).
+ * What a checkpoint leaves out is safe: such an entity is loaded from the store, once the store has everything up to
+ * the checkpoint, and what was replayed after it is applied on top.
+ */
+import { ChannelState, replay as replayChannel } from "../channel/ChannelState.ts"
+import { checkpointBytesMax, decodeCheckpoint, encodeCheckpoint, type Snapshot, snapshotBytes } from "../log/Checkpoint.ts"
+import type { Entry, Topic } from "../log/Entry.ts"
+import type { OpenedShard } from "../log/Takeover.ts"
+import { replay as replaySession, SessionState } from "../session/SessionState.ts"
+import { channelLimits } from "./ChannelLoader.ts"
+import type { PendingEvent } from "./Residents.ts"
+import type { ShardOwner } from "./ShardOwner.ts"
+
+/** A shard with changes is checkpointed at least this often, in ticks. */
+const checkpointTicksMax = 120
+/** A checkpoint isn't worth it below this many events. */
+const checkpointEventsMin = 64
+
+const key = (topic: Topic, id: string) => `${topic === "channel" ? "c" : "u"}/${id}`
+
+export class Checkpoints {
+  readonly #owner: ShardOwner
+  /** Changed since the opening, oldest change first: the next checkpoint takes the newest that fit. */
+  readonly #active = new Map<string, { readonly topic: Topic; readonly id: string }>()
+  readonly #late = new Map<string, Array<Entry>>()
+  #bytes = 0
+  #events = 0
+  #ticks = 0
+
+  constructor(owner: ShardOwner) {
+    this.#owner = owner
+  }
+
+  /** Puts back what the last checkpoint and the records after it say. */
+  restore(opened: OpenedShard): void {
+    const { channels, sessions } = this.#owner
+    for (const { bytes, id, topic } of opened.checkpoint === undefined ? [] : decodeCheckpoint(opened.checkpoint).snapshots) {
+      if (topic === "channel") channels.residents.putWarm(id, bytes)
+      else sessions.residents.putWarm(id, bytes)
+      this.#active.set(key(topic, id), { topic, id })
+    }
+    for (const { entry, position } of opened.entries) {
+      this.#replay(entry)
+      this.#active.set(key(entry.topic, entry.id), entry)
+      if (position > this.#owner.storePosition) this.#owner.unstored.committed(position, entry.topic, entry.id, entry.seq)
+    }
+  }
+
+  /** Entries that were replayed before their entity was loaded; the loader applies those above the state it found. */
+  takeLate(topic: Topic, id: string): ReadonlyArray<Entry> {
+    const entries = this.#late.get(key(topic, id)) ?? []
+    this.#late.delete(key(topic, id))
+    return entries
+  }
+
+  committed(entries: ReadonlyArray<PendingEvent>): void {
+    for (const { entry } of entries) {
+      const name = key(entry.topic, entry.id)
+      this.#active.delete(name)
+      this.#active.set(name, entry)
+      this.#bytes += entry.body.length + 100
+      this.#events++
+    }
+    if (this.#bytes >= this.#owner.context.bounds.checkpointBytes) this.write()
+  }
+
+  tick(): void {
+    if (++this.#ticks >= checkpointTicksMax && this.#events >= checkpointEventsMin) this.write()
+  }
+
+  /** Logs a checkpoint of what is committed now. */
+  write(): void {
+    if (this.#events === 0) return
+    this.#bytes = 0
+    this.#events = 0
+    this.#ticks = 0
+    this.#owner.log.appendCheckpoint(() => this.#body())
+  }
+
+  /** Called at the checkpoint's turn, when what is committed is exactly what precedes it in the log. */
+  #body(): Uint8Array {
+    const snapshots: Array<Snapshot> = []
+    let room = checkpointBytesMax
+    const newestFirst = [...this.#active.values()].reverse()
+    for (const { id, topic } of newestFirst) {
+      const bytes = this.#encoded(topic, id)
+      if (bytes === undefined) continue
+      const snapshot = { topic, id, bytes }
+      room -= snapshotBytes(snapshot)
+      if (room < 0) break
+      snapshots.push(snapshot)
+    }
+    this.#active.clear()
+    for (const snapshot of snapshots.toReversed()) this.#active.set(key(snapshot.topic, snapshot.id), { topic: snapshot.topic, id: snapshot.id })
+    return encodeCheckpoint({ snapshots })
+  }
+
+  #encoded(topic: Topic, id: string): Uint8Array | undefined {
+    const residents = topic === "channel" ? this.#owner.channels.residents : this.#owner.sessions.residents
+    return residents.warm(id)?.bytes ?? residents.peek(id)?.state?.encode()
+  }
+
+  #replay(entry: Entry): void {
+    const { channels, context, sessions } = this.#owner
+    const residents = entry.topic === "channel" ? channels.residents : sessions.residents
+    const warm = residents.takeWarm(entry.id)
+    if (warm !== undefined) {
+      if (entry.topic === "channel") channels.residents.put(entry.id, ChannelState.decode(warm.bytes, channelLimits(context.bounds)))
+      else sessions.residents.put(entry.id, SessionState.decode(warm.bytes))
+    }
+    const late = this.#late.get(key(entry.topic, entry.id))
+    if (late !== undefined) late.push(entry)
+    else if (entry.topic === "channel") {
+      const state = channels.residents.peek(entry.id)?.state
+      if (state === undefined) this.#late.set(key(entry.topic, entry.id), [entry])
+      else replayChannel(state, entry)
+    } else {
+      const state = sessions.residents.peek(entry.id)?.state
+      if (state === undefined) this.#late.set(key(entry.topic, entry.id), [entry])
+      else replaySession(state, entry)
+    }
+  }
+}

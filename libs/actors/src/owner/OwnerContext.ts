@@ -1,0 +1,57 @@
+/**
+ * What a runner gives to the shards it owns: services, clock, lease and bounds. One object a runner, so that a shard
+ * and its handlers stay small.
+ */
+import type { Effect } from "effect"
+import type { CursorStore } from "@parley/storage/CursorStore"
+import type { Directory } from "@parley/storage/Directory"
+import type { EventLog } from "@parley/storage/EventLog"
+import type { Inbox } from "@parley/storage/Inbox"
+import type { MessageStore } from "@parley/storage/MessageStore"
+import type { OwnerLinks } from "../fanout/OwnerLink.ts"
+
+export interface OwnerStores {
+  readonly messages: MessageStore["Service"]
+  readonly directory: Directory["Service"]
+  readonly cursors: CursorStore["Service"]
+  readonly inbox: Inbox["Service"]
+}
+
+export interface OwnerBounds {
+  /** Resident and warm state of one shard, in bytes. */
+  readonly residentBytesMax: number
+  readonly warmBytesMax: number
+  /** A checkpoint is due after this many bytes of records. */
+  readonly checkpointBytes: number
+  /** Least time between two records of one shard under load; 0 where the log gathers by itself, as SQLite's does. */
+  readonly commitWindowMs: number
+  /** Members up to which a channel writes fan-out. */
+  readonly fanoutThreshold: number
+}
+
+export const ownerBoundsDefault: OwnerBounds = {
+  residentBytesMax: 32 * 1024 * 1024,
+  warmBytesMax: 32 * 1024 * 1024,
+  checkpointBytes: 4 * 1024 * 1024,
+  commitWindowMs: 0,
+  fanoutThreshold: 200
+}
+
+export interface OwnerContext {
+  /** The runner's address; another one at each start. */
+  readonly name: string
+  readonly log: EventLog["Service"]
+  readonly stores: OwnerStores
+  readonly links: OwnerLinks
+  readonly bounds: OwnerBounds
+  /** Wall clock in ms: for display and client ids, never for order or leases. */
+  readonly now: () => number
+  /** Whether the lease's deadline (monotonic clock, counted from before the refresh was sent) has not passed (†17). */
+  readonly leaseHeld: (shard: number) => boolean
+  /** Runs an effect and calls back once, never from within. */
+  readonly run: <A, E>(effect: Effect.Effect<A, E>, done: (result: { readonly ok: A } | { readonly error: unknown }) => void) => void
+  /** Tells the runner that a shard's consumers have something to read. */
+  readonly committed: (shard: number) => void
+  /** The shard is out (†22) or quarantined (†24): the runner takes it down. */
+  readonly lost: (shard: number, why: string) => void
+}

@@ -1,0 +1,255 @@
+/**
+ * The entities of one shard that are in memory, one queue each: however a command comes in, it is a step of the
+ * entity's plain state, taken in turn. A step that has to wait (for the store) holds its entity's queue, not the
+ * others'. Residents are bounded by bytes: one that was not used lately, that nothing waits for, and that has no
+ * uncommitted event (†1), becomes warm state, which is bounded too and exact while the shard does not move.
+ */
+
+import type { ApiFailure } from "@parley/protocol/ApiError"
+import type { Entry } from "../log/Entry.ts"
+
+/** Commands that may wait for one entity; further ones are refused as overloaded. */
+export const entityQueueMax = 4_096
+
+/** What log and inspection need of a resident, whatever its kind. */
+export interface AnyResident {
+  readonly id: string
+  readonly pending: Array<PendingEvent>
+  readonly waiting: ReadonlyArray<unknown>
+  readonly dirty: boolean
+  readonly bytes: number
+}
+
+/** An event between its entity and the log. */
+export interface PendingEvent {
+  readonly entry: Entry
+  readonly resident: AnyResident
+  /** Takes the event back out of the entity's state; in LIFO order only. */
+  readonly undo: () => void
+  readonly originEdge: string
+  readonly originConnection: number
+  /** Those to be told how it ended: the caller, and repeats of the same mutation. Emptied when told. */
+  waiters: Array<(failure: ApiFailure | undefined) => void>
+}
+
+export interface EntityState {
+  readonly bytes: number
+  encode(): Uint8Array
+}
+
+export interface Resident<S extends EntityState> {
+  readonly id: string
+  /** Undefined while it is being loaded. */
+  state: S | undefined
+  /** Steps that wait for the load, or for the step that holds the queue. */
+  waiting: Array<(resident: Resident<S>) => void>
+  /** A step waits for the store. */
+  held: boolean
+  /** Events that are not settled yet, in order. */
+  readonly pending: Array<PendingEvent>
+  /** Reasons to stay besides uncommitted events (unsaved cursors). */
+  dirty: boolean
+  /** Had a turn since the sweep last looked (the clock algorithm: a second chance instead of an order of use). */
+  used: boolean
+  bytes: number
+}
+
+export interface ResidentsOptions<S extends EntityState> {
+  readonly residentBytesMax: number
+  readonly warmBytesMax: number
+  readonly decode: (id: string, bytes: Uint8Array) => S
+  /** Loads a cold entity; calls back once, never from within, undefined where the store can't be asked now. */
+  readonly load: (id: string, done: (state: S | undefined) => void) => void
+  /** Whether all of the entity is in the store: only then it may leave memory for warm state, and warm state be dropped. */
+  readonly stored: (id: string) => boolean
+}
+
+/** Compact committed state of an entity that is not resident. */
+export interface Warm {
+  readonly bytes: Uint8Array
+}
+
+export class Residents<S extends EntityState> {
+  readonly #options: ResidentsOptions<S>
+  readonly #residents = new Map<string, Resident<S>>()
+  readonly #warm = new Map<string, Warm>()
+  #residentBytes = 0
+  #warmBytes = 0
+
+  constructor(options: ResidentsOptions<S>) {
+    this.#options = options
+  }
+
+  get residentCount(): number {
+    return this.#residents.size
+  }
+  get residentBytes(): number {
+    return this.#residentBytes
+  }
+  get warmCount(): number {
+    return this.#warm.size
+  }
+  get warmBytes(): number {
+    return this.#warmBytes
+  }
+
+  /** The entity if it is in memory and nothing holds it: the hot path. */
+  ready(id: string): Resident<S> | undefined {
+    const resident = this.#residents.get(id)
+    return resident !== undefined && resident.state !== undefined && !resident.held && resident.waiting.length === 0
+      ? resident
+      : undefined
+  }
+
+  peek(id: string): Resident<S> | undefined {
+    return this.#residents.get(id)
+  }
+
+  warm(id: string): Warm | undefined {
+    return this.#warm.get(id)
+  }
+
+  all(): Iterable<Resident<S>> {
+    return this.#residents.values()
+  }
+
+  allWarm(): Iterable<[string, Warm]> {
+    return this.#warm
+  }
+
+  /** Takes the entity's next turn; `full` where too many wait already, `failed` where it can't be loaded. */
+  turn(id: string, step: (resident: Resident<S>) => void, refused: (why: "full" | "failed") => void): void {
+    const ready = this.ready(id)
+    if (ready !== undefined) {
+      ready.used = true
+      step(ready)
+      return
+    }
+    const resident = this.#residents.get(id) ?? this.#start(id)
+    if (resident.state !== undefined && !resident.held && resident.waiting.length === 0) {
+      step(resident)
+      return
+    }
+    if (resident.waiting.length >= entityQueueMax) {
+      refused("full")
+      return
+    }
+    resident.waiting.push((r) => r.state === undefined ? refused("failed") : step(r))
+  }
+
+  /** Holds the entity's queue until `release`. */
+  hold(resident: Resident<S>): void {
+    resident.held = true
+  }
+
+  release(resident: Resident<S>): void {
+    resident.held = false
+    this.#drain(resident)
+  }
+
+  /** Tells that a resident was used and may have another size. */
+  touch(resident: Resident<S>): void {
+    const bytes = resident.state === undefined ? 0 : resident.state.bytes
+    this.#residentBytes += bytes - resident.bytes
+    resident.bytes = bytes
+  }
+
+  /** Puts a warm state, from a checkpoint or a hand-over. */
+  putWarm(id: string, bytes: Uint8Array): void {
+    const before = this.#warm.get(id)
+    if (before !== undefined) this.#warmBytes -= before.bytes.length + warmOverheadBytes
+    this.#warm.delete(id)
+    this.#warm.set(id, { bytes })
+    this.#warmBytes += bytes.length + warmOverheadBytes
+  }
+
+  /** Takes a warm state out, to make it resident. */
+  takeWarm(id: string): Warm | undefined {
+    const warm = this.#warm.get(id)
+    if (warm !== undefined) {
+      this.#warm.delete(id)
+      this.#warmBytes -= warm.bytes.length + warmOverheadBytes
+    }
+    return warm
+  }
+
+  /** Puts a resident state, from replay. */
+  put(id: string, state: S): Resident<S> {
+    const resident: Resident<S> = { id, state, waiting: [], held: false, pending: [], dirty: false, used: true, bytes: 0 }
+    this.#residents.set(id, resident)
+    this.touch(resident)
+    return resident
+  }
+
+  /** Moves one entity out of memory now; false where it can't go. */
+  passivate(id: string): boolean {
+    const resident = this.#residents.get(id)
+    if (resident === undefined || !this.#passive(resident)) return false
+    this.#passivate(resident)
+    return true
+  }
+
+  /** Brings memory back under its bounds; called once a turn of the event loop, looks at few. */
+  sweep(looksMax: number): void {
+    let looks = 0
+    for (const resident of this.#residents.values()) {
+      if (this.#residentBytes <= this.#options.residentBytesMax || looks++ >= looksMax) break
+      if (!resident.used && this.#passive(resident)) this.#passivate(resident)
+      else {
+        // Not now: to the end of the queue of those that may go.
+        resident.used = false
+        this.#residents.delete(resident.id)
+        this.#residents.set(resident.id, resident)
+      }
+    }
+    looks = 0
+    for (const [id, warm] of this.#warm) {
+      if (this.#warmBytes <= this.#options.warmBytesMax || looks++ >= looksMax) break
+      if (this.#options.stored(id)) {
+        this.#warm.delete(id)
+        this.#warmBytes -= warm.bytes.length + warmOverheadBytes
+      }
+    }
+  }
+
+  #start(id: string): Resident<S> {
+    const warm = this.takeWarm(id)
+    if (warm !== undefined) return this.put(id, this.#options.decode(id, warm.bytes))
+    const resident: Resident<S> = { id, state: undefined, waiting: [], held: false, pending: [], dirty: false, used: true, bytes: 0 }
+    this.#residents.set(id, resident)
+    this.#options.load(id, (state) => {
+      if (this.#residents.get(id) !== resident) return
+      resident.state = state
+      if (state === undefined) this.#residents.delete(id)
+      else this.touch(resident)
+      this.#drain(resident)
+    })
+    return resident
+  }
+
+  #drain(resident: Resident<S>): void {
+    const waiting = resident.waiting
+    let taken = 0
+    while (taken < waiting.length && !resident.held) {
+      const step = waiting[taken++]
+      if (step !== undefined) step(resident)
+    }
+    resident.waiting = taken === waiting.length ? [] : waiting.slice(taken)
+  }
+
+  #passive(resident: Resident<S>): boolean {
+    return resident.state !== undefined && resident.pending.length === 0 && !resident.dirty && !resident.held &&
+      resident.waiting.length === 0 && this.#options.stored(resident.id)
+  }
+
+  #passivate(resident: Resident<S>): void {
+    const { state } = resident
+    if (state === undefined) return
+    this.#residents.delete(resident.id)
+    this.#residentBytes -= resident.bytes
+    this.putWarm(resident.id, state.encode())
+  }
+}
+
+/** Map entry, object and buffer header of one warm state, about. */
+const warmOverheadBytes = 160

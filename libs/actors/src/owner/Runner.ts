@@ -1,0 +1,149 @@
+/**
+ * A runner: the shards that one process owns, their links, and what they need. Opening a shard takes it over in the
+ * log; closing it stops answering first, then settles what is under way (†23). The lease that lets it try is somebody
+ * else's business (`cluster/`); whether it may write is the log's.
+ */
+import { Effect } from "effect"
+import type { EventLog, LogUnavailable } from "@parley/storage/EventLog"
+import { OwnerLinks } from "../fanout/OwnerLink.ts"
+import type { LocalRunner } from "../fanout/LocalBus.ts"
+import { openShard, type OpenShardError } from "../log/Takeover.ts"
+import { type OwnerBounds, type OwnerContext, ownerBoundsDefault, type OwnerStores } from "./OwnerContext.ts"
+import type { Attach, Attached, Detach, LinkMessage, OwnerReply, OwnerRequest } from "./OwnerProtocol.ts"
+import { ShardOwner } from "./ShardOwner.ts"
+
+/** The consumer whose position is the store's (†25). */
+export const persisterConsumer = "persister"
+
+/** Time between two ticks of the shards (typing signs, presence, cursors, checkpoints), and between link heartbeats. */
+export const ownerTickMs = 500
+export const linkHeartbeatMs = 2_000
+/** How long closing a shard waits for its log. */
+const closeMsMax = 5_000
+
+export interface RunnerOptions {
+  readonly name: string
+  readonly log: EventLog["Service"]
+  readonly stores: OwnerStores
+  readonly publish: (message: LinkMessage) => void
+  readonly bounds?: Partial<OwnerBounds>
+  readonly now?: () => number
+  /** Something was committed on a shard: its consumers may read. */
+  readonly onCommitted?: (shard: number) => void
+  readonly onLost?: (shard: number, why: string) => void
+}
+
+export class Runner implements LocalRunner {
+  readonly name: string
+  readonly links: OwnerLinks
+  readonly #context: OwnerContext
+  readonly #owners = new Map<number, ShardOwner>()
+  /** Monotonic deadline of each shard's lease. */
+  readonly #leases = new Map<number, number>()
+  #ticks = 0
+
+  constructor(options: RunnerOptions) {
+    this.name = options.name
+    this.links = new OwnerLinks({ owner: options.name, start: Date.now(), publish: options.publish })
+    this.#context = {
+      name: options.name,
+      log: options.log,
+      stores: options.stores,
+      links: this.links,
+      bounds: { ...ownerBoundsDefault, ...options.bounds },
+      now: options.now ?? Date.now,
+      leaseHeld: (shard) => performance.now() < (this.#leases.get(shard) ?? 0),
+      run: (effect, done) => {
+        Effect.runPromise(effect).then((ok) => done({ ok }), (error: unknown) => done({ error }))
+      },
+      committed: options.onCommitted ?? (() => {}),
+      lost: (shard, why) => {
+        this.#owners.delete(shard)
+        options.onLost?.(shard, why)
+      }
+    }
+  }
+
+  get shards(): ReadonlyArray<number> {
+    return [...this.#owners.keys()]
+  }
+
+  owner(shard: number): ShardOwner | undefined {
+    return this.#owners.get(shard)
+  }
+
+  /** The lease holds until `deadline` on the monotonic clock, counted from before its refresh was sent (†17). */
+  setLease(shard: number, deadline: number): void {
+    this.#leases.set(shard, deadline)
+  }
+
+  /** Takes the shard over in the log and serves it, under an epoch above `epochAtLeast`. */
+  open(shard: number, epochAtLeast: number): Effect.Effect<void, LogUnavailable | OpenShardError> {
+    return Effect.gen({ self: this }, function*() {
+      const stored = yield* this.#context.log.consumerPosition(persisterConsumer, shard)
+      const opened = yield* openShard({ log: this.#context.log, shard, epochAtLeast, knownAtLeast: stored })
+      this.#owners.set(shard, new ShardOwner(this.#context, opened, stored))
+    })
+  }
+
+  /** Stops answering, settles what is under way, leaves a checkpoint; the shard is anybody's then. */
+  close(shard: number): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      const owner = this.#owners.get(shard)
+      if (owner === undefined) return
+      owner.stop()
+      owner.sessions.tick()
+      yield* owner.log.flush()
+      owner.checkpoints.write()
+      yield* owner.log.flush()
+      this.#owners.delete(shard)
+      this.#leases.delete(shard)
+    }).pipe(Effect.timeoutOption(closeMsMax), Effect.asVoid)
+  }
+
+  /** Takes the shard away without a word, as a crash or a lost lease does. */
+  drop(shard: number): void {
+    this.#owners.get(shard)?.log.stepDown()
+    this.#owners.delete(shard)
+    this.#leases.delete(shard)
+  }
+
+  request(shard: number, request: OwnerRequest, reply: (reply: OwnerReply<unknown>) => void, notMine: () => void): void {
+    const owner = this.#owners.get(shard)
+    if (owner === undefined) notMine()
+    else owner.request(request, reply, notMine)
+  }
+
+  attach(attach: Attach, reply: (reply: OwnerReply<Attached>) => void, notMine: () => void): void {
+    const owner = this.#owners.get(attach.shard)
+    if (owner === undefined) notMine()
+    else owner.attach(attach, reply, notMine)
+  }
+
+  detach(detach: Detach): void {
+    this.#owners.get(detach.shard)?.detach(detach)
+  }
+
+  resend(start: number, edge: string, from: number): void {
+    if (start === this.links.start) this.links.resend(edge, from)
+  }
+
+  /** Called every `ownerTickMs`. */
+  tick(): void {
+    for (const owner of this.#owners.values()) owner.tick()
+    if (++this.#ticks % (linkHeartbeatMs / ownerTickMs) === 0) this.#heartbeat()
+  }
+
+  #heartbeat(): void {
+    const digests = new Map<string, Array<{ shard: number; epoch: number; interestVersion: number }>>()
+    for (const edge of this.links.edges) digests.set(edge, [])
+    for (const owner of this.#owners.values()) {
+      for (const [edge, interestVersion] of owner.interest.versions) {
+        const digest = digests.get(edge) ?? []
+        digests.set(edge, digest)
+        digest.push({ shard: owner.shard, epoch: owner.epoch, interestVersion })
+      }
+    }
+    for (const [edge, digest] of digests) this.links.heartbeat(edge, digest)
+  }
+}

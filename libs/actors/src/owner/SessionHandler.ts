@@ -1,0 +1,167 @@
+/**
+ * The user session's thin shell. Personal changes are logged and take a user seq; cursors are values, merged by max
+ * and written behind to the cursor store, and a session leaves memory only after they are (†5). A user who is only
+ * connected has no resident session: his edge holds a small record.
+ */
+import type { ApiFailure } from "@parley/protocol/ApiError"
+import type { WireText } from "@parley/protocol/WireText"
+import {
+  apply, commit, decideMarkUnread, decideNotice, decideRevoke, moveCursor, type SessionDecision, SessionState, view
+} from "../session/SessionState.ts"
+import { inspectSession } from "./Inspect.ts"
+import type { Attached, Caller, CursorMoved, SessionRequest, TopicName } from "./OwnerProtocol.ts"
+import { userTopic } from "./OwnerProtocol.ts"
+import { type PendingEvent, type Resident, Residents } from "./Residents.ts"
+import { loadSession } from "./SessionLoader.ts"
+import type { Reply, ShardOwner } from "./ShardOwner.ts"
+
+export type ResidentSession = Resident<SessionState>
+
+const noCaller: Caller = { user: "", device: "", connection: 0, edge: "" }
+
+export class SessionHandler {
+  readonly owner: ShardOwner
+  readonly residents: Residents<SessionState>
+  /** Sessions with cursors that the store does not have. */
+  readonly #dirty = new Set<ResidentSession>()
+
+  constructor(owner: ShardOwner) {
+    this.owner = owner
+    const { bounds } = owner.context
+    this.residents = new Residents<SessionState>({
+      residentBytesMax: bounds.residentBytesMax,
+      warmBytesMax: bounds.warmBytesMax,
+      decode: (_id, bytes) => SessionState.decode(bytes),
+      load: (id, done) => loadSession(owner, id, done),
+      stored: (id) => !owner.unstored.has("user", id)
+    })
+  }
+
+  request(request: SessionRequest, reply: Reply, notMine: () => void): void {
+    const user = "user" in request ? request.user : request.caller.user
+    this.#turn(user, notMine, (failure) => reply({ failure }), (resident, state) => {
+      const now = this.owner.context.now()
+      switch (request._tag) {
+        case "Open":
+          return reply({ ok: view(state, request.after) })
+        case "MoveCursor": {
+          const { cursor, moved } = moveCursor(state, request.channel, request.seq)
+          if (moved) {
+            this.#cursorsChanged(resident)
+            this.#showCursor(state, request, cursor, request.caller)
+          }
+          return reply({ ok: { cursor, userSeq: state.committedUserSeq } satisfies CursorMoved })
+        }
+        case "MarkUnread":
+          return this.#decided(resident, state, decideMarkUnread(state, request.caller, request.channel, request.seq, request.cid, now), reply, () => {
+            const cursor = state.cursorOf(request.channel)
+            this.#cursorsChanged(resident)
+            this.#showCursor(state, request, cursor, request.caller)
+            return { cursor, userSeq: state.committedUserSeq } satisfies CursorMoved
+          })
+        case "Notice":
+          return this.#decided(resident, state, decideNotice(state, request, now), reply, () => ({}))
+        case "Revoke":
+          return this.#decided(resident, state, decideRevoke(state, request.before, request.cid, now), reply, () => ({ userSeq: state.committedUserSeq }))
+        case "InspectSession":
+          return reply({ ok: inspectSession(this.owner, resident, state, request.payloads) })
+      }
+    })
+  }
+
+  committed(pending: PendingEvent): void {
+    const { entry } = pending
+    const resident = this.residents.peek(entry.id)
+    if (resident?.state === undefined) return
+    commit(resident.state, entry.seq)
+    this.residents.touch(resident)
+    this.#publish(entry.id, entry.seq, entry.kind, `{"ev":"personal","event":${entry.body}}`, entry.body, 0)
+  }
+
+  authorise(topic: TopicName, user: string, users: ReadonlyArray<string>, done: (answer: Attached["topics"][number]) => void): void {
+    const denied = users.filter((other) => other !== user)
+    const none = () => done({ topic, head: 0, generation: 0, denied: users })
+    this.#turn(user, none, none, (_resident, state) =>
+      done({ topic, head: state.committedUserSeq, generation: state.generation, denied }))
+  }
+
+  /** Writes changed cursors behind. */
+  tick(): void {
+    const { cursors } = this.owner.context.stores
+    for (const resident of this.#dirty) {
+      const { state } = resident
+      const changed = state?.takeDirtyCursors() ?? []
+      if (state === undefined || changed.length === 0) {
+        this.#dirty.delete(resident)
+        resident.dirty = false
+        continue
+      }
+      this.owner.context.run(cursors.merge(resident.id, changed), (result) => {
+        // They are values: writing them again later is as good.
+        if (!("ok" in result)) state.putDirtyCursors(changed.map((cursor) => cursor.channel))
+        else if (!state.hasDirtyCursors) {
+          resident.dirty = false
+          this.#dirty.delete(resident)
+        }
+      })
+    }
+  }
+
+  get dirtyCount(): number {
+    return this.#dirty.size
+  }
+
+  #turn(user: string, notMine: () => void, fail: (failure: ApiFailure) => void, step: (resident: ResidentSession, state: SessionState) => void): void {
+    this.residents.turn(
+      user,
+      (resident) => {
+        if (!this.owner.serving) return notMine()
+        if (resident.state !== undefined) step(resident, resident.state)
+      },
+      (why) => fail({ code: why === "full" ? "overloaded" : "unavailable" })
+    )
+  }
+
+  #decided(resident: ResidentSession, state: SessionState, decision: SessionDecision, reply: Reply, ok: () => unknown): void {
+    switch (decision._tag) {
+      case "Reject":
+        return reply({ failure: decision.failure })
+      case "Nothing":
+        return reply({ ok: ok() })
+      case "Duplicate": {
+        const pending = resident.pending.find((p) => p.entry.seq === decision.userSeq)
+        if (pending === undefined) return reply({ ok: ok() })
+        pending.waiters.push((failure) => reply(failure === undefined ? { ok: ok() } : { failure }))
+        return
+      }
+      case "Accept":
+        return this.owner.propose(resident, decision.entry, apply(state, decision.entry), noCaller, (failure) =>
+          reply(failure === undefined ? { ok: ok() } : { failure }))
+    }
+  }
+
+  #cursorsChanged(resident: ResidentSession): void {
+    resident.dirty = true
+    this.#dirty.add(resident)
+  }
+
+  #showCursor(
+    state: SessionState,
+    at: { readonly channel: string; readonly unread: number; readonly mentions: number; readonly head: number },
+    cursor: { readonly generation: number; readonly seq: number },
+    caller: Caller
+  ): void {
+    const { channel, head, mentions, unread } = at
+    const frame = JSON.stringify({ ev: "cursor", channel, cursor, unread, mentions, head })
+    this.#publish(state.user, 0, "cursor", frame, "{}", caller.connection)
+  }
+
+  #publish(user: string, seq: number, kind: string, frame: WireText, body: WireText, exceptConnection: number): void {
+    // A UserEvent of our own encoding.
+    const event = JSON.parse(body) as { readonly channel?: string; readonly seq?: number; readonly before?: number }
+    this.owner.publish({
+      _tag: "Personal", topic: userTopic(user), seq, kind, frame, channel: event.channel ?? "",
+      channelSeq: event.seq ?? 0, exceptConnection, revokedBefore: event.before ?? 0
+    })
+  }
+}

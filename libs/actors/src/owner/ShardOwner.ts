@@ -1,0 +1,257 @@
+/**
+ * One shard, owned: its log, its channels and sessions, their interest. Commands become entries of the shard's open
+ * batch; what the log answers is told to the entities in one place: committed events are committed, delivered and
+ * acknowledged; failed ones are undone, newest first, before any entity's next command (†20); after "out" nothing is
+ * answered any more but "not mine" (†22). Plain TypeScript: bench `send`.
+ */
+import type { ApiFailure } from "@parley/protocol/ApiError"
+import { Interest } from "../fanout/Interest.ts"
+import type { Entry } from "../log/Entry.ts"
+import type { LogPosition } from "@parley/storage/EventLog"
+import { ShardLog } from "../log/ShardLog.ts"
+import type { OpenedShard } from "../log/Takeover.ts"
+import { ChannelHandler } from "./ChannelHandler.ts"
+import { Checkpoints } from "./Checkpoints.ts"
+import type { OwnerContext } from "./OwnerContext.ts"
+import type { Attach, Attached, Detach, LinkItem, OwnerReply, OwnerRequest, TopicName } from "./OwnerProtocol.ts"
+import { PresenceHandler } from "./PresenceHandler.ts"
+import type { AnyResident, PendingEvent } from "./Residents.ts"
+import { SessionHandler } from "./SessionHandler.ts"
+import { Unstored } from "./Unstored.ts"
+
+export type Reply = (reply: OwnerReply<unknown>) => void
+
+/** Residents looked at for passivation after a commit. */
+const sweepLooksMax = 16
+
+/** Wait between two looks at a store that is behind, and how often one looks. */
+export const storeBehindRetryMs = 50
+export const storeBehindTriesMax = 40
+
+export class ShardOwner {
+  readonly shard: number
+  readonly epoch: number
+  readonly context: OwnerContext
+  readonly interest = new Interest()
+  readonly channels: ChannelHandler
+  readonly sessions: SessionHandler
+  readonly presence: PresenceHandler
+  readonly unstored = new Unstored()
+  readonly log: ShardLog<PendingEvent>
+  readonly checkpoints: Checkpoints
+  #state: "serving" | "draining" | "out" = "serving"
+  /** The store has all that precedes what was replayed: before that, nothing below a tail is read from it. */
+  readonly #storeNeeded: LogPosition
+  #storePosition: LogPosition
+
+  constructor(context: OwnerContext, opened: OpenedShard, storePosition: LogPosition) {
+    this.context = context
+    this.shard = opened.shard
+    this.epoch = opened.epoch
+    this.#storePosition = storePosition
+    this.#storeNeeded = opened.replayedFrom
+    this.log = new ShardLog<PendingEvent>({
+      shard: opened.shard,
+      epoch: opened.epoch,
+      position: opened.position,
+      number: opened.number,
+      hash: opened.hash,
+      checkpointPlace: opened.checkpointPlace,
+      fullPlace: opened.fullPlace,
+      log: context.log,
+      // The embedded log gathers by itself, for all shards at once.
+      commitWindowMs: context.bounds.commitWindowMs,
+      onCommitted: (entries, position) => this.#onCommitted(entries, position),
+      onFailed: (entries, reason) => this.#onFailed(entries, reason),
+      onUnknown: (entries) => tell(entries, { code: "outcome_unknown" }),
+      onOut: () => this.#leave("another owner has the shard"),
+      onQuarantined: (what) => this.#leave(`quarantined: ${what}`)
+    })
+    this.channels = new ChannelHandler(this)
+    this.sessions = new SessionHandler(this)
+    this.presence = new PresenceHandler(this)
+    this.checkpoints = new Checkpoints(this)
+    this.checkpoints.restore(opened)
+  }
+
+  /** Whether requests may be answered: the owner by lease, and not on its way out (†17). */
+  get serving(): boolean {
+    return this.#state === "serving" && this.context.leaseHeld(this.shard)
+  }
+
+  get state(): string {
+    return this.#state
+  }
+
+  /** Whether the store may be read below a tail. */
+  get storeReady(): boolean {
+    return this.#storePosition >= this.#storeNeeded
+  }
+
+  get storePosition(): LogPosition {
+    return this.#storePosition
+  }
+
+  request(request: OwnerRequest, reply: Reply, notMine: () => void): void {
+    if (!this.serving) {
+      notMine()
+      return
+    }
+    switch (request._tag) {
+      case "Mutate":
+      case "Sync":
+      case "History":
+      case "Unread":
+      case "Typing":
+      case "Members":
+      case "InspectChannel":
+        return this.channels.request(request, reply, notMine)
+      case "Open":
+      case "MoveCursor":
+      case "MarkUnread":
+      case "Notice":
+      case "Revoke":
+      case "InspectSession":
+        return this.sessions.request(request, reply, notMine)
+      case "Report":
+      case "Watch":
+      case "InspectPresence":
+        return this.presence.request(request, reply)
+    }
+  }
+
+  /** Authorises each named user for each topic, then takes the edge's interest (†7). */
+  attach(attach: Attach, reply: (reply: OwnerReply<Attached>) => void, notMine: () => void): void {
+    if (!this.serving) {
+      notMine()
+      return
+    }
+    const granted: Array<TopicName> = []
+    const answers: Array<Attached["topics"][number] | undefined> = new Array(attach.topics.length)
+    let left = attach.topics.length
+    const finish = () => {
+      if (!this.serving) {
+        notMine()
+        return
+      }
+      const interestVersion = this.interest.add(attach.edge, granted)
+      const topics = answers.filter((answer) => answer !== undefined)
+      reply({ ok: { shard: this.shard, epoch: this.epoch, interestVersion, topics } })
+    }
+    if (left === 0) finish()
+    attach.topics.forEach(({ topic, users }, index) => {
+      this.#authorise(topic, users, (answer) => {
+        answers[index] = answer
+        if (answer.denied.length < users.length || users.length === 0) {
+          granted.push(topic)
+          // At once, not with the batch: between this answer and the end of the batch events may commit.
+          this.interest.add(attach.edge, [topic])
+        }
+        if (--left === 0) finish()
+      })
+    })
+  }
+
+  detach(detach: Detach): void {
+    this.interest.remove(detach.edge, detach.topics)
+  }
+
+  /** Puts an event that the entity has applied into the log. Tells `waiter` once how it ended. */
+  propose(
+    resident: AnyResident,
+    entry: Entry,
+    undo: () => void,
+    origin: { readonly edge: string; readonly connection: number },
+    waiter: (failure: ApiFailure | undefined) => void
+  ): void {
+    const pending: PendingEvent = {
+      entry, resident, undo, originEdge: origin.edge, originConnection: origin.connection, waiters: [waiter]
+    }
+    resident.pending.push(pending)
+    if (!this.log.append(pending)) {
+      resident.pending.pop()
+      undo()
+      waiter({ code: "overloaded" })
+    }
+  }
+
+  /** Sends an item to the edges that want its topic. */
+  publish(item: LinkItem): void {
+    for (const edge of this.interest.edgesOf(item.topic)) this.context.links.push(edge, item)
+  }
+
+  /** The persister has written everything up to here (†25). */
+  setStored(position: LogPosition): void {
+    if (position <= this.#storePosition) return
+    this.#storePosition = position
+    this.unstored.stored(position, (topic, id, seq) => {
+      if (topic === "channel") this.channels.setFloor(id, seq)
+    })
+  }
+
+  /** Every second or so: typing signs, presence, cursors, checkpoints. */
+  tick(): void {
+    if (!this.serving) return
+    this.channels.tick()
+    this.sessions.tick()
+    this.presence.tick()
+    this.checkpoints.tick()
+    this.sweep()
+  }
+
+  sweep(): void {
+    this.channels.residents.sweep(sweepLooksMax)
+    this.sessions.residents.sweep(sweepLooksMax)
+  }
+
+  /** Stops taking requests; what is under way is settled by the log's flush. */
+  stop(): void {
+    if (this.#state === "serving") this.#state = "draining"
+  }
+
+  #authorise(topic: TopicName, users: ReadonlyArray<string>, done: (answer: Attached["topics"][number]) => void): void {
+    const id = topic.slice(2)
+    if (topic.startsWith("c/")) this.channels.authorise(topic, id, users, done)
+    else if (topic.startsWith("u/")) this.sessions.authorise(topic, id, users, done)
+    else done({ topic, head: this.presence.version, generation: this.epoch, denied: [] })
+  }
+
+  #onCommitted(entries: ReadonlyArray<PendingEvent>, position: LogPosition): void {
+    for (const pending of entries) {
+      const { entry, resident } = pending
+      resident.pending.shift()
+      if (entry.topic === "channel") this.channels.committed(pending)
+      else this.sessions.committed(pending)
+      this.unstored.committed(position, entry.topic, entry.id, entry.seq)
+    }
+    tell(entries, undefined)
+    this.checkpoints.committed(entries)
+    this.context.committed(this.shard)
+    this.sweep()
+  }
+
+  /** Newest first, so that each undo finds the state it left (†20). */
+  #onFailed(entries: ReadonlyArray<PendingEvent>, reason: "full" | "too_large" | "out"): void {
+    for (let i = entries.length - 1; i >= 0; i--) {
+      const pending = entries[i]
+      if (pending === undefined) continue
+      pending.resident.pending.pop()
+      pending.undo()
+    }
+    tell(entries, { code: reason === "full" ? "log_full" : reason === "too_large" ? "too_large" : "moved" })
+  }
+
+  #leave(why: string): void {
+    if (this.#state === "out") return
+    this.#state = "out"
+    this.context.lost(this.shard, why)
+  }
+}
+
+const tell = (entries: ReadonlyArray<PendingEvent>, failure: ApiFailure | undefined): void => {
+  for (const pending of entries) {
+    const { waiters } = pending
+    pending.waiters = []
+    for (const waiter of waiters) waiter(failure)
+  }
+}
