@@ -15,7 +15,15 @@ import { membersOf, settingsOf } from "./EventBody.ts"
 import { IdempotencyWindow } from "./IdempotencyWindow.ts"
 import { Members, type MembersLimits, type Stay, visibleRanges } from "./Members.ts"
 import { type ChannelSettings, type ChannelSnapshot, decodeSnapshot, encodeSnapshot } from "./Snapshot.ts"
-import { type MessageChange, type MessageRange, storedForm, storedTailEvent, Tail, tailEventOf, type Unread } from "./Tail.ts"
+import {
+  type MessageChange,
+  type MessageRange,
+  storedForm,
+  storedTailEvent,
+  Tail,
+  tailEventOf,
+  type Unread
+} from "./Tail.ts"
 
 export interface ChannelLimits extends MembersLimits {
   /** Events and bytes of the tail where the store has them too. */
@@ -161,7 +169,11 @@ export class ChannelState {
     }
     const stays = this.members.stays(user, this.committedSeq)
     const last = stays?.at(-1)
-    return stays === undefined ? undefined : last === undefined ? null : { role: "member", from: last.from, to: last.to }
+    return stays === undefined
+      ? undefined
+      : last === undefined
+        ? null
+        : { role: "member", from: last.from, to: last.to }
   }
 
   /**
@@ -185,13 +197,20 @@ export class ChannelState {
 
   /** Members now, by id; undefined: they are not all here. */
   memberPage(afterUser: string, limit: number): ReadonlyArray<Membership> | undefined {
-    return this.members.list(this.committedSeq)?.filter((member) => member.user > afterUser)
-      .sort((a, b) => (a.user < b.user ? -1 : 1)).slice(0, limit)
+    return this.members
+      .list(this.committedSeq)
+      ?.filter((member) => member.user > afterUser)
+      .sort((a, b) => (a.user < b.user ? -1 : 1))
+      .slice(0, limit)
       .map((member) => ({ channel: this.channel, ...member, to: null, seq: member.from }))
   }
 
   /** Events held with `after < seq <= upTo`, at most `limit`, in current form; up to `tailFrom` they are the store's. */
-  tailEvents(after: number, upTo: number, limit: number): ReadonlyArray<{ readonly seq: number; readonly body: WireText }> {
+  tailEvents(
+    after: number,
+    upTo: number,
+    limit: number
+  ): ReadonlyArray<{ readonly seq: number; readonly body: WireText }> {
     return this.tail.events(after, upTo, limit)
   }
   tailMessages(range: MessageRange): ReadonlyArray<StoredMessage> {
@@ -296,7 +315,8 @@ export class ChannelState {
 
   #undo(seq: number): void {
     const newest = this.#pending.at(-1)
-    if (newest === undefined || newest.entry.seq !== seq) throw new Error(`undo of ${seq}, which is not the newest pending event`)
+    if (newest === undefined || newest.entry.seq !== seq)
+      throw new Error(`undo of ${seq}, which is not the newest pending event`)
     this.#pending.pop()
     newest.undo()
   }
@@ -324,7 +344,11 @@ export class ChannelState {
       }
       case "updated":
       case "fanout": {
-        const { name = this.latest.name, topic = this.latest.topic, fanout = this.latest.fanout } = settingsOf(entry.body)
+        const {
+          name = this.latest.name,
+          topic = this.latest.topic,
+          fanout = this.latest.fanout
+        } = settingsOf(entry.body)
         this.latest = { ...this.latest, name, topic, fanout }
         return undefined
       }
@@ -337,8 +361,13 @@ export class ChannelState {
 
   /** Rough resident size. */
   get bytes(): number {
-    return stateBytes + this.tail.bytes + this.pendingBytes + this.window.size * rememberedBytes +
+    return (
+      stateBytes +
+      this.tail.bytes +
+      this.pendingBytes +
+      this.window.size * rememberedBytes +
       this.members.recordCount * memberBytes
+    )
   }
 
   /** The committed state, with as much of tail and window as the warm limits allow; what is pending is left out. */
@@ -356,7 +385,7 @@ export class ChannelState {
       floor: this.tail.floor,
       settings: this.latest,
       members: this.members.snapshot(),
-      window: this.window.snapshot(warmWindowIdsMax),
+      window: this.window.snapshot(warmWindowIdsMax, this.seq),
       tail: this.tail.snapshot(warmTailEventsMax, warmTailBytesMax),
       last: this.tail.last
     })
@@ -380,33 +409,43 @@ export class ChannelState {
     events: ReadonlyArray<{ readonly seq: number; readonly body: WireText }>,
     limits: ChannelLimits
   ): ChannelState {
-    const tail = events.map((event) => storedTailEvent(event.body))
+    const tail = endingAt(head.seq, events).map((event) => storedTailEvent(event.body))
     const newest = tail.at(-1)
     const message = tail.findLast((event) => event.kind === "message")
     const byUser = Map.groupBy(members ?? [], (stay) => stay.user)
     const present = [...byUser.values()].filter((stays) => stays.some((stay) => stay.to === null)).length
     const at = newest?.at ?? row.createdAt
-    const settings = { exists: true, name: row.name, topic: row.topic, fanout: row.fanout, createdAt: row.createdAt, members: row.members }
-    const state = ChannelState.#restore({
-      channel: row.channel,
-      generation: head.generation,
-      seq: head.seq,
-      n: head.n,
-      at,
-      by: newest?.by ?? "",
-      floor: head.seq,
-      settings,
-      members: {
-        count: row.members,
-        resident: members !== undefined && present === row.members,
-        allRecorded: members !== undefined && present === row.members,
-        owners: [],
-        rows: []
+    const settings = {
+      exists: true,
+      name: row.name,
+      topic: row.topic,
+      fanout: row.fanout,
+      createdAt: row.createdAt,
+      members: row.members
+    }
+    const state = ChannelState.#restore(
+      {
+        channel: row.channel,
+        generation: head.generation,
+        seq: head.seq,
+        n: head.n,
+        at,
+        by: newest?.by ?? "",
+        floor: head.seq,
+        settings,
+        members: {
+          count: row.members,
+          resident: members !== undefined && present === row.members,
+          allRecorded: members !== undefined && present === row.members,
+          owners: [],
+          rows: []
+        },
+        window: { bound: Math.max(row.idBound, at + Limits.clientIdAheadMsMax), ids: [] },
+        tail,
+        last: message === undefined ? null : storedForm(message)
       },
-      window: { bound: Math.max(row.idBound, at + Limits.clientIdAheadMsMax), ids: [] },
-      tail,
-      last: message === undefined ? null : storedForm(message)
-    }, limits)
+      limits
+    )
     for (const [user, stays] of byUser) {
       const current = stays.find((stay) => stay.to === null)
       state.members.learn(user, stays, current?.role === "owner")
@@ -429,6 +468,13 @@ export class ChannelState {
     state.tail = Tail.restore(tailLimits, snapshot.seq, snapshot.floor, snapshot.tail, snapshot.last)
     return state
   }
+}
+
+/** The newest of the events that follow one another without a hole up to `seq`: a tail has no holes. */
+const endingAt = <E extends { readonly seq: number }>(seq: number, events: ReadonlyArray<E>): ReadonlyArray<E> => {
+  let first = events.length
+  while (first > 0 && events[first - 1]?.seq === seq - (events.length - first)) first--
+  return events.slice(first)
 }
 
 /** Takes the next event, speculatively; the answer takes it back, newest first, as long as it is not committed (†20). */

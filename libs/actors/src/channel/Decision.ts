@@ -64,7 +64,13 @@ export const nextTime = (state: ChannelState, now: number): number => Math.max(n
 export const nextEntry = (
   question: Question,
   mutation: ChannelMutation,
-  event: { readonly kind: string; readonly body: string; readonly n: number; readonly target: number; readonly more?: string }
+  event: {
+    readonly kind: string
+    readonly body: string
+    readonly n: number
+    readonly target: number
+    readonly more?: string
+  }
 ): Decision => {
   const { bodyHash, caller, now, state } = question
   return {

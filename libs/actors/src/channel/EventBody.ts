@@ -3,7 +3,7 @@
  * property test says so). Messages are concatenated by hand: this is on the hot path, watched by `bench send`. Ids need
  * no escaping, their grammar has nothing to escape; text goes through `JSON.stringify`.
  */
-import type { ChannelEvent } from "@parley/protocol/Event"
+import type { ChannelEvent, Fanout } from "@parley/protocol/Event"
 import { fromWire, toWire, type WireText } from "@parley/protocol/WireText"
 
 const mentionsField = (mentions: ReadonlyArray<string>): string =>
@@ -25,9 +25,22 @@ export const messageBody = (
   edited: number,
   deleted: number
 ): WireText =>
-  '{"seq":' + fields.seq + ',"at":' + fields.at + ',"by":"' + fields.by + '","kind":"message","cid":"' + fields.cid +
-  '","n":' + fields.n + ',"text":' + toWire(JSON.stringify(text)) + mentionsField(mentions) +
-  (edited === 0 ? "" : ',"edited":' + edited) + (deleted === 0 ? "" : ',"deleted":' + deleted) + "}"
+  '{"seq":' +
+  fields.seq +
+  ',"at":' +
+  fields.at +
+  ',"by":"' +
+  fields.by +
+  '","kind":"message","cid":"' +
+  fields.cid +
+  '","n":' +
+  fields.n +
+  ',"text":' +
+  toWire(JSON.stringify(text)) +
+  mentionsField(mentions) +
+  (edited === 0 ? "" : ',"edited":' + edited) +
+  (deleted === 0 ? "" : ',"deleted":' + deleted) +
+  "}"
 
 export const editBody = (
   fields: Omit<MessageFields, "n">,
@@ -36,9 +49,21 @@ export const editBody = (
   mentions: ReadonlyArray<string>,
   blank: boolean
 ): WireText =>
-  '{"seq":' + fields.seq + ',"at":' + fields.at + ',"by":"' + fields.by + '","kind":"edit","cid":"' + fields.cid +
-  '","target":' + target + ',"text":' + toWire(JSON.stringify(text)) + mentionsField(mentions) +
-  (blank ? ',"void":true' : "") + "}"
+  '{"seq":' +
+  fields.seq +
+  ',"at":' +
+  fields.at +
+  ',"by":"' +
+  fields.by +
+  '","kind":"edit","cid":"' +
+  fields.cid +
+  '","target":' +
+  target +
+  ',"text":' +
+  toWire(JSON.stringify(text)) +
+  mentionsField(mentions) +
+  (blank ? ',"void":true' : "") +
+  "}"
 
 /** An event of a rare kind; fields in the order of its Schema are the caller's business. */
 export const plainBody = (event: { readonly [field: string]: unknown }): WireText => toWire(JSON.stringify(event))
@@ -57,7 +82,12 @@ export const textOf = (body: WireText): { readonly text: string; readonly mentio
 /** A message's body again with another text, or none (`deleted` above 0). */
 export const changedMessage = (
   body: WireText,
-  change: { readonly text: string; readonly mentions: ReadonlyArray<string>; readonly edited: number; readonly deleted: number }
+  change: {
+    readonly text: string
+    readonly mentions: ReadonlyArray<string>
+    readonly edited: number
+    readonly deleted: number
+  }
 ): WireText => {
   const event = parseBody(body)
   if (event.kind !== "message") return body
@@ -73,8 +103,22 @@ export const membersOf = (body: WireText): ReadonlyArray<string> => {
   return event.kind === "added" || event.kind === "removed" || event.kind === "created" ? event.members : []
 }
 
-/** Name, topic and fan-out of an event that sets them. */
-export const settingsOf = (body: WireText): { readonly name?: string; readonly topic?: string; readonly fanout?: "write" | "read" } => {
+/** What an event sets of name, topic and fan-out. */
+export const settingsOf = (
+  body: WireText
+): { readonly name?: string; readonly topic?: string; readonly fanout?: Fanout } => {
   const event = parseBody(body)
-  return event.kind === "created" || event.kind === "updated" || event.kind === "fanout" ? event : {}
+  switch (event.kind) {
+    case "created":
+      return { name: event.name, topic: event.topic, fanout: event.fanout }
+    case "updated":
+      return {
+        ...(event.name === undefined ? {} : { name: event.name }),
+        ...(event.topic === undefined ? {} : { topic: event.topic })
+      }
+    case "fanout":
+      return { fanout: event.fanout }
+    default:
+      return {}
+  }
 }

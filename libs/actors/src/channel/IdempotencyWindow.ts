@@ -78,11 +78,12 @@ export class IdempotencyWindow {
     }
   }
 
-  /** What a snapshot keeps of it with room for `idsMax` ids: as if the others had been evicted. */
-  snapshot(idsMax: number): { readonly bound: number; readonly ids: ReadonlyArray<Remembered> } {
-    const room = Math.max(0, idsMax - this.#pinned.length)
+  /** What a snapshot at `head` keeps of it with room for `idsMax` ids: as if the others had been evicted. */
+  snapshot(idsMax: number, head: number): { readonly bound: number; readonly ids: ReadonlyArray<Remembered> } {
+    const pinned = this.#pinned.filter((remembered) => remembered.seq <= head)
+    const room = Math.max(0, idsMax - pinned.length)
     const settled = this.#heap.toSorted((a, b) => (before(a, b) ? 1 : -1))
-    const ids = [...settled.slice(0, room), ...this.#pinned].sort((a, b) => a.seq - b.seq)
+    const ids = [...settled.slice(0, room), ...pinned].sort((a, b) => a.seq - b.seq)
     return { bound: Math.max(this.bound, settled[room]?.time ?? 0), ids }
   }
 

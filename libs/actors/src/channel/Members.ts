@@ -137,9 +137,13 @@ export class Members {
     for (const user of users) {
       const record = this.#records.get(user)
       // Out of a large channel someone may be removed by the log whose beginning is not here.
-      const ended = record === undefined || record.joined === 0
-        ? { past: record?.past ?? [], complete: false }
-        : { past: [...record.past, { from: Math.floor(record.joined / joinersMax), to: seq }], complete: record.complete }
+      const ended =
+        record === undefined || record.joined === 0
+          ? { past: record?.past ?? [], complete: false }
+          : {
+              past: [...record.past, { from: Math.floor(record.joined / joinersMax), to: seq }],
+              complete: record.complete
+            }
       const tooMany = ended.past.length > this.limits.staysPerUserMax
       this.#put({
         user,
@@ -165,7 +169,8 @@ export class Members {
   ): void {
     if (owner) this.#owners.add(user)
     const current = stays.find((stay) => stay.to === null)
-    const past = stays.flatMap((stay) => (stay.to === null ? [] : [{ from: stay.from, to: stay.to }]))
+    const past = stays
+      .flatMap((stay) => (stay.to === null ? [] : [{ from: stay.from, to: stay.to }]))
       .sort((a, b) => a.from - b.from)
     this.#put({
       user,
@@ -222,9 +227,14 @@ export class Members {
   }
 
   snapshot(): MembersSnapshot {
-    const rows = [...this.#records.values()].sort((a, b) => (a.user < b.user ? -1 : 1)).map((record): MemberRow => [
-      record.user, record.joined, record.past.flatMap((stay) => [stay.from, stay.to]), record.complete ? 1 : 0
-    ])
+    const rows = [...this.#records.values()]
+      .sort((a, b) => (a.user < b.user ? -1 : 1))
+      .map((record): MemberRow => [
+        record.user,
+        record.joined,
+        record.past.flatMap((stay) => [stay.from, stay.to]),
+        record.complete ? 1 : 0
+      ])
     return {
       count: this.count,
       resident: this.resident,
@@ -254,7 +264,8 @@ export const clipStays = (
   stays: ReadonlyArray<{ readonly from: number; readonly to: number | null }>,
   head: number
 ): ReadonlyArray<{ readonly from: number; readonly to: number | null }> =>
-  stays.filter((stay) => stay.from <= head)
+  stays
+    .filter((stay) => stay.from <= head)
     .map((stay) => (stay.to !== null && stay.to > head ? { from: stay.from, to: null } : stay))
 
 /**

@@ -72,7 +72,8 @@ class Hash {
   }
 
   end(): string {
-    const a = Math.imul(this.#a ^ (this.#a >>> 16), 2_246_822_507) ^ Math.imul(this.#b ^ (this.#b >>> 13), 3_266_489_909)
+    const a =
+      Math.imul(this.#a ^ (this.#a >>> 16), 2_246_822_507) ^ Math.imul(this.#b ^ (this.#b >>> 13), 3_266_489_909)
     const b = Math.imul(this.#b ^ (this.#b >>> 16), 2_246_822_507) ^ Math.imul(a ^ (a >>> 13), 3_266_489_909)
     return (4_294_967_296 * (2_097_151 & b) + (a >>> 0)).toString(36)
   }

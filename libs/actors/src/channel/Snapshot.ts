@@ -38,11 +38,24 @@ const headerBytes = 5
 
 interface Envelope extends Omit<ChannelSnapshot, "window" | "tail"> {
   readonly bound: number
-  readonly ids: ReadonlyArray<readonly [sender: string, cid: string, time: number, seq: number, n: number, at: number, hash: string]>
-  readonly events: ReadonlyArray<readonly [
-    seq: number, kind: string, at: number, by: string, cid: string, hash: string, n: number, target: number,
-    hidden: string, deleted: number, bodyLength: number
-  ]>
+  readonly ids: ReadonlyArray<
+    readonly [sender: string, cid: string, time: number, seq: number, n: number, at: number, hash: string]
+  >
+  readonly events: ReadonlyArray<
+    readonly [
+      seq: number,
+      kind: string,
+      at: number,
+      by: string,
+      cid: string,
+      hash: string,
+      n: number,
+      target: number,
+      hidden: string,
+      deleted: number,
+      bodyLength: number
+    ]
+  >
 }
 
 export const encodeSnapshot = (snapshot: ChannelSnapshot): Uint8Array => {
@@ -52,8 +65,17 @@ export const encodeSnapshot = (snapshot: ChannelSnapshot): Uint8Array => {
     bound: window.bound,
     ids: window.ids.map((id) => [id.sender, id.cid, id.time, id.seq, id.n, id.at, id.bodyHash]),
     events: tail.map((event) => [
-      event.seq, event.kind, event.at, event.by, event.cid, event.bodyHash, event.n, event.target,
-      event.hidden, event.deleted, event.body.length
+      event.seq,
+      event.kind,
+      event.at,
+      event.by,
+      event.cid,
+      event.bodyHash,
+      event.n,
+      event.target,
+      event.hidden,
+      event.deleted,
+      event.body.length
     ])
   }
   const json = Buffer.from(JSON.stringify(envelope), "utf8")
@@ -68,7 +90,8 @@ export const encodeSnapshot = (snapshot: ChannelSnapshot): Uint8Array => {
 
 export const decodeSnapshot = (input: Uint8Array): ChannelSnapshot => {
   const bytes = Buffer.from(input.buffer, input.byteOffset, input.byteLength)
-  if (bytes.length < headerBytes || bytes.readUInt8(0) !== version) throw new Error("channel snapshot of another version")
+  if (bytes.length < headerBytes || bytes.readUInt8(0) !== version)
+    throw new Error("channel snapshot of another version")
   const jsonEnd = headerBytes + bytes.readUInt32LE(1)
   // as: written by encodeSnapshot of the same version; the log record around it carries a hash
   const { bound, ids, events, ...rest } = JSON.parse(bytes.toString("utf8", headerBytes, jsonEnd)) as Envelope
@@ -79,6 +102,14 @@ export const decodeSnapshot = (input: Uint8Array): ChannelSnapshot => {
     at += bodyLength
     return { seq, kind, at: time, by, cid, bodyHash, n, target, hidden, body, deleted }
   })
-  const remembered = ids.map(([sender, cid, time, seq, n, at, bodyHash]): Remembered => ({ sender, cid, time, seq, n, at, bodyHash }))
+  const remembered = ids.map(([sender, cid, time, seq, n, at, bodyHash]): Remembered => ({
+    sender,
+    cid,
+    time,
+    seq,
+    n,
+    at,
+    bodyHash
+  }))
   return { ...rest, window: { bound, ids: remembered }, tail }
 }

@@ -79,7 +79,7 @@ export const storedTailEvent = (body: WireText): TailEvent => {
     target: event.kind === "edit" || event.kind === "delete" ? event.target : 0,
     hidden: "",
     body,
-    deleted: event.kind === "message" ? event.deleted ?? 0 : 0
+    deleted: event.kind === "message" ? (event.deleted ?? 0) : 0
   }
 }
 
@@ -139,7 +139,8 @@ export class Tail {
     const cost = costOf(event)
     this.bytes += cost
     if (event.seq > this.floor) this.pinnedBytes += cost
-    if (event.kind === "message") this.last = { seq: event.seq, n: event.n, by: event.by, deleted: false, body: event.body }
+    if (event.kind === "message")
+      this.last = { seq: event.seq, n: event.n, by: event.by, deleted: false, body: event.body }
     else if (event.kind === "edit" || event.kind === "delete") this.#change(event)
     this.#trim()
   }
@@ -210,7 +211,10 @@ export class Tail {
    * `unsettled` are deletes above the floor of messages in the store's part: whether its count has them is not known
    * until the floor passes them, so the sum is at most this much too high, for as long as the persister lags.
    */
-  unreadSplit(after: number, user: string): { readonly storeUpTo: number; readonly inTail: Unread; readonly unsettled: number } {
+  unreadSplit(
+    after: number,
+    user: string
+  ): { readonly storeUpTo: number; readonly inTail: Unread; readonly unsettled: number } {
     let unsettled = 0
     for (const event of this.after(this.floor)) {
       const stored = event.target > after && event.target <= this.from
