@@ -1,0 +1,50 @@
+/**
+ * Brings a user's connections onto a channel that he was added to while they were open: attach with his authorisation
+ * (†7), a view of the channel as his, then the push `channel`; what comes live meanwhile waits behind it (†8).
+ */
+import { channelTopic } from "@parley/actors/owner/OwnerProtocol"
+import { viewChannel } from "./ChannelViews.ts"
+import type { Connection } from "./Connection.ts"
+import type { EdgeRuntime } from "./EdgeRuntime.ts"
+import { frameOf } from "./Outbound.ts"
+import type { Topic } from "./Topic.ts"
+
+/** Tries, while the user stays a member and connected. */
+const joinTriesMax = 8
+const retryMs = 250
+
+export const joinChannel = (edge: EdgeRuntime, user: string, channel: string, tries = 0): void => {
+  const topic = edge.topics.channel(channel)
+  const joining = edge.topics.connectionsOf(user).filter((connection) => connection.synced)
+  if (joining.length === 0) return
+  edge.interest.want(topic.shard, channelTopic(channel), user, (result) => {
+    if ("failure" in result) return again(edge, user, channel, tries)
+    // Removed again meanwhile: his session says so too.
+    if (result.denied) return
+    const started = joining.filter((connection) => edge.topics.beginJoin(topic, connection))
+    viewChannel(edge.calls, user, channel, (view) => {
+      if (!("ok" in view)) {
+        for (const connection of started) edge.topics.abortJoin(topic, connection)
+        if (view.failure.code !== "not_found") again(edge, user, channel, tries)
+        return
+      }
+      const frame = frameOf(`{"ev":"channel","sync":${view.ok.sync}}`)
+      for (const connection of joining) show(edge, topic, connection, frame, view.ok.head)
+    })
+  })
+}
+
+const show = (edge: EdgeRuntime, topic: Topic, connection: Connection, frame: string, head: number): void => {
+  if (connection.state !== "live" || !topic.has(connection)) return
+  edge.outbound.push(connection, frame, false)
+  edge.topics.endJoin(topic, connection, head)
+}
+
+const again = (edge: EdgeRuntime, user: string, channel: string, tries: number): void => {
+  if (tries >= joinTriesMax) {
+    // They resume by sync, which lists the channel.
+    for (const connection of edge.topics.connectionsOf(user)) edge.close(connection, "lost_place")
+    return
+  }
+  setTimeout(() => joinChannel(edge, user, channel, tries + 1), retryMs * 2 ** Math.min(tries, 5)).unref()
+}

@@ -1,0 +1,46 @@
+/**
+ * What an owner's `ok` is, by the request's kind. In one process these are the owner's own objects; over a network its
+ * codec has checked them.
+ */
+import type { OwnerCalls } from "@parley/actors/owner/OwnerCalls"
+import type {
+  ChannelAck, CursorMoved, OwnerReply, OwnerRequest, PresenceView, SessionView, SyncResult, UnreadCounts
+} from "@parley/actors/owner/OwnerProtocol"
+import type { WireText } from "@parley/protocol/WireText"
+
+export interface MembersView {
+  readonly members: ReadonlyArray<{ readonly user: string; readonly role: "owner" | "member"; readonly since: number }>
+  readonly more: string | null
+}
+
+export interface OwnerAnswers {
+  readonly Mutate: ChannelAck
+  readonly Sync: ReadonlyArray<SyncResult>
+  /** The `ok` of the op `history`. */
+  readonly History: WireText
+  readonly Unread: UnreadCounts
+  readonly Typing: unknown
+  readonly Members: MembersView
+  readonly InspectChannel: unknown
+  readonly Open: SessionView
+  readonly MoveCursor: CursorMoved
+  readonly MarkUnread: CursorMoved
+  readonly Notice: unknown
+  readonly Revoke: { readonly before: number }
+  readonly InspectSession: unknown
+  readonly Report: unknown
+  readonly Watch: PresenceView
+  readonly InspectPresence: unknown
+}
+
+export type ReplyTo<Tag extends OwnerRequest["_tag"]> = OwnerReply<OwnerAnswers[Tag]>
+
+/** `OwnerCalls.request` with the answer's type. */
+export const ask = <R extends OwnerRequest>(
+  calls: OwnerCalls["Service"],
+  shard: number,
+  request: R,
+  reply: (reply: ReplyTo<R["_tag"]>) => void
+): void =>
+  // The owner answers each kind of request with its own kind of answer, see above.
+  calls.request(shard, request, reply as (reply: OwnerReply<unknown>) => void)

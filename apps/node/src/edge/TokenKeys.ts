@@ -1,0 +1,83 @@
+/**
+ * The keys that tokens are checked with, each with its own fixed list of algorithms: what a token's header says picks
+ * among them and never widens them, so `none`, or HS256 with a public key as the secret, can't pass.
+ */
+import { randomBytes } from "node:crypto"
+import { mkdir, readFile, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { Effect, Schema } from "effect"
+import {
+  createLocalJWKSet, createRemoteJWKSet, type CryptoKey, importSPKI, type JSONWebKeySet, type JWTVerifyGetKey
+} from "jose"
+import type { NodeSettings } from "../NodeConfig.ts"
+
+/** A configured key can't be used. */
+export class TokenKeyInvalid extends Schema.TaggedError<TokenKeyInvalid>()("TokenKeyInvalid", {
+  setting: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message() {
+    return `${this.setting} names no usable key: ${String(this.cause)}`
+  }
+}
+
+export interface TokenKey {
+  readonly algorithms: ReadonlyArray<string>
+  readonly key: Uint8Array | CryptoKey | JWTVerifyGetKey
+}
+
+export const secretAlgorithms = ["HS256"]
+const publicKeyAlgorithms = ["EdDSA", "Ed25519"]
+/** Asymmetric only: a JWKS that holds an `oct` key gives nobody a way in. */
+const jwksAlgorithms = ["EdDSA", "Ed25519", "ES256", "ES384", "RS256", "PS256"]
+
+export interface TokenKeys {
+  readonly keys: ReadonlyArray<TokenKey>
+  /** Development only: what tokens are minted with. */
+  readonly mintingSecret: Uint8Array | undefined
+}
+
+const attempt = <A>(setting: string, run: () => Promise<A>) =>
+  Effect.tryPromise({ try: run, catch: (cause) => new TokenKeyInvalid({ setting, cause }) })
+
+export const loadTokenKeys = Effect.fn("loadTokenKeys")(function*(settings: NodeSettings) {
+  const keys: Array<TokenKey> = []
+  if (settings.authSecret !== "") {
+    keys.push({ algorithms: secretAlgorithms, key: new TextEncoder().encode(settings.authSecret) })
+  }
+  if (settings.authPublicKey !== "") {
+    const key = yield* attempt("--auth-public-key", async () =>
+      importSPKI(await readFile(settings.authPublicKey, "utf8"), "EdDSA"))
+    keys.push({ algorithms: publicKeyAlgorithms, key })
+  }
+  if (settings.authJwks !== "") {
+    const key = yield* attempt("--auth-jwks", () => jwks(settings.authJwks))
+    keys.push({ algorithms: jwksAlgorithms, key })
+  }
+  if (settings.mode !== "development") return { keys, mintingSecret: undefined } satisfies TokenKeys
+  const secret = yield* attempt("--data", () => developmentSecret(settings.data))
+  keys.push({ algorithms: secretAlgorithms, key: secret })
+  return { keys, mintingSecret: secret } satisfies TokenKeys
+})
+
+const jwks = async (source: string): Promise<JWTVerifyGetKey> => {
+  if (source.startsWith("https://")) return createRemoteJWKSet(new URL(source))
+  // createLocalJWKSet checks the shape itself, and throws.
+  return createLocalJWKSet(JSON.parse(await readFile(source, "utf8")) as JSONWebKeySet)
+}
+
+const secretBytes = 32
+
+/** Made at the first start, so that tokens survive a restart. */
+const developmentSecret = async (data: string): Promise<Uint8Array> => {
+  const path = join(data, "development.key")
+  await mkdir(data, { recursive: true })
+  try {
+    await writeFile(path, randomBytes(secretBytes).toString("hex"), { mode: 0o600, flag: "wx" })
+  } catch (error) {
+    if (!(error instanceof Error) || !("code" in error) || error.code !== "EEXIST") throw error
+  }
+  const secret = Buffer.from((await readFile(path, "utf8")).trim(), "hex")
+  if (secret.length < secretBytes) throw new Error(`${path} is damaged; delete it to have a new one made`)
+  return secret
+}

@@ -1,0 +1,152 @@
+/**
+ * The door for WebSockets: who may come in, how many, how fast, before `ws` makes the handshake. What is refused here
+ * costs one short HTTP answer. Bounds are by address, because before `hello` there is nothing else to go by.
+ */
+import type { IncomingMessage } from "node:http"
+import type { Duplex } from "node:stream"
+import { type Server as SocketServer, WebSocketServer } from "ws"
+import { subprotocol } from "@parley/protocol/Frame"
+import { Limits } from "@parley/protocol/Limits"
+import type { NodeSettings } from "../NodeConfig.ts"
+import { EdgeSocket } from "./EdgeSocket.ts"
+import type { Lag } from "./Lag.ts"
+import { ratePerSecond, RateTable } from "./RateLimit.ts"
+
+export const socketPath = "/v1/socket"
+/** Fragments of one message, and chunks of one that wait for the rest. */
+export const fragmentsMax = 64
+export const bufferedChunksMax = 512
+/** Time for the closing handshake; then the socket is cut. */
+export const closeTimeoutMs = 5_000
+/** Addresses whose connection rate is remembered. */
+export const addressesMax = 100_000
+/** A burst of connections from one address, in seconds of its rate. */
+const burstSeconds = 5
+
+export interface UpgradeOptions {
+  readonly settings: NodeSettings
+  readonly lag: Lag
+  readonly connectionCount: () => number
+  readonly draining: () => boolean
+  readonly onConnection: (socket: EdgeSocket, address: string) => void
+}
+
+export class Upgrade {
+  readonly #options: UpgradeOptions
+  readonly #server: SocketServer<typeof EdgeSocket>
+  readonly #rates = new RateTable(addressesMax)
+  readonly #rate: ReturnType<typeof ratePerSecond>
+  /** Connections by address that have not said hello. */
+  readonly #unauthenticated = new Map<string, number>()
+  /** Refused handshakes by status, for metrics. */
+  readonly refused = new Map<number, number>()
+
+  constructor(options: UpgradeOptions) {
+    this.#options = options
+    const perSecond = options.settings.connectsPerAddressPerSecond
+    this.#rate = ratePerSecond(perSecond, perSecond * burstSeconds)
+    // `closeTimeout` is missing in the typings of ws 8.18.
+    const closing: object = { closeTimeout: closeTimeoutMs, maxFragments: fragmentsMax, maxBufferedChunks: bufferedChunksMax }
+    this.#server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: Limits.frameBytesMax,
+      WebSocket: EdgeSocket,
+      handleProtocols: (protocols) => (protocols.has(subprotocol) ? subprotocol : false),
+      ...closing
+    })
+  }
+
+  /** For the `upgrade` event of an HTTP server. */
+  readonly handle = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    const address = this.addressOf(request)
+    const refusal = this.#refusal(request, address)
+    if (refusal !== undefined) {
+      this.refused.set(refusal.status, (this.refused.get(refusal.status) ?? 0) + 1)
+      refuse(socket, refusal)
+      return
+    }
+    this.#server.handleUpgrade(request, socket, head, (opened) => {
+      this.#unauthenticated.set(address, this.unauthenticatedOf(address) + 1)
+      this.#options.onConnection(opened, address)
+    })
+  }
+
+  unauthenticatedOf(address: string): number {
+    return this.#unauthenticated.get(address) ?? 0
+  }
+
+  /** The connection has said hello, or is gone before it did. */
+  leave(address: string): void {
+    const count = this.unauthenticatedOf(address) - 1
+    if (count > 0) this.#unauthenticated.set(address, count)
+    else this.#unauthenticated.delete(address)
+  }
+
+  /** The client's address: the nearest hop that is not one of ours. */
+  addressOf(request: IncomingMessage): string {
+    const peer = plainAddress(request.socket.remoteAddress ?? "")
+    const { trustedProxies } = this.#options.settings
+    if (!trustedProxies.includes(peer)) return peer
+    const forwarded = request.headers["x-forwarded-for"]
+    const hops = (Array.isArray(forwarded) ? forwarded.join(",") : forwarded ?? "").split(",")
+    for (let i = hops.length - 1; i >= 0; i--) {
+      const hop = plainAddress((hops[i] ?? "").trim())
+      if (hop !== "" && !trustedProxies.includes(hop)) return hop
+    }
+    return peer
+  }
+
+  #refusal(request: IncomingMessage, address: string): Refusal | undefined {
+    const { connectionCount, draining, lag, settings } = this.#options
+    if ((request.url ?? "").split("?", 1)[0] !== socketPath) return { status: 404, text: "Not Found" }
+    if (!offersProtocol(request)) return { status: 400, text: `the subprotocol ${subprotocol} is needed` }
+    if (!originAllowed(settings.origins, request)) return { status: 403, text: "this origin may not connect" }
+    if (draining()) return { status: 503, text: "draining", retryAfterSeconds: 1 }
+    const waitMs = this.#rates.take(address, performance.now(), this.#rate)
+    if (waitMs > 0) {
+      return { status: 429, text: "too many connections a second", retryAfterSeconds: Math.ceil(waitMs / 1_000) }
+    }
+    if (this.unauthenticatedOf(address) >= settings.unauthenticatedPerAddressMax) {
+      return { status: 429, text: "too many connections without hello", retryAfterSeconds: Math.ceil(settings.helloTimeoutMs / 1_000) }
+    }
+    if (lag.overloaded || connectionCount() >= settings.connectionsMax) {
+      return { status: 503, text: "overloaded", retryAfterSeconds: 1 + Math.floor(Math.random() * 10) }
+    }
+    return undefined
+  }
+}
+
+interface Refusal {
+  readonly status: number
+  readonly text: string
+  readonly retryAfterSeconds?: number
+}
+
+const reasonPhrase: Readonly<Record<number, string>> = {
+  400: "Bad Request", 403: "Forbidden", 404: "Not Found", 429: "Too Many Requests", 503: "Service Unavailable"
+}
+
+const refuse = (socket: Duplex, { retryAfterSeconds, status, text }: Refusal): void => {
+  socket.once("error", () => socket.destroy())
+  socket.once("finish", () => socket.destroy())
+  const retry = retryAfterSeconds === undefined ? "" : `Retry-After: ${retryAfterSeconds}\r\n`
+  socket.end(
+    `HTTP/1.1 ${status} ${reasonPhrase[status] ?? ""}\r\nConnection: close\r\nContent-Type: text/plain\r\n${retry}`
+      + `Content-Length: ${text.length}\r\n\r\n${text}`
+  )
+}
+
+const offersProtocol = (request: IncomingMessage): boolean =>
+  (request.headers["sec-websocket-protocol"] ?? "").split(",").some((name) => name.trim() === subprotocol)
+
+/** Programs send no Origin; browsers do, and can't be made to lie. */
+export const originAllowed = (origins: ReadonlyArray<string>, request: IncomingMessage): boolean => {
+  const { host, origin } = request.headers
+  if (origin === undefined || origins.includes("*") || origins.includes(origin)) return true
+  return origins.length === 0 && host !== undefined && (origin === `http://${host}` || origin === `https://${host}`)
+}
+
+/** An IPv4 address that came in over an IPv6 socket, as IPv4. */
+const plainAddress = (address: string): string => (address.startsWith("::ffff:") ? address.slice(7) : address)

@@ -1,0 +1,193 @@
+/**
+ * Sync: what a device has missed, in pages of channels ordered by id. A page attaches its channels, then asks their
+ * owners from the positions that the device holds (†8): what comes live meanwhile waits until the page is written. The
+ * page token is stateless, so any edge takes up where another stopped. NO-GAP-SYNC.
+ */
+import { channelTopic, type SessionView, type SyncItem, type SyncResult } from "@parley/actors/owner/OwnerProtocol"
+import type { Op } from "@parley/protocol/Frame"
+import { channelIdPattern, type Position } from "@parley/protocol/Ids"
+import { Limits } from "@parley/protocol/Limits"
+import type { ApiFailure } from "@parley/protocol/ApiError"
+import type { Connection } from "../Connection.ts"
+import { answerFailure, answerOk, type EdgeRuntime } from "../EdgeRuntime.ts"
+import { ask } from "../OwnerAnswers.ts"
+import type { Topic } from "../Topic.ts"
+
+interface Lost {
+  readonly channel: string
+  readonly seq: number
+}
+
+/** Where the next page begins: after this channel, of a sync that saw the session at this position. */
+interface PageToken {
+  readonly after: string
+  readonly session: Position
+}
+
+export const sync = (edge: EdgeRuntime, connection: Connection, frame: Op<"sync">): void => {
+  const token = frame.page === undefined ? undefined : readToken(frame.page)
+  if (frame.page !== undefined && token === undefined) {
+    return answerFailure(edge, connection, frame.id, { code: "invalid", detail: "page is not a token of this server" })
+  }
+  // From here on channels that the user is added to are brought by Joining; those before are in the session's list.
+  connection.synced = true
+  const { user } = connection
+  ask(edge.calls, edge.calls.shardOf(user), { _tag: "Open", user, after: frame.session }, (reply) => {
+    if (connection.state !== "live") return
+    if ("ok" in reply) new SyncPage(edge, connection, frame, token, reply.ok).run()
+    else answerFailure(edge, connection, frame.id, reply.failure)
+  })
+}
+
+class SyncPage {
+  readonly #edge: EdgeRuntime
+  readonly #connection: Connection
+  readonly #frame: Op<"sync">
+  readonly #token: PageToken | undefined
+  readonly #view: SessionView
+  readonly #items = new Map<string, SyncItem>()
+  readonly #joined = new Map<string, Topic>()
+  readonly #results = new Map<string, Extract<SyncResult, { readonly _tag: "Sync" }>>()
+  readonly #lost: Array<Lost> = []
+  /** The last channel of this page that the session has; null: no channel follows it. */
+  #more: string | null = null
+  #failure: ApiFailure | undefined = undefined
+
+  constructor(edge: EdgeRuntime, connection: Connection, frame: Op<"sync">, token: PageToken | undefined, view: SessionView) {
+    this.#edge = edge
+    this.#connection = connection
+    this.#frame = frame
+    this.#token = token
+    this.#view = view
+  }
+
+  run(): void {
+    const held = new Map(this.#frame.channels.map(([channel, generation, seq]) => [String(channel), { generation, seq }]))
+    const after = this.#token?.after ?? ""
+    const rest = this.#view.channels.filter(({ channel }) => channel > after).sort((a, b) => (a.channel < b.channel ? -1 : 1))
+    const page = rest.slice(0, Limits.syncPageChannelsMax)
+    if (rest.length > page.length) this.#more = page.at(-1)?.channel ?? null
+    for (const { channel, cursor } of page) this.#items.set(channel, { channel, cursor, held: held.get(channel) ?? null })
+    if (this.#token === undefined) this.#findLost(held.keys())
+    this.#attach()
+  }
+
+  /** Channels that the device named and the session does not have. */
+  #findLost(named: Iterable<string>): void {
+    const here = new Set(this.#view.channels.map(({ channel }) => channel))
+    const left = new Map(this.#view.left.map(({ channel, seq }) => [channel, seq]))
+    for (const channel of named) if (!here.has(channel)) this.#lost.push({ channel, seq: left.get(channel) ?? 0 })
+  }
+
+  #attach(): void {
+    const { interest, topics } = this.#edge
+    let waiting = this.#items.size
+    if (waiting === 0) return this.#answer()
+    for (const channel of this.#items.keys()) {
+      const topic = topics.channel(channel)
+      interest.want(topic.shard, channelTopic(channel), this.#connection.user, (result) => {
+        if ("failure" in result) this.#failure = result.failure
+        // The owner will say `Lost`, and since when, to the sync.
+        else if (!result.denied && topics.beginJoin(topic, this.#connection)) this.#joined.set(channel, topic)
+        if (--waiting === 0) this.#ask()
+      })
+    }
+  }
+
+  /** One request a shard. */
+  #ask(): void {
+    if (this.#failure !== undefined) return this.#fail(this.#failure)
+    const byShard = new Map<number, Array<SyncItem>>()
+    for (const item of this.#items.values()) {
+      const shard = this.#edge.calls.shardOf(item.channel)
+      const items = byShard.get(shard)
+      if (items === undefined) byShard.set(shard, [item])
+      else items.push(item)
+    }
+    let waiting = byShard.size
+    if (waiting === 0) return this.#answer()
+    for (const [shard, items] of byShard) {
+      ask(this.#edge.calls, shard, {
+        _tag: "Sync", user: this.#connection.user, items,
+        eventsMax: Limits.syncEventsPerChannelMax, bytesMax: Limits.syncPageBytesMax
+      }, (reply) => {
+        if ("ok" in reply) for (const result of reply.ok) this.#take(result)
+        else this.#failure = reply.failure
+        if (--waiting === 0) this.#answer()
+      })
+    }
+  }
+
+  #take(result: SyncResult): void {
+    if (result._tag === "Sync") this.#results.set(result.channel, result)
+    else if (result._tag === "Failed") this.#failure = result.failure
+    else {
+      this.#lost.push({ channel: result.channel, seq: result.seq })
+      this.#abort(result.channel)
+    }
+  }
+
+  #abort(channel: string): void {
+    const topic = this.#joined.get(channel)
+    if (topic !== undefined) this.#edge.topics.abortJoin(topic, this.#connection)
+    this.#joined.delete(channel)
+  }
+
+  #fail(failure: ApiFailure): void {
+    for (const channel of [...this.#joined.keys()]) this.#abort(channel)
+    answerFailure(this.#edge, this.#connection, this.#frame.id, failure)
+  }
+
+  #answer(): void {
+    if (this.#connection.state !== "live") return
+    if (this.#failure !== undefined) return this.#fail(this.#failure)
+    const { parts, written } = this.#fill()
+    const first = this.#token === undefined
+    const session = this.#token?.session ?? this.#view.position
+    const more = this.#more === null ? "null" : `"${writeToken({ after: this.#more, session })}"`
+    answerOk(this.#edge, this.#connection, this.#frame.id,
+      `{"session":{"generation":${session.generation},"seq":${session.seq}},"reload":${first && this.#view.reload},"personal":[${
+        first ? this.#view.personal.join(",") : ""
+      }],"channels":[${parts.join(",")}],"lost":${JSON.stringify(this.#lost)},"more":${more}}`)
+    for (const { channel, head } of written) {
+      const topic = this.#joined.get(channel)
+      if (topic !== undefined) this.#edge.topics.endJoin(topic, this.#connection, head)
+    }
+  }
+
+  /** The page's channels up to its soft bound in bytes; the others begin the next page. */
+  #fill() {
+    const parts: Array<string> = []
+    const written: Array<{ readonly channel: string; readonly head: number }> = []
+    let bytes = 0
+    let last = ""
+    let full = false
+    for (const channel of this.#items.keys()) {
+      const result = this.#results.get(channel)
+      if (result === undefined) continue
+      if (!full && bytes > 0 && bytes + result.sync.length > Limits.syncPageBytesMax) {
+        full = true
+        this.#more = last
+      }
+      if (full) {
+        this.#abort(channel)
+        continue
+      }
+      bytes += result.sync.length
+      last = channel
+      parts.push(result.sync)
+      written.push({ channel, head: result.head })
+    }
+    return { parts, written }
+  }
+}
+
+const writeToken = ({ after, session }: PageToken): string =>
+  Buffer.from(`${session.generation} ${session.seq} ${after}`, "latin1").toString("base64url")
+
+const readToken = (text: string): PageToken | undefined => {
+  const [generation, seq, after, ...rest] = Buffer.from(text, "base64url").toString("latin1").split(" ")
+  if (generation === undefined || seq === undefined || after === undefined || rest.length > 0) return undefined
+  if (!/^\d{1,16}$/.test(generation) || !/^\d{1,16}$/.test(seq) || !channelIdPattern.test(after)) return undefined
+  return { after, session: { generation: Number(generation), seq: Number(seq) } }
+}

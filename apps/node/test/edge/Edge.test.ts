@@ -1,0 +1,118 @@
+/** The edge end to end over a plain socket: hello, sync, sends and what comes live. */
+import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
+import { clientId, EdgeHarness, until } from "./EdgeHarness.ts"
+
+let harness: EdgeHarness
+beforeAll(async () => {
+  harness = await EdgeHarness.start()
+})
+afterAll(() => harness.stop())
+
+describe("the edge", () => {
+  it("answers hello with who is there and what the limits are", async () => {
+    const client = await harness.open()
+    const answer = await client.request("hello", { token: await harness.token("ann"), device: "phone" })
+    expect(answer["ok"]).toMatchObject({ user: "ann", device: "phone", heartbeat_ms: 12_000, session: { generation: 1, seq: 0 } })
+    expect(answer["ok"].limits.frameBytesMax).toBe(65_536)
+    expect(answer["ok"].expires_at).toBeGreaterThan(Date.now())
+  })
+
+  it("delivers a send to the others once and in order, and to its sender by the ack only", async () => {
+    harness.owners.channel("team:order", ["ann", "bob"])
+    const ann = await harness.join("ann")
+    const bob = await harness.join("bob")
+    for (let i = 0; i < 5; i++) {
+      const ack = await ann.request("send", { channel: "team:order", cid: clientId(), text: `héllo ${i} 🙂` })
+      expect(ack["ok"]).toMatchObject({ channel: "team:order", seq: i + 2, n: i + 1 })
+    }
+    await until(() => bob.events("team:order").length === 5)
+    expect(bob.events("team:order")).toEqual([2, 3, 4, 5, 6])
+    expect(bob.frames.find((f) => f["ev"] === "event")!["event"].text).toBe("héllo 0 🙂")
+    await ann.request("ping")
+    expect(ann.events("team:order")).toEqual([])
+  })
+
+  it("answers a sync with what the device missed, and holds back what comes meanwhile (†8)", async () => {
+    harness.owners.channel("team:sync", ["cat"])
+    for (let i = 0; i < 3; i++) harness.owners.append("team:sync", "message", "dan", { text: `m${i}`, cid: clientId() })
+    const client = await harness.hello("cat")
+    harness.owners.intercept = (request) => {
+      // Between attach and sync: it is both in the answer and on the link.
+      if (request._tag === "Sync") {
+        harness.owners.intercept = () => undefined
+        harness.owners.append("team:sync", "message", "dan", { text: "meanwhile", cid: clientId() })
+      }
+      return undefined
+    }
+    const answer = await client.request("sync", { channels: [["team:sync", 1, 2]], session: { generation: 1, seq: 0 } })
+    const [channel] = answer["ok"].channels
+    expect([channel.from, channel.to]).toEqual([2, 5])
+    expect(channel.events.map((event: { seq: number }) => event.seq)).toEqual([3, 4, 5])
+    harness.owners.append("team:sync", "message", "dan", { text: "after", cid: clientId() })
+    await until(() => client.events("team:sync").length > 0)
+    expect(client.events("team:sync")).toEqual([6])
+  })
+
+  it("says which channels the device named and the user is in no longer", async () => {
+    harness.owners.channel("team:left", ["eve"])
+    harness.owners.remove("team:left", "eve")
+    const client = await harness.hello("eve")
+    const answer = await client.request("sync", { channels: [["team:left", 1, 1], ["team:never", 1, 4]], session: { generation: 1, seq: 0 } })
+    expect(answer["ok"].lost).toEqual([{ channel: "team:left", seq: 2 }, { channel: "team:never", seq: 0 }])
+  })
+
+  it("pages a sync by channel id, each channel once", async () => {
+    const channels = Array.from({ length: 450 }, (_, i) => `team:p${String(i).padStart(3, "0")}`)
+    for (const channel of channels) harness.owners.channel(channel, ["fay"])
+    const client = await harness.hello("fay")
+    const seen: Array<string> = []
+    let page: string | undefined = undefined
+    do {
+      const answer: { readonly [field: string]: any } = await client.request("sync", { channels: [], session: { generation: 1, seq: 0 }, ...(page === undefined ? {} : { page }) }) // the answer's shape
+      seen.push(...answer["ok"].channels.map((c: { head: { channel: string } }) => c.head.channel))
+      page = answer["ok"].more ?? undefined
+    } while (page !== undefined)
+    expect(seen).toEqual(channels)
+  })
+
+  it("brings a channel to a user's open connections when he is added", async () => {
+    harness.owners.channel("team:new", ["gus"])
+    harness.owners.append("team:new", "message", "gus", { text: "secret", cid: clientId() })
+    const hal = await harness.join("hal")
+    harness.owners.add("team:new", "hal")
+    const push = await hal.pushed((frame) => frame["ev"] === "channel")
+    expect(push["sync"].head).toMatchObject({ channel: "team:new", seq: 3 })
+    harness.owners.append("team:new", "message", "gus", { text: "welcome", cid: clientId() })
+    await until(() => hal.events("team:new").length > 0)
+    expect(hal.events("team:new")).toEqual([4])
+  })
+
+  it("shows a removed user his removal and nothing after it (REVOKED-IS-OUT)", async () => {
+    harness.owners.channel("team:out", ["ida", "jon"])
+    const ida = await harness.join("ida")
+    const jon = await harness.join("jon")
+    harness.owners.remove("team:out", "ida")
+    harness.owners.append("team:out", "message", "jon", { text: "gone?", cid: clientId() })
+    await until(() => jon.events("team:out").length === 2)
+    await ida.request("ping")
+    expect(ida.events("team:out")).toEqual([2])
+  })
+
+  it("repairs a lost link message by its number, and a lost last one by the heartbeat (†9)", async () => {
+    harness.owners.channel("team:lossy", ["kim"])
+    const kim = await harness.join("kim")
+    let lost = 0
+    harness.owners.lose = (message) => message.items.length > 0 && lost++ === 0
+    harness.owners.append("team:lossy", "message", "x", { text: "1", cid: clientId() })
+    await until(() => lost === 1)
+    harness.owners.append("team:lossy", "message", "x", { text: "2", cid: clientId() })
+    await until(() => kim.events("team:lossy").length === 2)
+    lost = 0
+    harness.owners.append("team:lossy", "message", "x", { text: "3", cid: clientId() })
+    await until(() => lost === 1)
+    harness.owners.heartbeat()
+    await until(() => kim.events("team:lossy").length === 3)
+    expect(kim.events("team:lossy")).toEqual([2, 3, 4])
+    harness.owners.lose = () => false
+  })
+})
