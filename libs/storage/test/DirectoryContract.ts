@@ -4,7 +4,7 @@ import { Effect, type Layer, Option } from "effect"
 import * as fc from "fast-check"
 import { randomUUID } from "node:crypto"
 import { type ChannelRow, Directory, type Membership } from "../src/Directory.ts"
-import { freshChannel } from "./MessageStoreContract.ts"
+import { freshChannel } from "./History.ts"
 
 const freshUser = (): string => `u-${randomUUID()}`
 

@@ -4,7 +4,7 @@ import { Effect, type Layer } from "effect"
 import * as fc from "fast-check"
 import { randomUUID } from "node:crypto"
 import { Inbox } from "../src/Inbox.ts"
-import { freshChannel } from "./MessageStoreContract.ts"
+import { freshChannel } from "./History.ts"
 
 const freshUser = (): string => `u-${randomUUID()}`
 

@@ -1,75 +1,14 @@
 /**
  * What every MessageStore promises. Each backend runs it; channels have fresh names, so one store serves all tests.
- * `History` builds a channel's events as an owner would; the model beside it says what must be read back.
  */
 import { clientIdTime } from "@parley/protocol/Ids"
-import { fromWire, toWire, type WireText } from "@parley/protocol/WireText"
+import { fromWire, type WireText } from "@parley/protocol/WireText"
 import { assert, describe, layer as withLayer } from "@effect/vitest"
 import { Effect, type Layer, Option } from "effect"
 import * as fc from "fast-check"
-import { randomUUID } from "node:crypto"
 import { MessageStore, type StoredEvent } from "../src/MessageStore.ts"
-
-export const freshChannel = (): string => `test:${randomUUID()}`
-
-let ids = 0
-/** A client id with the embedded time `time`. */
-export const clientId = (time: number): string => {
-  const hex = time.toString(16).padStart(12, "0")
-  return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-${(++ids).toString(16).padStart(12, "0")}`
-}
-
-interface Options {
-  readonly generation?: number
-  readonly by?: string
-}
-
-/** Builds stored events of one channel. Seqs may have gaps, so that tests can span many blocks with few events. */
-export class History {
-  readonly channel: string
-  #n = 0
-  constructor(channel: string = freshChannel()) {
-    this.channel = channel
-  }
-
-  #event(
-    seq: number,
-    kind: string,
-    target: number,
-    fields: object,
-    { generation = 1, by = "ann" }: Options
-  ): StoredEvent {
-    const at = 1_700_000_000_000 + seq
-    const cid = clientId(at)
-    const n = kind === "message" ? ++this.#n : this.#n
-    const body = toWire(JSON.stringify({ seq, at, by, kind, cid, ...fields }))
-    return { channel: this.channel, generation, seq, kind, at, by, cid, bodyHash: `h${seq}`, n, target, body }
-  }
-
-  message(
-    seq: number,
-    text: string,
-    options: Options & { readonly mentions?: ReadonlyArray<string> } = {}
-  ): StoredEvent {
-    const mentions = options.mentions === undefined ? {} : { mentions: options.mentions }
-    return this.#event(seq, "message", 0, { n: this.#n + 1, text, ...mentions }, options)
-  }
-  edit(
-    seq: number,
-    target: number,
-    text: string,
-    options: Options & { readonly mentions?: ReadonlyArray<string> } = {}
-  ): StoredEvent {
-    const mentions = options.mentions === undefined ? {} : { mentions: options.mentions }
-    return this.#event(seq, "edit", target, { target, text, ...mentions }, options)
-  }
-  delete(seq: number, target: number, options: Options = {}): StoredEvent {
-    return this.#event(seq, "delete", target, { target }, options)
-  }
-  added(seq: number, options: Options = {}): StoredEvent {
-    return this.#event(seq, "added", 0, { members: ["bob"] }, options)
-  }
-}
+import { clientId, freshChannel, History } from "./History.ts"
+import { batchSizes, runModel, seeds, senders, shuffled, step } from "./MessageStoreModel.ts"
 
 const everything = { after: 0, before: Number.MAX_SAFE_INTEGER, limit: 1_000, newest: false }
 
@@ -96,20 +35,6 @@ const readAll = Effect.fnUntraced(function* (channel: string, users: ReadonlyArr
   return { messages, events, unread, head: yield* store.head(channel) }
 })
 
-const senders = ["ann", "bob", "eve"]
-
-/** One step of a random channel: `target` picks among the messages so far. */
-const step = fc.record({
-  op: fc.constantFrom("send", "send", "send", "edit", "delete", "join"),
-  by: fc.constantFrom(...senders),
-  target: fc.nat(),
-  text: fc.string({ unit: "grapheme", maxLength: 8 }),
-  gap: fc.integer({ min: 1, max: 700 }),
-  /** A restore happened before this step. */
-  restored: fc.boolean().map((it) => it)
-})
-type Step = typeof step extends fc.Arbitrary<infer A> ? A : never
-
 /** Writes `events` cut into batches as `sizes` say. */
 const writeInBatches = Effect.fnUntraced(function* (events: ReadonlyArray<StoredEvent>, sizes: ReadonlyArray<number>) {
   const store = yield* MessageStore
@@ -121,46 +46,6 @@ const writeInBatches = Effect.fnUntraced(function* (events: ReadonlyArray<Stored
   }
 })
 
-/** What an owner that runs `steps` commits, and what must be seen of it. */
-const runModel = (history: History, steps: ReadonlyArray<Step>) => {
-  const events: Array<StoredEvent> = []
-  const messages = new Map<number, { by: string; text: string; edited?: number; deleted?: number }>()
-  const targets: Array<number> = []
-  let seq = 0
-  for (const { op, by, target, text, gap } of steps) {
-    seq += gap
-    const at = targets[target % Math.max(1, targets.length)]
-    const message = at === undefined ? undefined : messages.get(at)
-    if (op === "send") {
-      events.push(history.message(seq, text, { by }))
-      messages.set(seq, { by, text })
-      targets.push(seq)
-    } else if (op === "join" || at === undefined || message === undefined || message.deleted !== undefined) {
-      events.push(history.added(seq, { by }))
-    } else if (op === "edit") {
-      events.push(history.edit(seq, at, text, { by }))
-      message.text = text
-      message.edited = seq
-    } else {
-      events.push(history.delete(seq, at, { by }))
-      message.text = ""
-      message.deleted = seq
-    }
-  }
-  const unread = (after: number, upTo: number, user: string): number =>
-    [...messages].filter(([s, it]) => s > after && s <= upTo && it.deleted === undefined && it.by !== user).length
-  return { events, messages, unread, top: seq }
-}
-
-/** A permutation with repetitions: every event at least once. */
-const shuffled = (events: ReadonlyArray<StoredEvent>, seed: ReadonlyArray<number>): ReadonlyArray<StoredEvent> =>
-  [...events, ...events.filter((_, i) => (seed[i % seed.length] ?? 0) % 3 === 0)]
-    .map((event, i) => ({ event, key: ((seed[i % seed.length] ?? 0) * 7919 + i * 104_729) % 65_537 }))
-    .sort((a, b) => a.key - b.key)
-    .map(({ event }) => event)
-
-const seeds = fc.array(fc.nat(100_000), { minLength: 5, maxLength: 40 })
-const batchSizes = fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 10 })
 const runs = { numRuns: 40 }
 
 export const messageStoreContract = <E>(name: string, layer: Layer.Layer<MessageStore, E>): void => {

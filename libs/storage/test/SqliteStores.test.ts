@@ -14,7 +14,8 @@ import { StoreSync } from "../src/StoreSync.ts"
 import { cursorStoreContract } from "./CursorStoreContract.ts"
 import { directoryContract } from "./DirectoryContract.ts"
 import { inboxContract } from "./InboxContract.ts"
-import { freshChannel, History, messageStoreContract } from "./MessageStoreContract.ts"
+import { freshChannel, History } from "./History.ts"
+import { messageStoreContract } from "./MessageStoreContract.ts"
 
 const temporaryDirectory = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "parley-store-"))),

@@ -2,7 +2,7 @@
  * History in SQLite: what the store's threads run for MessageStore. A write is one transaction; every row takes the
  * larger (generation, seq) (†32, by MessageRow), so any order and any repetition of writes gives the same rows. A place
  * in a channel's sequence is held by one event, the one of the largest generation: a message in `messages`, any other
- * in `channel_events`. Plain messages are never parsed. Watched by bench `store`.
+ * in `channel_events`. Plain messages are never parsed.
  */
 import type { DatabaseSync } from "node:sqlite"
 import type { WireText } from "@parley/protocol/WireText"
@@ -20,7 +20,7 @@ import {
   withoutMessage
 } from "../MessageRow.ts"
 import type { StoredAck, StoredEvent, StoredMessage } from "../MessageStore.ts"
-import { type ChannelKeys, type GrowingChannelKeys } from "./SqliteChannelKeys.ts"
+import type { ChannelKeys, GrowingChannelKeys } from "./SqliteChannelKeys.ts"
 import { blockOf, unreadCountReads, unreadCountWrites } from "./SqliteUnreadCounts.ts"
 import { inTransaction, rowOf, rowsOf } from "./StoreFile.ts"
 import type { WriteTransaction } from "./StoreCalls.ts"

@@ -17,6 +17,8 @@ const applicationId = 0x5053746f
 const busyMsMax = 5_000
 /** Pages each connection keeps, in KiB. */
 const cacheKiB = 16_384
+/** Pages in the WAL before a commit moves them to the file (16 MiB): the pages of busy channels are moved once, not each time. */
+const walPagesMax = 4_096
 /** The WAL is cut back to this after a checkpoint. */
 const walBytesMax = 64 * 1024 * 1024
 /** A file up to this size is checked page by page at every start; of a larger one only what is read. */
@@ -109,7 +111,9 @@ export const openForWriting = (file: string): DatabaseSync | OpenFailure => {
       db.close()
       return refused
     }
-    db.exec(`PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = ${walBytesMax}; PRAGMA cache_size = -${cacheKiB}`)
+    db.exec("PRAGMA journal_mode = WAL")
+    db.exec(`PRAGMA wal_autocheckpoint = ${walPagesMax}; PRAGMA journal_size_limit = ${walBytesMax}`)
+    db.exec(`PRAGMA cache_size = -${cacheKiB}`)
     migrate(db)
     db.exec("PRAGMA synchronous = NORMAL")
     return db
