@@ -1,0 +1,59 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { layerMemoryWorld, newId, until, world } from "./World.ts"
+
+const failureCode = <A>(effect: Effect.Effect<A, { readonly failure: { readonly code: string } }>) =>
+  effect.pipe(Effect.flip, Effect.map((error) => error.failure.code))
+
+describe("channels behind the edge", () => {
+  it.live("ONE-ORDER: sends take dense seqs, and history shows them in order", () =>
+    Effect.gen(function*() {
+      const { create, history, send } = yield* world
+      yield* create("ana", "group:one", ["ana", "ben"])
+      const acks = yield* Effect.forEach(Array.from({ length: 50 }, (_, i) => i), (i) => send(i % 2 === 0 ? "ana" : "ben", "group:one", `m${i}`), { concurrency: "unbounded" })
+      assert.deepStrictEqual(acks.map((ack) => ack.seq).sort((a, b) => a - b), Array.from({ length: 50 }, (_, i) => i + 2))
+      const page = yield* history("ben", "group:one", { limit: 200 })
+      assert.deepStrictEqual(page.events.map((event) => event.n), Array.from({ length: 50 }, (_, i) => i + 1))
+    }).pipe(Effect.provide(layerMemoryWorld)))
+
+  it.live("EXACTLY-ONCE-EFFECT: the same id gets the first one's ack, another body under it is refused", () =>
+    Effect.gen(function*() {
+      const { create, history, send } = yield* world
+      yield* create("ana", "group:one", ["ana"])
+      const cid = newId()
+      const [first, again] = yield* Effect.all([send("ana", "group:one", "hello", cid), send("ana", "group:one", "hello", cid)], { concurrency: 2 })
+      assert.deepStrictEqual(first, again)
+      assert.strictEqual(yield* failureCode(send("ana", "group:one", "other", cid)), "id_reused")
+      assert.strictEqual((yield* history("ana", "group:one")).events.length, 1)
+    }).pipe(Effect.provide(layerMemoryWorld)))
+
+  it.live("a channel one is not in does not exist", () =>
+    Effect.gen(function*() {
+      const { create, history, send, sync } = yield* world
+      yield* create("ana", "group:one", ["ana"])
+      assert.strictEqual(yield* failureCode(send("eve", "group:one", "hi")), "not_found")
+      assert.strictEqual(yield* failureCode(send("eve", "group:none", "hi")), "not_found")
+      assert.strictEqual(yield* failureCode(history("eve", "group:one")), "not_found")
+      assert.strictEqual((yield* sync("eve", "group:one", null))?._tag, "Lost")
+    }).pipe(Effect.provide(layerMemoryWorld)))
+
+  it.live("†12 being added reaches the session by the log", () =>
+    Effect.gen(function*() {
+      const { create, open } = yield* world
+      yield* create("ana", "group:one", ["ana", "ben"])
+      yield* until("ben's session lists the channel", open("ben").pipe(Effect.map((view) => view.channels.some((c) => c.channel === "group:one"))))
+    }).pipe(Effect.provide(layerMemoryWorld)))
+
+  it.live("an attached edge gets each committed event once, in order", () =>
+    Effect.gen(function*() {
+      const { attach, create, edge, send } = yield* world
+      yield* create("ana", "group:one", ["ana", "ben"])
+      const one = yield* edge("e1")
+      const attached = yield* attach(one, "c/group:one", ["ana", "eve"])
+      assert.deepStrictEqual(attached.topics[0]?.denied, ["eve"])
+      assert.strictEqual(attached.topics[0]?.head, 1)
+      yield* Effect.forEach([1, 2, 3, 4], (i) => send("ana", "group:one", `m${i}`), { concurrency: 4 })
+      yield* until("four events", Effect.sync(() => one.items.length === 4))
+      assert.deepStrictEqual(one.items.map((item) => item._tag === "Event" ? item.to : 0), [2, 3, 4, 5])
+    }).pipe(Effect.scoped, Effect.provide(layerMemoryWorld)))
+})
