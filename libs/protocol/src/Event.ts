@@ -12,12 +12,18 @@ const base = {
   by: UserId.pipe(means("Who did it."))
 }
 const cid = ClientId.pipe(means("The client id of the mutation that made the event."))
+/** `marked_unread` as part of a name in the documents: `MarkedUnread`. */
+const capitalised = (name: string) => name.replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase())
 const kind = <const Kind extends string>(name: Kind) => Schema.Literal(name).pipe(means("Says which event this is."))
 const event = <const Kind extends string, const Fields extends Schema.Struct.Fields>(
   name: Kind,
   description: string,
   fields: Fields
-) => Schema.Struct({ ...base, kind: kind(name), ...fields }).annotate({ identifier: `Event_${name}`, description })
+) =>
+  Schema.Struct({ ...base, kind: kind(name), ...fields }).annotate({
+    identifier: `${capitalised(name)}Event`,
+    description
+  })
 
 const mentionsMeaning = "Users named directly; each is a member."
 
@@ -107,7 +113,7 @@ const personal = <const Kind extends string, const Fields extends Schema.Struct.
     at: Millis.pipe(means("Server time, for display.")),
     kind: kind(name),
     ...fields
-  }).annotate({ identifier: `Personal_${name}`, description })
+  }).annotate({ identifier: `Personal${capitalised(name)}`, description })
 const channel = ChannelId.pipe(means("The channel it is about."))
 
 /** What a person would miss: logged in his session, each with its user seq. */

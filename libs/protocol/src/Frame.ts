@@ -16,8 +16,12 @@ export const socketPath = "/v1/socket"
 // --- values --------------------------------------------------------------------------------------------------------
 
 const textBytes = (text: string) => new TextEncoder().encode(text).length
-const textFault = (text: string): string | undefined =>
-  text.includes("\0") ? "contains NUL" : text.isWellFormed() ? undefined : "contains half of a surrogate pair"
+const textFault = (text: string): string | undefined => {
+  if (text.includes("\0")) return "contains NUL"
+  return text.isWellFormed() ? undefined : "contains half of a surrogate pair"
+}
+/** What JSON Schema has no word for; without this a document would lose the schema's description as well. */
+const beyondJsonSchema = { toJsonSchema: (): [{}, true] => [{}, true] }
 
 /** Text with something in it, no NUL, bounded in bytes. */
 export const Text = Schema.String.check(
@@ -30,12 +34,12 @@ export const Text = Schema.String.check(
     }
     const fault = textFault(text)
     return fault === undefined ? undefined : `text ${fault}`
-  })
+  }, beyondJsonSchema)
 ).annotate({
   identifier: "Text",
   description: `A message's text: something other than white space, at most ${Limits.textBytesMax} bytes of UTF-8, no NUL, no half of a surrogate pair.`
 })
-const wellFormed = Schema.makeFilter((text: string) => textFault(text))
+const wellFormed = Schema.makeFilter(textFault, beyondJsonSchema)
 const line = (identifier: string, charsMax: number, what: string) =>
   Schema.String.check(Schema.isMaxLength(charsMax), wellFormed).annotate({
     identifier,
@@ -83,7 +87,8 @@ export const onePlace = Schema.makeFilter(
   (page: { readonly before?: number; readonly after?: number; readonly around?: number }) =>
     [page.before, page.after, page.around].filter((place) => place !== undefined).length > 1
       ? "at most one of before, after and around may be given"
-      : undefined
+      : undefined,
+  beyondJsonSchema
 )
 
 /** Every op by its name. The first frame of a connection is `hello`; a later one only renews the token. */
@@ -125,15 +130,24 @@ export const ops = {
       means("The newest seq this device has shown; the read cursor moves there. Absent: the cursor stays.")
     )
   }),
-  edit: op("edit", "Replaces text and mentions of a message.", { ...mutation, target, text: Text, mentions: Mentions }),
-  delete: op("delete", "Takes the text of a message away; its place in the sequence stays.", { ...mutation, target }),
+  edit: op("edit", "Replaces text and mentions of a message. For its author.", {
+    ...mutation,
+    target,
+    text: Text,
+    mentions: Mentions
+  }),
+  delete: op(
+    "delete",
+    "Takes the text of a message away; its place in the sequence stays. For its author and owners of the channel.",
+    { ...mutation, target }
+  ),
   delivered: op("delivered", "Tells that this device has stored the channel's events up to a seq.", {
     channel,
     seq: Seq.pipe(means("Everything up to here is on the device."))
   }),
   read: op("read", "Moves the read cursor forward. A smaller seq than the cursor's changes nothing.", {
     channel,
-    seq: Seq.pipe(means("Everything up to here was read."))
+    seq: Seq.pipe(means("Everything up to here was read. Past the channel's head: `invalid`."))
   }),
   mark_unread: op("mark_unread", "Sets the read cursor, also backwards, on all devices.", {
     ...mutation,
@@ -155,8 +169,12 @@ export const ops = {
         .pipe(means("Empty: follow nobody."))
     }
   ),
-  foreground: op("foreground", "The program is in front of a person again.", {}),
-  background: op("background", "Nobody looks at the program: the device counts as away until `foreground`.", {}),
+  foreground: op("foreground", "The program is in front of a person again: the device counts as online.", {}),
+  background: op(
+    "background",
+    "Nobody looks at the program: the device counts as away and gets no ephemeral pushes until `foreground`.",
+    {}
+  ),
   create: op("create", "Creates a channel. Who does it becomes its owner.", {
     ...mutation,
     name: Name,
@@ -165,20 +183,24 @@ export const ops = {
       .check(Schema.isMaxLength(Limits.membersPerChangeMax))
       .pipe(means("The other first members; the creator need not be named."))
   }),
-  update: op("update", "Changes settings. What is left out stays as it is.", {
+  update: op("update", "Changes settings; what is left out stays as it is. For owners of the channel.", {
     ...mutation,
     name: Schema.optionalKey(Name).pipe(means("The new name.")),
     topic: Schema.optionalKey(Topic).pipe(means("The new topic."))
   }),
   join: op("join", "Makes the user a member, where the channel's type lets users join by themselves.", mutation),
-  leave: op("leave", "Ends the user's membership.", mutation),
-  add_members: op("add_members", "Makes users members, all by one event.", {
+  leave: op(
+    "leave",
+    "Ends the user's own membership. When the last owner leaves, the member who has been there longest becomes owner.",
+    mutation
+  ),
+  add_members: op("add_members", "Makes users members, all by one event. For owners of the channel.", {
     ...mutation,
-    members: Members.pipe(means("Who is a member already stays one."))
+    members: Members.pipe(means("None of them a member yet, or the answer is `conflict`."))
   }),
-  remove_members: op("remove_members", "Ends memberships, all by one event.", {
+  remove_members: op("remove_members", "Ends memberships, all by one event. For owners of the channel.", {
     ...mutation,
-    members: Members.pipe(means("Who is no member is passed over."))
+    members: Members.pipe(means("All of them members, or the answer is `conflict`."))
   }),
   history: op(
     "history",
@@ -267,18 +289,20 @@ export const answers = {
   }),
   ping: Schema.Struct({ server_time: Millis.pipe(means("The server's clock.")) }),
   sync: Schema.Struct({
-    session: Position.pipe(means("The session's position after `personal`.")),
+    session: Position.pipe(means("The session's position after `personal`; the same in every page.")),
     reload: Schema.Boolean.pipe(
       means(
-        "True: the device's session position can't be continued. It drops its channel list and takes this answer's."
+        "True: the device's session position can't be continued. It drops its channel list and takes the one of this sync. Only in the first page."
       )
     ),
-    personal: Schema.Array(UserEvent).pipe(means("Personal events after the named position, ascending.")),
-    channels: Schema.Array(ChannelSync).pipe(means("Channels of the user, in no promised order.")),
+    personal: Schema.Array(UserEvent).pipe(
+      means("Personal events after the named position, ascending. Only in the first page.")
+    ),
+    channels: Schema.Array(ChannelSync).pipe(means("Channels of the user; all pages together hold each of them once.")),
     lost: Schema.Array(
       Schema.Struct({
         channel,
-        seq: Seq.pipe(means("The last seq the user may read."))
+        seq: Seq.pipe(means("The last seq the user may read; 0: nothing of the channel."))
       })
     ).pipe(means("Channels that the device named and the user is in no longer: cut them off at `seq`.")),
     more: Schema.NullOr(Schema.String).pipe(
@@ -374,7 +398,9 @@ export const pushes = {
     shard: Count.pipe(means("The presence shard.")),
     epoch: Seq.pipe(means("First half of its version; another than the client holds: follow again.")),
     n: Seq.pipe(means("Second half of its version.")),
-    users: Schema.Array(UserPresence).pipe(means("Only those that changed."))
+    users: Schema.Array(UserPresence).pipe(
+      means("Only those that changed; may be empty, so that no version is missing.")
+    )
   }),
   drain: push("drain", "The server goes away: connect again after the delay. Until then everything works.", {
     after_ms: Count.pipe(means("Milliseconds to wait before connecting again."))

@@ -202,7 +202,9 @@ const members = HttpApiGroup.make("members")
       payload: Schema.Struct(addFields),
       success: answers.add_members,
       error: httpErrors
-    }).annotateMerge(about("Add members", "All of them by one event. Who is a member already stays one.")),
+    }).annotateMerge(
+      about("Add members", "All of them by one event. None of them a member yet, or the answer is `conflict`.")
+    ),
     HttpApiEndpoint.delete("remove", "/v1/channels/:channel/members/:user", {
       params: { channel: ChannelId, user: UserId },
       query: { cid: ClientId },
