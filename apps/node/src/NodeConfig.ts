@@ -77,7 +77,7 @@ const oneOf = <const A extends string>(fallback: NoInfer<A>, choices: ReadonlyAr
 
 export const settings = {
   host: text("127.0.0.1", "Address to listen on; 0.0.0.0 for all. Development mode listens on loopback only."),
-  port: count(7400, "port", 0, 65_535, "Port for WebSocket and HTTP; 0 takes a free one."),
+  port: count(8080, "port", 0, 65_535, "Port for WebSocket and HTTP; 0 takes a free one."),
   data: text("data", "Directory of the embedded log, store and keys."),
   name: text("", "Name of this node in a cluster; empty: the host's name."),
   mode: oneOf("production", ["production", "development"], "Development hands a token to whoever asks, on loopback only."),
@@ -125,8 +125,15 @@ export const settings = {
   drainDeadlineMs: count(20_000, "ms", 0, 600_000, "Time after which a stopping node closes what is left."),
   httpBodyBytesMax: count(131_072, "bytes", 1_024, 1 << 26, "Largest HTTP request body."),
 
-  shards: count(64, "shards", 1, 65_536, "Shards of the cluster; fixed when the data directory is made (†2)."),
-  commitWindowMs: count(3, "ms", 0, 1_000, "Least time between two commits of the log under load.")
+  shards: count(8, "shards", 1, 65_536, "Shards of the cluster; fixed when the data directory is made (†2)."),
+  commitWindowMs: count(3, "ms", 0, 1_000, "Least time between two commits of the log under load."),
+  logSoftBytes: count(1_073_741_824, "bytes", 1_048_576, 1_099_511_627_776, "Size of the embedded log at which sends are refused."),
+  logHardBytes: count(1_342_177_280, "bytes", 2_097_152, 1_099_511_627_776, "Size of the embedded log at which even checkpoints are (†28)."),
+  residentBytes: count(268_435_456, "bytes", 1_048_576, 1_099_511_627_776, "Memory for resident channels and sessions, and as much again for warm ones."),
+  fanoutThreshold: count(200, "members", 1, 1_000_000, "Members up to which every member's devices get every event of a channel."),
+  logSynchronous: oneOf("FULL", ["FULL", "NORMAL", "OFF"], "How SQLite syncs the log. Anything but FULL loses acknowledged messages when the power goes; needs --unsafe-log."),
+  unsafeLog: flag(false, "Allows settings that break the promises of the log; for tests only."),
+  testFault: oneOf("none", ["none", "ack-before-commit", "forget-ids", "lose-last-link"], "Builds a known defect in, for tests of the tests; needs --unsafe-log.")
 } as const
 
 type SettingName = keyof typeof settings
@@ -192,6 +199,11 @@ const checkTogether = (values: NodeSettings): Effect.Effect<NodeSettings, Config
   if (values.outboundSoftBytes > values.outboundHardBytes) {
     return fail("outboundSoftBytes", "it may not be above --outbound-hard-bytes")
   }
+  if (values.logSoftBytes >= values.logHardBytes) return fail("logSoftBytes", "it must be below --log-hard-bytes")
+  if (values.logSynchronous !== "FULL" && !values.unsafeLog) {
+    return fail("logSynchronous", "this loses acknowledged messages when the power goes; if that is what you want, add --unsafe-log")
+  }
+  if (values.testFault !== "none" && !values.unsafeLog) return fail("testFault", "it needs --unsafe-log")
   if (values.drainWindowMs > values.drainDeadlineMs) return fail("drainWindowMs", "it may not be above --drain-deadline-ms")
   return Effect.succeed(values)
 }

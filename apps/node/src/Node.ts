@@ -1,0 +1,45 @@
+/**
+ * A whole node as a list of layers, outermost first: what is released first stands on top. Embedded, log and stores are
+ * SQLite in one data directory; in a cluster these two layers are others, and nothing else changes.
+ */
+import { join } from "node:path"
+import { Effect, Layer } from "effect"
+import { DataDirectoryLock } from "@parley/storage/sqlite/DataDirectoryLock"
+import { SqliteEventLog } from "@parley/storage/sqlite/SqliteEventLog"
+import { layer as layerSqliteStores } from "@parley/storage/sqlite/SqliteStores"
+import { Authentication } from "./edge/Authentication.ts"
+import { Edge } from "./edge/Edge.ts"
+import { NodeConfig } from "./NodeConfig.ts"
+import { layerRuntime } from "./Runtime.ts"
+import { checkShards } from "./ShardCount.ts"
+
+/** Log and stores in the data directory, which nobody else has. */
+const layerEmbeddedStorage = Layer.unwrap(Effect.gen(function*() {
+  const settings = yield* NodeConfig
+  yield* DataDirectoryLock.acquire(settings.data)
+  yield* checkShards(settings.data, settings.shards)
+  return Layer.merge(
+    SqliteEventLog.layer({
+      file: join(settings.data, "log.sqlite"),
+      softBytes: settings.logSoftBytes,
+      hardBytes: settings.logHardBytes,
+      commitWindowMs: settings.commitWindowMs,
+      synchronous: settings.logSynchronous
+    }),
+    layerSqliteStores({ file: join(settings.data, "store.sqlite") })
+  )
+}))
+
+const layerOwners = Layer.unwrap(Effect.gen(function*() {
+  const { fanoutThreshold, residentBytes, shards } = yield* NodeConfig
+  const bytes = Math.floor(residentBytes / shards / 2)
+  return layerRuntime({ shardCount: shards, bounds: { residentBytesMax: bytes, warmBytesMax: bytes, fanoutThreshold } })
+}))
+
+/** Everything that `parley serve` runs, but the settings. */
+export const layerNode = Edge.layer.pipe(
+  // After the lock: in development mode the signing secret is made in the data directory.
+  Layer.provideMerge(Authentication.layer),
+  Layer.provideMerge(layerOwners),
+  Layer.provideMerge(layerEmbeddedStorage)
+)

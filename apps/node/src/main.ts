@@ -1,0 +1,23 @@
+/** The `parley` command: each sub-command is a file in cli/, loaded only when it is asked for. */
+const commands: Readonly<Record<string, { readonly about: string; readonly run: () => Promise<(args: ReadonlyArray<string>) => Promise<number>> }>> = {
+  serve: { about: "run a server", run: async () => (await import("./cli/Serve.ts")).serve },
+  chat: { about: "talk in the terminal: parley chat --as NAME", run: async () => (await import("./cli/ChatCommand.ts")).chat },
+  token: { about: "get a token: parley token USER", run: async () => (await import("./cli/Token.ts")).token },
+  inspect: { about: "show an entity: parley inspect channel|session|presence ID", run: async () => (await import("./cli/InspectCommand.ts")).inspectCommand },
+  doctor: { about: "check a data directory and the machine: parley doctor --data DIR", run: async () => (await import("./cli/Doctor.ts")).doctor }
+}
+
+const usage = () => {
+  const lines = Object.entries(commands).map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`)
+  return `usage: parley COMMAND [options]\n\n${lines.join("\n")}\n`
+}
+
+const [name = "", ...args] = process.argv.slice(2)
+const command = commands[name]
+if (command === undefined) {
+  const asked = name === "" || name === "help" || name === "--help"
+  ;(asked ? process.stdout : process.stderr).write(asked ? usage() : `parley: unknown command ${name}\n\n${usage()}`)
+  process.exitCode = asked ? 0 : 2
+} else {
+  process.exitCode = await (await command.run())(args)
+}
