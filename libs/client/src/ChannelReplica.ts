@@ -1,0 +1,202 @@
+/**
+ * One channel as this device holds it: state, no input or output. It takes syncs, live ranges and own acks in any order
+ * and any number of times, and is at every moment what the server's list was at `position` (NO-GAP-SYNC), cut to a
+ * window. Returns the events that it applied, in order, for those who care (outbox, typing, receipts).
+ */
+import { Coverage } from "./Coverage.ts"
+import { ChannelSettings } from "./ChannelSettings.ts"
+import type { ClientSettings } from "./ClientSettings.ts"
+import { MessageWindow } from "./MessageWindow.ts"
+import type { PlainChannelSync, PlainEvent, PlainHead, PlainMessage, PlainPosition, PlainReadState } from "./PlainFrame.ts"
+import { type CountHeld, UnreadCount } from "./UnreadCount.ts"
+
+export type ChannelStatus = "unknown" | "member" | "left"
+
+/** Before the first position: every range lies beyond it and waits. */
+const nowhere = -1
+
+type ReplicaSettings = Pick<ClientSettings, "heldBackMax" | "orphansMax">
+
+export class ChannelReplica {
+  readonly #bounds: ReplicaSettings
+  readonly #me: () => string
+  readonly #coverage: Coverage<PlainEvent>
+  #status: ChannelStatus = "unknown"
+  #generation: number | undefined
+  #window: MessageWindow
+  #settings = new ChannelSettings()
+  #unread = new UnreadCount()
+  #last: PlainMessage | null = null
+  /** The seq of the removal, where it is known. */
+  #leftAt: PlainPosition | undefined
+
+  constructor(bounds: ReplicaSettings, me: () => string) {
+    this.#bounds = bounds
+    this.#me = me
+    this.#coverage = new Coverage(nowhere, bounds.heldBackMax)
+    this.#window = new MessageWindow(nowhere, bounds.orphansMax)
+  }
+
+  get status(): ChannelStatus {
+    return this.#status
+  }
+
+  /** What a sync names; undefined: nothing is held. */
+  get position(): PlainPosition | undefined {
+    return this.#generation === undefined ? undefined : { generation: this.#generation, seq: this.#coverage.position }
+  }
+
+  /** The newest seq heard of, held or not. */
+  get known(): number {
+    return Math.max(this.#coverage.known, 0)
+  }
+
+  get hole(): boolean {
+    return this.#status === "member" && this.#coverage.hole
+  }
+
+  get window(): MessageWindow {
+    return this.#window
+  }
+
+  get settings(): ChannelSettings {
+    return this.#settings
+  }
+
+  get unread(): UnreadCount {
+    return this.#unread
+  }
+
+  /** The newest message, in the form it has here. */
+  get last(): PlainMessage | null {
+    const newest = this.#window.messages.at(-1)
+    if (newest === undefined) return this.#last
+    return this.#last !== null && this.#last.seq > newest.seq ? this.#last : newest
+  }
+
+  /** One channel of a sync's answer, or of a `channel` push. */
+  sync(sync: PlainChannelSync): ReadonlyArray<PlainEvent> {
+    const { head, from, to, reload } = sync
+    const held = this.position
+    if (held !== undefined && head.generation < held.generation) return []
+    // Asked before the removal, answered after it.
+    const left = this.#leftAt
+    if (held === undefined && left?.generation === head.generation && head.seq <= left.seq) return []
+    const anew = held === undefined || head.generation > held.generation
+    let applied: ReadonlyArray<PlainEvent> = []
+    if (anew) {
+      this.#status = "member"
+      this.#generation = head.generation
+      applied = this.#restart(reload ? to : from)
+    } else if (reload ? to > held.seq : from > held.seq) {
+      // Told to reload; or the answer begins above what is held, which is the same thing said badly.
+      applied = this.#restart(reload ? to : from)
+    }
+    this.head(head)
+    if (reload) return applied
+    return [...applied, ...this.offer(from, to, sync.events)]
+  }
+
+  /** A head of the channel: what it says is as of its seq, which may be above or below the position. */
+  head(head: PlainHead): void {
+    if (this.#generation !== head.generation) return
+    this.#settings.adopt(head)
+    const asNew = head.seq >= this.#coverage.position ? 0 : 1
+    if (head.last !== null && head.last.seq >= (this.#last?.seq ?? -1) + asNew) this.#last = head.last
+    this.readState({ cursor: head.cursor, unread: head.unread, mentions: head.mentions, head: head.seq })
+  }
+
+  readState(state: PlainReadState): boolean {
+    return this.#unread.adopt(state, this.countHeld)
+  }
+
+  /** `(from, to]` with its events: live, or out of a sync, or an own ack. */
+  offer(from: number, to: number, events: ReadonlyArray<PlainEvent>): ReadonlyArray<PlainEvent> {
+    return this.#applyAll(this.#coverage.offer(from, to, events))
+  }
+
+  /** Somebody spoke of `seq`: if it is not here yet, there is a hole. */
+  heardOf(seq: number): void {
+    if (seq > this.#coverage.position) this.#coverage.offer(seq, seq, [])
+  }
+
+  /** The connection went: the next sync begins at the position. */
+  disconnected(): void {
+    this.#coverage.forgetHeld()
+  }
+
+  /** The user is no member any more (since `seq`): nothing of the channel stays readable here (REVOKED-IS-OUT). */
+  leave(seq?: number): void {
+    if (this.#generation !== undefined && seq !== undefined) this.#leftAt = { generation: this.#generation, seq }
+    if (this.#status !== "left") this.#forget("left")
+  }
+
+  /** What is held may be wrong (another generation): the next sync takes it as new. */
+  forget(): void {
+    this.#forget("unknown")
+  }
+
+  readonly countHeld: CountHeld = (after, upTo) => {
+    if (after < this.#window.floor || upTo > this.#coverage.position) return undefined
+    const me = this.#me()
+    const unread = this.#window.messages.filter(
+      ({ seq, by, deleted }) => seq > after && seq <= upTo && by !== me && deleted === undefined
+    )
+    return { unread: unread.length, mentions: unread.filter(({ mentions }) => mentions?.includes(me)).length }
+  }
+
+  #forget(status: ChannelStatus): void {
+    this.#status = status
+    this.#generation = undefined
+    this.#coverage.forgetHeld()
+    this.#coverage.restart(nowhere)
+    this.#window = new MessageWindow(nowhere, this.#bounds.orphansMax)
+    this.#settings = new ChannelSettings()
+    this.#unread = new UnreadCount()
+    this.#last = null
+  }
+
+  #restart(position: number): ReadonlyArray<PlainEvent> {
+    this.#window = new MessageWindow(position, this.#bounds.orphansMax)
+    return this.#applyAll(this.#coverage.restart(position))
+  }
+
+  #applyAll(events: ReadonlyArray<PlainEvent>): ReadonlyArray<PlainEvent> {
+    const applied: Array<PlainEvent> = []
+    for (const event of events) {
+      this.#apply(event)
+      applied.push(event)
+      // What the same range holds above a removal is not for the one who was removed.
+      if (event.kind === "removed" && event.members.includes(this.#me())) {
+        this.leave(event.seq)
+        break
+      }
+    }
+    return applied
+  }
+
+  #apply(event: PlainEvent): void {
+    const me = this.#me()
+    if (event.kind === "message" && event.by !== me && event.deleted === undefined) {
+      this.#unread.arrived(event.seq)
+      if (event.mentions?.includes(me)) this.#unread.mention(event.seq)
+    }
+    if (event.kind === "delete") {
+      const author = this.#window.find(event.target)?.by ?? event.by
+      this.#unread.deleted(event.seq, event.target, author !== me)
+    }
+    this.#window.apply(event)
+    this.#settings.apply(event)
+    this.#changeLast(event)
+  }
+
+  /** The preview may be of a message that the window does not hold. */
+  #changeLast(event: PlainEvent): void {
+    const last = this.#last
+    if (last === null || (event.kind !== "edit" && event.kind !== "delete") || event.target !== last.seq) return
+    if (event.kind === "delete") this.#last = { ...last, text: "", deleted: event.seq }
+    else if (last.deleted === undefined && event.void !== true && event.seq > (last.edited ?? 0)) {
+      this.#last = { ...last, text: event.text, edited: event.seq }
+    }
+  }
+}

@@ -1,0 +1,447 @@
+/**
+ * A channel for the screen: a snapshot that stays the same object until something changes, somebody to tell when it
+ * does, and what a person can do there. Local messages appear at once, with the state of their delivery.
+ */
+import type { ErrorCode } from "@parley/protocol/ApiError"
+import { ChannelReplica, type ChannelStatus } from "./ChannelReplica.ts"
+import type { ClientSettings } from "./ClientSettings.ts"
+import type { Environment } from "./Environment.ts"
+import { Observers, type Unsubscribe } from "./Observers.ts"
+import type { Outbox, Sent } from "./Outbox.ts"
+import type { Mutation, MutationName, OutboxEntry, Settled } from "./OutboxEntry.ts"
+import type { AnswerOf, OpFields, OpNames, PlainChannelSync, PlainEvent, PlainHead, PlainMessage, PlainReadState, Result } from "./PlainFrame.ts"
+import type { Reads } from "./Reads.ts"
+import { OwnTyping, TypingUsers } from "./Typing.ts"
+import { eventOfAck } from "./OwnAck.ts"
+import { type Preview, previewOf, shownMessages, type ViewMessage } from "./ShownMessages.ts"
+
+export interface ChannelSnapshot {
+  readonly channel: string
+  /** `unknown`: not a member as far as is known; `left`: was one until now. */
+  readonly status: ChannelStatus
+  readonly name: string
+  readonly topic: string
+  /** How many. */
+  readonly members: number
+  readonly role: PlainHead["role"]
+  readonly fanout: PlainHead["fanout"]
+  /** Ascending; what is not acknowledged yet comes last, in the order it was written. */
+  readonly messages: ReadonlyArray<ViewMessage>
+  /** There may be older messages: `loadOlder`. */
+  readonly more: boolean
+  readonly loading: boolean
+  readonly typing: ReadonlyArray<string>
+  readonly unread: number
+  readonly mentions: number
+  /** Read up to here. */
+  readonly cursor: number
+  /** Everything up to here is applied. */
+  readonly position: number
+  /** The newest seq heard of. */
+  readonly head: number
+  readonly last: Preview | null
+}
+
+/** A request that can't be answered now; `retryable` ones may be repeated. */
+export class RequestFailed extends Error {
+  override readonly name = "RequestFailed"
+  readonly code: ErrorCode | "disconnected"
+  readonly retryable: boolean
+
+  constructor(code: ErrorCode | "disconnected", message: string, retryable: boolean) {
+    super(message)
+    this.code = code
+    this.retryable = retryable
+  }
+}
+
+export interface ViewHost {
+  readonly environment: Environment
+  readonly settings: ClientSettings
+  readonly outbox: Outbox
+  readonly reads: Reads
+  /** The empty string before the first hello. */
+  user(): string
+  /** Never called back before it returns. */
+  request<Name extends OpNames>(op: Name, fields: OpFields<Name>, done: (result: Result<AnswerOf<Name>>) => void): void
+  /** What is missing at `position` is given time to come by itself, then the client syncs. */
+  suspect(channel: string, position: number, missing: () => boolean): void
+  resync(): void
+  listChanged(): void
+}
+
+/** Pages of history that were overtaken by too many edits are asked for again this often. */
+const pageTriesMax = 3
+
+export class ChannelView {
+  readonly channel: string
+  readonly #host: ViewHost
+  readonly #observers = new Observers()
+  readonly #replica: ChannelReplica
+  readonly #typing: TypingUsers
+  readonly #ownTyping: OwnTyping
+  #snapshot: ChannelSnapshot | undefined
+  #watchers = 0
+  #more = true
+  #loading: Promise<boolean> | undefined
+  #scrolled = false
+  #memberSince = Number.NEGATIVE_INFINITY
+
+  constructor(channel: string, host: ViewHost) {
+    this.channel = channel
+    this.#host = host
+    this.#replica = new ChannelReplica(host.settings, () => host.user())
+    this.#typing = new TypingUsers(host.environment, () => this.#observersOnly())
+    this.#ownTyping = new OwnTyping(host.environment, (on) => host.request("typing", { channel, on }, () => {}))
+  }
+
+  get replica(): ChannelReplica {
+    return this.#replica
+  }
+
+  /** Monotonic time at which this device heard of the membership. */
+  get memberSince(): number {
+    return this.#memberSince
+  }
+
+  get watched(): boolean {
+    return this.#watchers > 0
+  }
+
+  subscribe(observer: () => void): Unsubscribe {
+    return this.#observers.add(observer)
+  }
+
+  snapshot(): ChannelSnapshot {
+    this.#snapshot ??= this.#make()
+    return this.#snapshot
+  }
+
+  // --- what a person does ------------------------------------------------------------------------------------
+
+  send(text: string, options: { readonly mentions?: ReadonlyArray<string> } = {}): Sent {
+    this.#ownTyping.sent()
+    const { mentions } = options
+    const seen = this.#replica.unread.cursor.seq
+    return this.#mutate({
+      op: "send",
+      fields: { text, ...(mentions?.length ? { mentions: [...mentions] } : {}), ...(seen > 0 ? { seen } : {}) }
+    })
+  }
+
+  edit(target: number, text: string, options: { readonly mentions?: ReadonlyArray<string> } = {}): Sent {
+    const { mentions } = options
+    return this.#mutate({ op: "edit", fields: { target, text, ...(mentions?.length ? { mentions: [...mentions] } : {}) } })
+  }
+
+  delete(target: number): Sent {
+    return this.#mutate({ op: "delete", fields: { target } })
+  }
+
+  /** Sends a failed message again. */
+  retry(cid: string): void {
+    this.#host.outbox.retry(cid)
+  }
+
+  /** Forgets a failed or unsent message; false: it may be in already. */
+  discard(cid: string): boolean {
+    return this.#host.outbox.discard(cid)
+  }
+
+  update(values: { readonly name?: string; readonly topic?: string }): Sent {
+    return this.#mutate({ op: "update", fields: values })
+  }
+
+  /** Shown up to `seq` (default: everything that is here). The badge goes at once, the server hears of it soon. */
+  read(seq: number = this.#replica.position?.seq ?? 0): void {
+    if (this.#replica.status !== "member") return
+    if (!this.#replica.unread.readTo(seq, this.#replica.countHeld)) return
+    this.#host.reads.read(this.channel, seq)
+    this.changed()
+  }
+
+  /** The cursor goes to `seq`, also backwards: what is after it is unread on all devices. */
+  markUnread(seq: number): Sent {
+    this.#host.reads.forget(this.channel)
+    return this.#mutate({ op: "mark_unread", fields: { seq } })
+  }
+
+  /** A key was pressed in the channel's input. */
+  typing(): void {
+    this.#ownTyping.pressed()
+  }
+
+  /** The input was emptied. */
+  stopTyping(): void {
+    this.#ownTyping.stopped()
+  }
+
+  /** Live events and typing also where the channel has too many members to send them to everybody. Counted. */
+  watch(): void {
+    this.#watchers += 1
+    if (this.#watchers === 1) this.sendWatch()
+  }
+
+  unwatch(): void {
+    if (this.#watchers === 0) return
+    this.#watchers -= 1
+    if (this.#watchers > 0) return
+    this.#host.request("unwatch", { channel: this.channel }, () => {})
+    this.release()
+  }
+
+  /** Fetches a page of older messages in front. Resolves to whether there are more; rejects with RequestFailed. */
+  loadOlder(): Promise<boolean> {
+    if (this.#loading !== undefined) return this.#loading
+    if (!this.#canLoad()) return Promise.resolve(false)
+    this.#loading = this.#load().finally(() => {
+      this.#loading = undefined
+      this.#observersOnly()
+    })
+    this.#observersOnly()
+    return this.#loading
+  }
+
+  /** Scrolled back to the end: older messages need not be held any longer. */
+  release(): void {
+    this.#scrolled = false
+    this.#trim()
+    this.#observersOnly()
+  }
+
+  // --- what the connection brings ----------------------------------------------------------------------------
+
+  sync(sync: PlainChannelSync): void {
+    const { replica } = this
+    const window = replica.window
+    const before = replica.status
+    this.#applied(replica.sync(sync))
+    if (replica.window !== window) this.#more = replica.window.floor > 0
+    if (before !== "member" && replica.status === "member") {
+      this.#memberSince = this.#host.environment.monotonic()
+      if (this.watched) this.sendWatch()
+    }
+    this.#offerCursor()
+    this.changed()
+  }
+
+  /** A live event, or a range without one. */
+  pushed(from: number, to: number, event: PlainEvent | undefined): void {
+    const removesMe = event?.kind === "removed" && event.members.includes(this.#host.user())
+    // Whatever came before it, it is the end.
+    if (removesMe && to > (this.#replica.position?.seq ?? -1)) return this.leave(to)
+    if (this.#isOutside(event) && from > (this.#replica.position?.seq ?? 0)) return
+    this.offer(from, to, event === undefined ? [] : [event])
+  }
+
+  /**
+   * Under read fan-out only those that watch get messages; the others get what everybody has to know, and are not to
+   * sync by the thousands for each. An event of another kind says that the fan-out is another by now.
+   */
+  #isOutside(event: PlainEvent | undefined): boolean {
+    if (this.watched || this.#replica.settings.values.fanout === "write") return false
+    return event === undefined || event.kind === "removed"
+  }
+
+  offer(from: number, to: number, events: ReadonlyArray<PlainEvent>): void {
+    const applied = this.#replica.offer(from, to, events)
+    this.#applied(applied)
+    if (this.#replica.hole) this.#suspect(() => this.#replica.hole)
+    if (applied.length > 0) this.changed()
+  }
+
+  /** False: the message's place is beyond a hole, and it is not in the list yet. */
+  acknowledged(entry: OutboxEntry, answer: AnswerOf<MutationName>): boolean {
+    if ("cursor" in answer) {
+      this.readState(answer)
+      return true
+    }
+    const { seq } = answer
+    const event = eventOfAck(entry, answer, this.#host.user())
+    if (event !== undefined) {
+      this.offer(seq - 1, seq, [event])
+      return event.kind !== "message" || !this.#replica.hole || (this.#replica.position?.seq ?? 0) >= seq
+    }
+    if (entry.mutation.op === "leave") {
+      this.leave(seq)
+      return true
+    }
+    // Joined or created: the channel itself comes by a push of its own.
+    this.#replica.heardOf(seq)
+    if (this.#replica.hole) this.#host.resync()
+    else this.expect()
+    return true
+  }
+
+  /** The user is in this channel, somebody said: its head is to come. */
+  expect(): void {
+    if (this.#replica.status !== "member") this.#suspect(() => this.#replica.status !== "member")
+  }
+
+  #suspect(missing: () => boolean): void {
+    this.#host.suspect(this.channel, this.#replica.position?.seq ?? -1, missing)
+  }
+
+  readState(state: PlainReadState): void {
+    if (this.#replica.readState(state)) this.changed()
+  }
+
+  /** The session says that the cursor was set back; the counts follow. */
+  cursorMoved(generation: number, seq: number): void {
+    if (!this.#replica.unread.moveTo({ generation, seq }, this.#replica.countHeld)) return
+    this.#host.reads.forget(this.channel)
+    this.changed()
+  }
+
+  mentioned(seq: number): void {
+    if (this.#replica.status !== "member") return
+    this.#replica.unread.mention(seq)
+    this.changed()
+  }
+
+  typingSign(user: string, on: boolean, ttlMs: number): void {
+    if (user !== this.#host.user() && this.#replica.status === "member") this.#typing.sign(user, on, ttlMs)
+  }
+
+  leave(seq?: number): void {
+    if (this.#replica.status === "left") return
+    this.#replica.leave(seq)
+    this.#left()
+    this.changed()
+  }
+
+  disconnected(): void {
+    this.#replica.disconnected()
+    this.#typing.clear()
+  }
+
+  sendWatch(): void {
+    this.#host.request("watch", { channel: this.channel }, (result) => {
+      if (result._tag !== "Ok") return
+      const { head } = result.value
+      if (this.#replica.position?.generation !== head.generation) return this.#host.resync()
+      this.#replica.head(head)
+      this.#replica.heardOf(head.seq)
+      if (this.#replica.hole) this.#host.resync()
+      this.changed()
+    })
+  }
+
+  /** Something of this channel is different, here or in the outbox. */
+  changed(): void {
+    this.#observersOnly()
+    this.#host.listChanged()
+  }
+
+  #observersOnly(): void {
+    this.#snapshot = undefined
+    this.#observers.changed()
+  }
+
+  #mutate(mutation: Mutation): Sent {
+    return this.#host.outbox.add(this.channel, mutation)
+  }
+
+  #applied(events: ReadonlyArray<PlainEvent>): void {
+    const me = this.#host.user()
+    let newest = 0
+    for (const event of events) {
+      if (event.by === me && "cid" in event) this.#host.outbox.settle(event.cid, settledBy(this.channel, event))
+      if (event.kind !== "message") continue
+      this.#typing.ended(event.by)
+      if (event.by !== me) newest = event.seq
+    }
+    if (events.length > 0 && this.#replica.status === "left") this.#left()
+    else if (newest > 0 && this.#replica.settings.values.fanout === "write") this.#host.reads.delivered(this.channel, newest)
+    this.#host.outbox.reached(this.channel, this.#replica.position?.seq ?? 0)
+    this.#trim()
+  }
+
+  #left(): void {
+    this.#host.outbox.reached(this.channel, Number.MAX_SAFE_INTEGER)
+    this.#typing.clear()
+    this.#ownTyping.sent()
+    this.#host.reads.forget(this.channel)
+    this.#more = true
+    this.#scrolled = false
+  }
+
+  /** What was read here and the server has not: it is told again (†5). */
+  #offerCursor(): void {
+    const { unconfirmed } = this.#replica.unread
+    if (unconfirmed !== undefined) this.#host.reads.offerAgain(this.channel, unconfirmed)
+  }
+
+  #trim(): void {
+    const { messagesHeldMax, messagesIdleMax, messagesScrolledMax } = this.#host.settings
+    const looked = this.watched || this.#observers.count > 0
+    const floor = this.#replica.window.floor
+    this.#replica.window.trim(this.#scrolled ? messagesScrolledMax : looked ? messagesHeldMax : messagesIdleMax)
+    if (this.#replica.window.floor !== floor) this.#more = true
+  }
+
+  #canLoad(): boolean {
+    const { messages } = this.#replica.window
+    return this.#replica.status === "member" && this.#more && messages.length < this.#host.settings.messagesScrolledMax
+  }
+
+  async #load(): Promise<boolean> {
+    for (let attempt = 1; ; attempt++) {
+      const window = this.#replica.window
+      window.pageAsked()
+      const result = await this.#page(window.floor + 1)
+      if (result._tag !== "Ok") {
+        window.pageFailed()
+        throw failureOf(result)
+      }
+      const page = result.value
+      // A reload made a new window meanwhile: whoever still wants older messages asks that one.
+      if (window !== this.#replica.window) return this.#more
+      if (page.generation !== this.#replica.position?.generation) {
+        window.pageFailed()
+        this.#host.resync()
+        return this.#more
+      }
+      if (!window.prepend(page.from, page.to, page.events)) {
+        if (attempt < pageTriesMax) continue
+        throw new RequestFailed("unavailable", "The page of history could not be used.", true)
+      }
+      this.#more = page.before && window.floor > 0
+      // A page or two are no scrolling back: the usual bound does for them.
+      this.#scrolled = window.messages.length > this.#host.settings.messagesHeldMax / 2
+      return this.#more
+    }
+  }
+
+  #page(before: number): Promise<Result<AnswerOf<"history">>> {
+    const fields = { channel: this.channel, before, limit: this.#host.settings.historyPageRows }
+    return new Promise((resolve) => this.#host.request("history", fields, resolve))
+  }
+
+  #make(): ChannelSnapshot {
+    const { status, window, settings, unread, position, known, last } = this.#replica
+    const entries = this.#host.outbox.of(this.channel)
+    return {
+      channel: this.channel,
+      status,
+      ...settings.values,
+      messages: shownMessages(window.messages, entries, this.#host.user()),
+      more: status === "member" && this.#more,
+      loading: this.#loading !== undefined,
+      typing: this.#typing.users,
+      unread: unread.unread,
+      mentions: unread.mentions,
+      cursor: unread.cursor.seq,
+      position: position?.seq ?? 0,
+      head: known,
+      last: previewOf(last)
+    }
+  }
+}
+
+const settledBy = (channel: string, event: PlainEvent | PlainMessage): Settled => ({ channel, seq: event.seq, at: event.at })
+
+export const failureOf = (result: Exclude<Result<never>, { _tag: "Ok" }>): RequestFailed =>
+  result._tag === "Lost"
+    ? new RequestFailed("disconnected", "There is no connection to the server.", true)
+    : new RequestFailed(result.error.code, result.error.message, result.error.retryable)

@@ -1,0 +1,146 @@
+/**
+ * Tells the server how far this device has shown (`read`) and received (`delivered`), at most one of each a channel and
+ * interval, always the newest. What could not be said is said on the next connection: a cursor is merged by max, so
+ * saying it again is harmless (†5).
+ */
+import type { ClientSettings } from "./ClientSettings.ts"
+import type { Cancel, Environment } from "./Environment.ts"
+import type { PlainReadState, Result } from "./PlainFrame.ts"
+import { retryDelay } from "./Backoff.ts"
+
+export interface ReadsHost {
+  /** The answer to `delivered` has no read state. */
+  report(op: "read" | "delivered", channel: string, seq: number, done: (result: Result<PlainReadState | undefined>) => void): void
+  confirmed(channel: string, state: PlainReadState): void
+  /** The server will not take it: nothing more is said of it. */
+  refused(channel: string, seq: number): void
+}
+
+interface Progress {
+  read: number
+  delivered: number
+  readSaid: number
+  deliveredSaid: number
+  /** Monotonic; nothing is said before. */
+  notBefore: number
+  attempts: number
+  underWay: boolean
+}
+
+export class Reads {
+  readonly #host: ReadsHost
+  readonly #environment: Environment
+  readonly #settings: ClientSettings
+  readonly #progress = new Map<string, Progress>()
+  #open = false
+  /** Monotonic; of any channel. */
+  #nextAt = 0
+  #timer: { readonly at: number; readonly cancel: Cancel } | undefined
+
+  constructor(host: ReadsHost, environment: Environment, settings: ClientSettings) {
+    this.#host = host
+    this.#environment = environment
+    this.#settings = settings
+  }
+
+  read(channel: string, seq: number): void {
+    const progress = this.#of(channel)
+    progress.read = Math.max(progress.read, seq)
+    this.#say(channel, progress)
+  }
+
+  /** The server's cursor is behind what was read here, though it may have said otherwise: it is told again. */
+  offerAgain(channel: string, seq: number): void {
+    const progress = this.#of(channel)
+    progress.readSaid = Math.min(progress.readSaid, seq - 1)
+    this.read(channel, seq)
+  }
+
+  delivered(channel: string, seq: number): void {
+    if (!this.#settings.reportDelivered) return
+    const progress = this.#of(channel)
+    progress.delivered = Math.max(progress.delivered, seq)
+    this.#say(channel, progress)
+  }
+
+  /** The cursor was set back, or the channel left: what was to be said is void. */
+  forget(channel: string): void {
+    this.#progress.delete(channel)
+  }
+
+  open(): void {
+    this.#open = true
+    for (const [channel, progress] of this.#progress) this.#say(channel, progress)
+  }
+
+  close(): void {
+    this.#open = false
+    this.#timer?.cancel()
+    this.#timer = undefined
+    for (const progress of this.#progress.values()) {
+      progress.underWay = false
+      progress.notBefore = 0
+    }
+  }
+
+  #of(channel: string): Progress {
+    const known = this.#progress.get(channel)
+    if (known !== undefined) return known
+    const fresh = { read: 0, delivered: 0, readSaid: 0, deliveredSaid: 0, notBefore: 0, attempts: 0, underWay: false }
+    this.#progress.set(channel, fresh)
+    return fresh
+  }
+
+  #say(channel: string, progress: Progress): void {
+    if (!this.#open || progress.underWay) return
+    const op = progress.read > progress.readSaid ? "read" : "delivered"
+    const seq = op === "read" ? progress.read : progress.delivered
+    // What was read was delivered.
+    if (op === "delivered" && seq <= Math.max(progress.deliveredSaid, progress.readSaid)) return
+    const now = this.#environment.monotonic()
+    const notBefore = Math.max(progress.notBefore, this.#nextAt)
+    if (now < notBefore) return this.#wake(notBefore)
+    this.#nextAt = now + this.#settings.readSpacingMs
+    progress.underWay = true
+    progress.notBefore = now + this.#settings.readIntervalMs
+    this.#host.report(op, channel, seq, (result) => {
+      if (this.#progress.get(channel) !== progress) return
+      progress.underWay = false
+      this.#answered(op, channel, progress, seq, result)
+      this.#say(channel, progress)
+    })
+  }
+
+  #answered(
+    op: "read" | "delivered",
+    channel: string,
+    progress: Progress,
+    seq: number,
+    result: Result<PlainReadState | undefined>
+  ): void {
+    const again = result._tag === "Lost" || (result._tag === "Refused" && result.error.retryable)
+    if (again) {
+      progress.attempts += 1
+      const asked = result._tag === "Refused" ? result.error.retry_after_ms : undefined
+      const wait = retryDelay(progress.attempts, asked, this.#settings.backoffMaxMs, this.#environment.random())
+      progress.notBefore = this.#environment.monotonic() + wait
+      return
+    }
+    progress.attempts = 0
+    if (op === "read") progress.readSaid = Math.max(progress.readSaid, seq)
+    else progress.deliveredSaid = Math.max(progress.deliveredSaid, seq)
+    if (result._tag === "Refused") this.#host.refused(channel, seq)
+    else if (result.value !== undefined && op === "read") this.#host.confirmed(channel, result.value)
+  }
+
+  /** One timer for all channels, set to the first that has something to say. */
+  #wake(at: number): void {
+    if (this.#timer !== undefined && this.#timer.at <= at) return
+    this.#timer?.cancel()
+    const cancel = this.#environment.after(at - this.#environment.monotonic(), () => {
+      this.#timer = undefined
+      for (const [channel, progress] of this.#progress) this.#say(channel, progress)
+    })
+    this.#timer = { at, cancel }
+  }
+}
