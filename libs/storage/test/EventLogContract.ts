@@ -65,8 +65,10 @@ const withLog = <A, E>(
   bounds = roomy
 ) => onLayer(makeLayer(bounds), body)
 
-const onLayer = <A, E>(layer: Layer.Layer<EventLog, unknown>, body: (log: EventLog["Service"]) => Effect.Effect<A, E>) =>
-  Effect.flatMap(EventLog, body).pipe(Effect.provide(Layer.fresh(layer), { local: true }))
+const onLayer = <A, E>(
+  layer: Layer.Layer<EventLog, unknown>,
+  body: (log: EventLog["Service"]) => Effect.Effect<A, E>
+) => Effect.flatMap(EventLog, body).pipe(Effect.provide(Layer.fresh(layer), { local: true }))
 
 export const eventLogContract = (
   name: string,
@@ -117,7 +119,11 @@ const appending = (makeLayer: MakeLogLayer, recordBytesMax: number): void => {
           concurrency: "unbounded"
         })
         const tags = outcomes.map((outcome) => outcome._tag)
-        assert.lengthOf(tags.filter((tag) => tag === "Committed"), 1, tags.join())
+        assert.lengthOf(
+          tags.filter((tag) => tag === "Committed"),
+          1,
+          tags.join()
+        )
         assert.lengthOf(yield* log.readAfter(1, 0, 1_000), 1)
       })
     )
@@ -171,7 +177,8 @@ const appending = (makeLayer: MakeLogLayer, recordBytesMax: number): void => {
               seal: () => Buffer.from(`r${nested}`),
               reserved: false,
               settle: (outcome) => {
-                if (within || outcome._tag !== "Committed") return resume(Effect.die(new Error(JSON.stringify(outcome))))
+                if (within || outcome._tag !== "Committed")
+                  return resume(Effect.die(new Error(JSON.stringify(outcome))))
                 nested += 1
                 if (nested === 20) resume(Effect.void)
                 else next(outcome.position)
@@ -193,7 +200,9 @@ const appending = (makeLayer: MakeLogLayer, recordBytesMax: number): void => {
         yield* commit(log, 1, 0, buffer)
         buffer.fill(2)
         const last = yield* log.last(1)
-        assert.isTrue(Option.isSome(last) && last.value.bytes.length === 70_000 && last.value.bytes.every((b) => b === 1))
+        assert.isTrue(
+          Option.isSome(last) && last.value.bytes.length === 70_000 && last.value.bytes.every((b) => b === 1)
+        )
       })
     )
   )
@@ -307,7 +316,10 @@ const likeAList = Effect.fnUntraced(function* (log: EventLog["Service"], command
     } else {
       const upTo = records[Math.floor((records.length * command.share) / 10)]?.position ?? last
       yield* log.purge(command.shard, upTo)
-      model.set(command.shard, records.filter((record) => record.position > upTo || record.position === last))
+      model.set(
+        command.shard,
+        records.filter((record) => record.position > upTo || record.position === last)
+      )
     }
   }
   for (const [shard, records] of model) {
@@ -318,7 +330,10 @@ const likeAList = Effect.fnUntraced(function* (log: EventLog["Service"], command
     )
     assert.isTrue(found.every(({ bytes }) => bytes.every((byte) => byte === bytes.length % 251)))
   }
-  assert.deepStrictEqual(yield* log.shards, [...model].filter(([, records]) => records.length > 0).map(([shard]) => shard))
+  assert.deepStrictEqual(
+    yield* log.shards,
+    [...model].filter(([, records]) => records.length > 0).map(([shard]) => shard)
+  )
 })
 
 const bounds = (makeLayer: MakeLogLayer): void => {

@@ -219,7 +219,8 @@ const page = (records: ReadonlyArray<LogRecord>, after: number, bytesMax: number
 
 const makeFaults = (records: Records, faults: Faults): MemoryEventLogFaults["Service"] =>
   MemoryEventLogFaults.of({
-    refuseNext: (reason, shard) => void faults.planned.push({ shard, written: false, outcome: { _tag: "Refused", reason } }),
+    refuseNext: (reason, shard) =>
+      void faults.planned.push({ shard, written: false, outcome: { _tag: "Refused", reason } }),
     ambiguousNext: ({ written, shard, times = 1 }) => {
       for (let i = 0; i < times; i++) {
         faults.planned.push({ shard, written, outcome: { _tag: "Ambiguous", cause: "no answer in time" } })

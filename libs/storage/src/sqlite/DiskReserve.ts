@@ -24,7 +24,8 @@ export class DiskReserve {
   /** Takes the space, if the disk has it; true if it is held now. */
   take(): boolean {
     if (this.held) return true
-    if (this.bytes === 0 || statSync(this.file, { throwIfNoEntry: false })?.size === this.bytes) return (this.held = true)
+    if (this.bytes === 0 || statSync(this.file, { throwIfNoEntry: false })?.size === this.bytes)
+      return (this.held = true)
     try {
       const disk = statfsSync(dirname(this.file))
       if (disk.bavail * disk.bsize < this.bytes) return false
@@ -42,7 +43,7 @@ export class DiskReserve {
     const chunk = randomFillSync(new Uint8Array(Math.min(chunkBytes, this.bytes)))
     const descriptor = openSync(this.file, "w", 0o600)
     try {
-      for (let written = 0; written < this.bytes; ) {
+      for (let written = 0; written < this.bytes;) {
         written += writeSync(descriptor, chunk, 0, Math.min(chunk.length, this.bytes - written))
       }
       fsyncSync(descriptor)

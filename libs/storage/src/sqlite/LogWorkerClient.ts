@@ -8,7 +8,15 @@ import { Worker } from "node:worker_threads"
 import type { Append } from "../EventLog.ts"
 import { CommitQueue } from "./CommitQueue.ts"
 import { ConsumerPositions } from "./ConsumerPositions.ts"
-import type { Damage, LogAnswer, LogAsk, LogFileOptions, LogReply, LogRequest, StoredPosition } from "./LogWorkerMessages.ts"
+import type {
+  Damage,
+  LogAnswer,
+  LogAsk,
+  LogFileOptions,
+  LogReply,
+  LogRequest,
+  StoredPosition
+} from "./LogWorkerMessages.ts"
 
 /** Questions on their way to the worker; beyond it they fail at once. */
 export const pendingAsksMax = 1_024

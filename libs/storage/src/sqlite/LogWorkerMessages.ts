@@ -70,7 +70,12 @@ export type LogReply =
   /** The file is there and is not a log of ours (`damaged`), or it can't be opened now. The worker ends. */
   | { readonly _tag: "NotOpened"; readonly damaged: boolean; readonly what: string }
   /** `cause` is what made outcomes ambiguous, else empty; after a failure the worker ends, so that the file is opened anew. */
-  | { readonly _tag: "BatchDone"; readonly buffer: ArrayBuffer; readonly cause: string; readonly positionsStored: boolean }
+  | {
+      readonly _tag: "BatchDone"
+      readonly buffer: ArrayBuffer
+      readonly cause: string
+      readonly positionsStored: boolean
+    }
   | { readonly _tag: "PositionsDone"; readonly stored: boolean }
   | { readonly _tag: "Answer"; readonly id: number; readonly answer: LogAnswer }
   | { readonly _tag: "Closed" }

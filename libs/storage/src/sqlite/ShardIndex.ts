@@ -92,7 +92,7 @@ export class ShardIndex {
     const extent = database.prepare(
       "SELECT min(id) AS first, max(id) AS last, count(*) AS rows, sum(length(bytes)) AS bytes FROM records WHERE id BETWEEN ? AND ?"
     )
-    for (let row = next.get(0); row !== undefined; ) {
+    for (let row = next.get(0); row !== undefined;) {
       const shard = shardOfKey(Number(row["id"]))
       const found = extent.get(recordKey(shard, 0), recordKey(shard, positionMax))
       const first = positionOfKey(Number(found?.["first"]))

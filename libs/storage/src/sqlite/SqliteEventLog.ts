@@ -14,7 +14,8 @@ import { isShard, shardsMax } from "./RecordRow.ts"
 
 /** The largest record this backend takes. */
 export const recordBytesMax = batchBytesMax
-const walBytesMax = 4_194_304
+/** A checkpoint of so much takes about as long as a commit window here; twice as much shows in the acks. */
+const walBytesMax = 2_097_152
 /** More than the write-ahead file grows to: its bound, one batch, and the pages around them. */
 const reserveBytes = 16_777_216
 
@@ -34,25 +35,29 @@ export interface SqliteEventLogOptions {
   readonly reserveBytes?: number
 }
 
-const make = Effect.fnUntraced(function* (options: SqliteEventLogOptions, spawn?: SpawnLogWorker) {
-  const runFork = Effect.runForkWith(yield* Effect.context<never>())
-  const client = new LogWorkerClient(
-    {
-      file: options.file,
-      softBytes: options.softBytes,
-      hardBytes: options.hardBytes,
-      synchronous: options.synchronous ?? "FULL",
-      recordBytesMax: Math.min(options.recordBytesMax ?? recordBytesMax, recordBytesMax),
-      walBytesMax: options.walBytesMax ?? walBytesMax,
-      reserveBytes: options.reserveBytes ?? reserveBytes
-    },
-    options.commitWindowMs ?? 3,
-    (what) => runFork(Effect.logError("The log failed").pipe(Effect.annotateLogs({ file: options.file, what }))),
-    spawn
-  )
-  yield* Effect.acquireRelease(open(client, options.file), () => Effect.promise(() => client.close()))
-  return serve(client, options)
-})
+const make = (
+  options: SqliteEventLogOptions,
+  spawn?: SpawnLogWorker
+): Effect.Effect<EventLog["Service"], DataDirectoryDamaged | LogUnavailable, Scope.Scope> =>
+  Effect.gen(function* () {
+    const runFork = Effect.runForkWith(yield* Effect.context<never>())
+    const client = new LogWorkerClient(
+      {
+        file: options.file,
+        softBytes: options.softBytes,
+        hardBytes: options.hardBytes,
+        synchronous: options.synchronous ?? "FULL",
+        recordBytesMax: Math.min(options.recordBytesMax ?? recordBytesMax, recordBytesMax),
+        walBytesMax: options.walBytesMax ?? walBytesMax,
+        reserveBytes: options.reserveBytes ?? reserveBytes
+      },
+      options.commitWindowMs ?? 3,
+      (what) => runFork(Effect.logError("The log failed").pipe(Effect.annotateLogs({ file: options.file, what }))),
+      spawn
+    )
+    yield* Effect.acquireRelease(open(client, options.file), () => Effect.promise(() => client.close()))
+    return serve(client, options)
+  })
 
 const open = Effect.fnUntraced(function* (client: LogWorkerClient, file: string) {
   const opening = yield* Effect.promise(() => client.start())
@@ -62,7 +67,9 @@ const open = Effect.fnUntraced(function* (client: LogWorkerClient, file: string)
       : new LogUnavailable({ cause: `${file}: ${opening.what}` })
   }
   for (const damage of opening.damage) {
-    yield* Effect.logError("A shard of the log is damaged and not written any more").pipe(Effect.annotateLogs({ ...damage }))
+    yield* Effect.logError("A shard of the log is damaged and not written any more").pipe(
+      Effect.annotateLogs({ ...damage })
+    )
   }
   if (opening.diskFull) yield* Effect.logWarning("The disk is full: the log takes no messages until it has room")
 })
@@ -113,11 +120,7 @@ const first = (records: ReadonlyArray<LogRecord>): Option.Option<LogRecord> => O
 
 export const SqliteEventLog = {
   /** As a scoped effect, for tests that start the worker themselves. */
-  make: make as (
-    // The declared type hides generator details; `make` has exactly this one.
-    options: SqliteEventLogOptions,
-    spawn?: SpawnLogWorker
-  ) => Effect.Effect<EventLog["Service"], DataDirectoryDamaged | LogUnavailable, Scope.Scope>,
+  make,
   layer: (options: SqliteEventLogOptions): Layer.Layer<EventLog, DataDirectoryDamaged | LogUnavailable> =>
     Layer.effect(EventLog, make(options))
 }

@@ -6,7 +6,8 @@
 import { parentPort, workerData } from "node:worker_threads"
 import { LogBatch, Outcome } from "./LogBatch.ts"
 import { causeText, isBusy, isCorrupt, isDiskFull, NotALog } from "./LogDatabase.ts"
-import { type CommitResult, isDamage, LogFile, type ReadResult } from "./LogFile.ts"
+import { type CommitResult, LogFile } from "./LogFile.ts"
+import { isDamage, type ReadResult } from "./LogReads.ts"
 import type { LogAnswer, LogAsk, LogFileOptions, LogReply, LogRequest, StoredPosition } from "./LogWorkerMessages.ts"
 
 /** With nothing to do for this long, a write-ahead file of some size is brought into the main one. */
@@ -25,7 +26,7 @@ const reply = (message: LogReply, transfer: ReadonlyArray<ArrayBuffer> = []): vo
 const open = (): LogFile | undefined => {
   try {
     const file = LogFile.open(options)
-    reply({ _tag: "Opened", positions: file.positions(), damage: file.damage(), diskFull: !file.hasReserve() })
+    reply({ _tag: "Opened", positions: file.positions(), damage: file.damage(), diskFull: !file.space.hasRoom() })
     return file
   } catch (error) {
     const damaged = isCorrupt(error) || error instanceof NotALog
@@ -49,7 +50,7 @@ const start = (file: LogFile): void => {
   const checkpointWhenIdle = (): void => {
     idleTimer = undefined
     if (performance.now() - lastWriteAt < idleCheckpointMs - 1) return armIdleTimer()
-    guarded(() => file.checkpoint())
+    guarded(() => file.space.checkpoint())
   }
   const armIdleTimer = (): void => {
     idleTimer ??= setTimeout(checkpointWhenIdle, idleCheckpointMs)
@@ -67,8 +68,8 @@ const start = (file: LogFile): void => {
   const written = (): void =>
     guarded(() => {
       lastWriteAt = performance.now()
-      const wal = file.walBytes()
-      if (wal > options.walBytesMax) file.checkpoint()
+      const wal = file.space.walBytes()
+      if (wal > options.walBytesMax) file.space.checkpoint()
       else if (wal * idleCheckpointShare > options.walBytesMax) armIdleTimer()
     })
 
@@ -99,11 +100,16 @@ const start = (file: LogFile): void => {
   const answerRecords = (id: number, result: ReadResult): void => {
     if (isDamage(result)) return reply({ _tag: "Answer", id, answer: { _tag: "Damaged", damage: result } })
     const answer: LogAnswer = { _tag: "Records", records: result }
-    reply({ _tag: "Answer", id, answer }, result.map((record) => record.bytes.buffer))
+    reply(
+      { _tag: "Answer", id, answer },
+      result.map((record) => record.bytes.buffer)
+    )
   }
 
   /** A step a turn, so that batches get in between. */
   const purge = (id: number, shard: number, upTo: number, positions: ReadonlyArray<StoredPosition>): void => {
+    const damage = file.damageOf(shard)
+    if (damage !== undefined) return reply({ _tag: "Answer", id, answer: { _tag: "Damaged", damage } })
     try {
       const more = file.purgeStep(shard, upTo, positions)
       written()
@@ -118,11 +124,11 @@ const start = (file: LogFile): void => {
   const answer = (id: number, ask: LogAsk): void => {
     switch (ask._tag) {
       case "Last":
-        return answerRecords(id, file.last(ask.shard))
+        return answerRecords(id, file.reads.last(ask.shard))
       case "Read":
-        return answerRecords(id, file.read(ask.shard, ask.position))
+        return answerRecords(id, file.reads.read(ask.shard, ask.position))
       case "ReadAfter":
-        return answerRecords(id, file.readAfter(ask.shard, ask.after, ask.bytesMax))
+        return answerRecords(id, file.reads.readAfter(ask.shard, ask.after, ask.bytesMax))
       case "Purge":
         return purge(id, ask.shard, ask.upTo, ask.positions)
       case "Usage":

@@ -15,6 +15,3 @@ export const temporaryDirectory = (): string => {
   made.push(directory)
   return directory
 }
-
-/** Small enough that a hundred logs in one test run do not fill a disk. */
-export const reserveBytesForTests = 262_144

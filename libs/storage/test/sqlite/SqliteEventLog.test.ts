@@ -1,7 +1,8 @@
 import { join } from "node:path"
 import { recordBytesMax, SqliteEventLog } from "../../src/sqlite/SqliteEventLog.ts"
 import { eventLogContract } from "../EventLogContract.ts"
-import { reserveBytesForTests, temporaryDirectory } from "./LogDirectory.ts"
+import { temporaryDirectory } from "./LogDirectory.ts"
+import { reserveBytesForTests } from "./reserveBytesForTests.ts"
 
 eventLogContract(
   "the SQLite log",
