@@ -205,6 +205,57 @@ export const messageStoreContract = <E>(name: string, layer: Layer.Layer<Message
         })
       )
 
+      it.effect("†32 a message of a later generation is another one: older edits and deletes leave it alone", () =>
+        Effect.gen(function* () {
+          const store = yield* MessageStore
+          const permutations = (count: number): ReadonlyArray<ReadonlyArray<number>> =>
+            count === 0
+              ? [[]]
+              : permutations(count - 1).flatMap((rest) =>
+                  Array.from({ length: count }, (_, at) => rest.toSpliced(at, 0, count - 1))
+                )
+          for (const order of permutations(4)) {
+            const [edited, deleted] = [new History(), new History()]
+            const ofEdited = [
+              edited.message(5, "lost"),
+              edited.edit(7, 5, "lost edit"),
+              edited.message(5, "new", { generation: 2 }),
+              edited.added(7, { generation: 2 })
+            ]
+            // An edit of a later generation stays void after any delete: silence rather than what was taken away.
+            const ofDeleted = [
+              deleted.message(5, "lost"),
+              deleted.delete(9, 5),
+              deleted.message(5, "new", { generation: 2 }),
+              deleted.edit(8, 5, "new edit", { generation: 2 })
+            ]
+            for (const i of order) {
+              yield* store.write(ofEdited.slice(i, i + 1))
+              yield* store.write(ofDeleted.slice(i, i + 1))
+            }
+            for (const { channel } of [edited, deleted]) {
+              const [message] = yield* store.messages(channel, everything)
+              assert.strictEqual(parsed(message?.body ?? "")["text"], "new", order.join())
+              assert.strictEqual(message?.deleted, false)
+            }
+          }
+        })
+      )
+
+      it.effect("†32 a client id that took effect twice answers with its larger position", () =>
+        Effect.gen(function* () {
+          const store = yield* MessageStore
+          for (const reversed of [false, true]) {
+            const history = new History()
+            const first = history.message(4, "m")
+            const again = { ...history.message(3, "m", { generation: 2 }), cid: first.cid }
+            yield* store.write(reversed ? [again, first] : [first, again])
+            const found = yield* store.findId(history.channel, "ann", first.cid)
+            assert.strictEqual(Option.getOrThrow(found).seq, 3)
+          }
+        })
+      )
+
       it.effect("the head is the largest position, with its count of messages", () =>
         Effect.gen(function* () {
           const store = yield* MessageStore

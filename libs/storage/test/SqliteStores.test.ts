@@ -186,6 +186,41 @@ describe("SQLite stores", () => {
     })
   )
 
+  it.effect("†16 keep no text of what was deleted in any row, whatever came first", () =>
+    Effect.gen(function* () {
+      const file = yield* temporaryFile
+      const history = new History()
+      const events = [history.message(1, "secret"), history.edit(2, 1, "secret"), history.delete(3, 1)]
+      for (const order of [
+        [0, 1, 2],
+        [2, 1, 0],
+        [1, 2, 0],
+        [2, 0, 1]
+      ]) {
+        const channel = freshChannel()
+        const ordered = order.flatMap((i) => events.slice(i, i + 1)).map((it) => ({ ...it, channel }))
+        yield* session(
+          file,
+          Effect.flatMap(MessageStore, (store) => Effect.forEach(ordered, (it) => store.write([it]), { discard: true }))
+        )
+      }
+      const db = new DatabaseSync(file, { readOnly: true })
+      const texts = db
+        .prepare(
+          "SELECT body FROM messages UNION ALL SELECT edit FROM messages UNION ALL SELECT body FROM channel_events"
+        )
+        .all()
+        // Reason for `as`: both columns are blobs.
+        .map((row) => Buffer.from(row["body"] as Uint8Array).toString())
+      db.close()
+      assert.strictEqual(texts.length, 16)
+      assert.deepStrictEqual(
+        texts.filter((it) => it.includes("secret")),
+        []
+      )
+    })
+  )
+
   it.effect("counts by block equal a recount from the rows", () =>
     Effect.gen(function* () {
       const file = yield* temporaryFile
