@@ -11,8 +11,11 @@ import { CommitSignal } from "./CommitSignal.ts"
 
 /** Bytes of records taken in one step, which bounds a batch and what is in memory. */
 export const consumerBytesMax = 1_048_576
-/** Least time between two steps of one shard while events come, so that batches form. */
-export const consumerGatherMs = 100
+/** Time between two rounds while events are few, and while they are many: then larger batches are worth the wait. */
+export const consumerGatherMs = 50
+export const consumerGatherBusyMs = 400
+/** Entries in one round that are many. */
+const busyEntries = 512
 /** A shard is looked at this often without a signal. */
 export const consumerPollMs = 2_000
 const retryMsMin = 100
@@ -41,6 +44,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     const log = yield* EventLog
     const signal = yield* CommitSignal
     const dirty = new Set<number>()
+    let done = 0
     const positions = new Map<number, LogPosition>()
     yield* Effect.acquireRelease(
       Effect.sync(() => signal.onCommitted((shard) => dirty.add(shard))),
@@ -61,6 +65,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
         for (const entry of decoded.entries) entries.push({ entry, position: record.position })
       }
       if (entries.length > 0) yield* options.apply(shard, entries)
+      done += entries.length
       yield* log.setConsumerPosition(options.name, shard, last.position)
       positions.set(shard, last.position)
       if (options.moved !== undefined) yield* options.moved(shard, last.position)
@@ -85,7 +90,12 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     })
 
     yield* all
-    yield* round.pipe(Effect.andThen(Effect.sleep(consumerGatherMs)), Effect.forever, Effect.forkScoped)
+    const pause = Effect.suspend(() => {
+      const busy = done >= busyEntries
+      done = 0
+      return Effect.sleep(busy ? consumerGatherBusyMs : consumerGatherMs)
+    })
+    yield* round.pipe(Effect.andThen(pause), Effect.forever, Effect.forkScoped)
     yield* all.pipe(Effect.delay(consumerPollMs), Effect.forever, Effect.forkScoped)
     return {
       /** Everything that is committed now, done before this returns: at a clean stop. */

@@ -22,6 +22,10 @@ export const memberFanoutConsumer = "member-fanout"
 
 /** Members of one channel that inbox entries are written for; above, the channel reads its fan-out anyway. */
 const inboxMembersMax = 1_000
+/** A channel that goes on is put into inboxes again at most this often: the inbox only orders work (†10). */
+const inboxEveryMs = 30_000
+/** Channels whose last such time is kept; past it all are forgotten, which costs some writes. */
+const inboxTimesMax = 100_000
 /** Notices under way at once. */
 const noticesAtOnce = 64
 
@@ -32,6 +36,8 @@ type Notice = SessionRequest & { readonly _tag: "Notice" }
 
 /** What an event tells to whom. */
 export const noticesOf = (entry: Entry): ReadonlyArray<Notice> => {
+  // Most messages name nobody: no need to parse them.
+  if ((entry.kind === "message" || entry.kind === "edit") && !entry.body.includes('"mentions":')) return []
   const { by, id: channel, seq } = entry
   // Our own encoding of a ChannelEvent.
   const event = JSON.parse(entry.body) as { readonly members?: ReadonlyArray<string>; readonly mentions?: ReadonlyArray<string> }
@@ -57,6 +63,7 @@ export const layerMemberFanout = Layer.effectDiscard(Effect.gen(function*() {
   const inbox = yield* Inbox
   const signal = yield* CommitSignal
   const log = yield* EventLog
+  const inboxTimes = new Map<string, number>()
   const storedUpTo = new Map<number, LogPosition>()
   yield* Effect.acquireRelease(
     Effect.sync(() => signal.onStored((shard, position) => {
@@ -82,6 +89,10 @@ export const layerMemberFanout = Layer.effectDiscard(Effect.gen(function*() {
     for (const entry of entries) if (entry.kind === "message") newest.set(entry.id, entry)
     const out: Array<InboxEntry> = []
     for (const [channel, { by, seq }] of newest) {
+      const now = Date.now()
+      if (now - (inboxTimes.get(channel) ?? 0) < inboxEveryMs) continue
+      if (inboxTimes.size >= inboxTimesMax) inboxTimes.clear()
+      inboxTimes.set(channel, now)
       const members = yield* directory.members(channel, "", inboxMembersMax + 1)
       if (members.length > inboxMembersMax) continue
       for (const stay of members) {
