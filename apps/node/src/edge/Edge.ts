@@ -3,10 +3,11 @@
  * nothing else that matters; losing it is routine, for clients resume at another edge by sync. Released, it drains.
  */
 import { randomBytes } from "node:crypto"
-import { createServer, type Server } from "node:http"
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import { hostname } from "node:os"
 import { Context, Effect, Layer, Schema } from "effect"
 import { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
+import { renderFailure } from "@parley/protocol/ApiError"
 import { NodeConfig, type NodeSettings } from "../NodeConfig.ts"
 import { Authentication } from "./Authentication.ts"
 import type { Connection } from "./Connection.ts"
@@ -63,12 +64,20 @@ export class Edge extends Context.Service<Edge, {
       const parts = assemble(settings, yield* OwnerCalls, yield* LinkBus, yield* Authentication)
       const server = createServer({ headersTimeout: settings.helloTimeoutMs, requestTimeout: 30_000, connectionsCheckingInterval: 5_000 })
       server.on("upgrade", parts.upgrade.handle)
+      server.on("request", notReady(server))
       yield* Effect.acquireRelease(Effect.sync(parts.start), () => parts.stop)
       const port = yield* listen(server, settings)
       return Context.make(Edge, Edge.of(parts)).pipe(
         Context.add(Listening, Listening.of({ host: settings.host, port, server }))
       )
     }))
+}
+
+/** While no other handler serves requests (starting, draining) the answer is 503, for load balancers too. */
+const notReady = (server: Server) => (_request: IncomingMessage, response: ServerResponse): void => {
+  if (server.listenerCount("request") > 1) return
+  response.writeHead(503, { "content-type": "application/json", connection: "close" })
+  response.end(JSON.stringify({ error: renderFailure({ code: "draining" }) }))
 }
 
 /** Interval of the sweep over idle topics and silent links. */

@@ -6,12 +6,8 @@ import type { OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import type {
   ChannelAck, CursorMoved, OwnerReply, OwnerRequest, PresenceView, SessionView, SyncResult, UnreadCounts
 } from "@parley/actors/owner/OwnerProtocol"
+import type { Membership } from "@parley/storage/Directory"
 import type { WireText } from "@parley/protocol/WireText"
-
-export interface MembersView {
-  readonly members: ReadonlyArray<{ readonly user: string; readonly role: "owner" | "member"; readonly since: number }>
-  readonly more: string | null
-}
 
 export interface OwnerAnswers {
   readonly Mutate: ChannelAck
@@ -20,13 +16,14 @@ export interface OwnerAnswers {
   readonly History: WireText
   readonly Unread: UnreadCounts
   readonly Typing: unknown
-  readonly Members: MembersView
+  /** Current stays, ascending by user. */
+  readonly Members: ReadonlyArray<Membership>
   readonly InspectChannel: unknown
   readonly Open: SessionView
   readonly MoveCursor: CursorMoved
   readonly MarkUnread: CursorMoved
   readonly Notice: unknown
-  readonly Revoke: { readonly before: number }
+  readonly Revoke: unknown
   readonly InspectSession: unknown
   readonly Report: unknown
   readonly Watch: PresenceView

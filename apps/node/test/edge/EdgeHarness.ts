@@ -9,7 +9,9 @@ import { Context, Effect, Layer, Scope, Exit } from "effect"
 import { WebSocket } from "ws"
 import { Authentication } from "../../src/edge/Authentication.ts"
 import { Edge, Listening } from "../../src/edge/Edge.ts"
+import { layerHttp } from "../../src/http/Http.ts"
 import { NodeConfig, type NodeSettings } from "../../src/NodeConfig.ts"
+import { layerFakeDirectory } from "./FakeDirectory.ts"
 import { FakeOwners } from "./FakeOwners.ts"
 
 export interface Frame {
@@ -111,7 +113,11 @@ export class EdgeHarness {
     const owners = new FakeOwners()
     const data = await mkdtemp(join(tmpdir(), "parley-edge-"))
     const config = NodeConfig.layerTest({ data, drainWindowMs: 0, drainDeadlineMs: 100, ...settings })
-    const layer = Edge.layer.pipe(Layer.provideMerge(Authentication.layer), Layer.provide([config, owners.layer]))
+    const layer = layerHttp.pipe(
+      Layer.provideMerge(Edge.layer),
+      Layer.provideMerge(Authentication.layer),
+      Layer.provide([config, owners.layer, layerFakeDirectory])
+    )
     const scope = await Effect.runPromise(Scope.make())
     const context = await Effect.runPromise(Layer.buildWithScope(layer, scope))
     return new EdgeHarness(owners, context, scope, data)
@@ -122,6 +128,9 @@ export class EdgeHarness {
   }
   get port(): number {
     return Context.get(this.context, Listening).port
+  }
+  get http(): string {
+    return `http://127.0.0.1:${this.port}`
   }
   get url(): string {
     return `ws://127.0.0.1:${this.port}/v1/socket`
