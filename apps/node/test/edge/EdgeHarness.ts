@@ -99,14 +99,14 @@ export class EdgeHarness {
   readonly owners: FakeOwners
   readonly context: Context.Context<Edge | Listening | Authentication>
   readonly #scope: Scope.Closeable
-  readonly #data: string
+  readonly data: string
   readonly #clients: Array<TestClient> = []
 
   private constructor(owners: FakeOwners, context: Context.Context<Edge | Listening | Authentication>, scope: Scope.Closeable, data: string) {
     this.owners = owners
     this.context = context
     this.#scope = scope
-    this.#data = data
+    this.data = data
   }
 
   static async start(settings: Partial<NodeSettings> = {}): Promise<EdgeHarness> {
@@ -162,9 +162,14 @@ export class EdgeHarness {
     return client
   }
 
+  /** Shuts the node down as SIGTERM does. */
+  async release(): Promise<void> {
+    await Effect.runPromise(Scope.close(this.#scope, Exit.void))
+  }
+
   async stop(): Promise<void> {
     for (const client of this.#clients) client.socket.terminate()
-    await Effect.runPromise(Scope.close(this.#scope, Exit.void))
-    await rm(this.#data, { recursive: true, force: true })
+    await this.release()
+    await rm(this.data, { recursive: true, force: true })
   }
 }
