@@ -18,8 +18,9 @@ import { opExamples } from "@parley/protocol/examples/OpExamples"
 import { pushExamples } from "@parley/protocol/examples/PushExamples"
 import { isObject, type Json, type JsonObject, JsonSchemas, toJson } from "./JsonSchemas.ts"
 
-// Keys of const object literals.
+// The keys of a const object literal.
 const opNames = Object.keys(ops) as ReadonlyArray<OpName>
+// Likewise.
 const pushNames = Object.keys(pushes) as ReadonlyArray<PushName>
 
 const ref = (path: string): JsonObject => ({ $ref: `#/${path}` })

@@ -4,7 +4,7 @@
  */
 import { errorCodes, errorTable } from "@parley/protocol/ApiError"
 import { closeTable } from "@parley/protocol/CloseCode"
-import { ChannelEvent, type EventKind, UserEvent } from "@parley/protocol/Event"
+import { ChannelEvent, UserEvent } from "@parley/protocol/Event"
 import { answers, ErrorBody, type OpName, ops, type PushName, pushes } from "@parley/protocol/Frame"
 import { Millis } from "@parley/protocol/Ids"
 import { helloLimits, Limits, wireName } from "@parley/protocol/Limits"
@@ -26,12 +26,13 @@ export interface Fragment {
 const generatedNote =
   "<!-- Made by `node infra/launch.mjs infra/docs/generate.ts` from libs/protocol: change the fragments or the schemas, not this page. -->"
 
-// Keys of const object literals, here and below.
-const opNames = Object.keys(ops) as ReadonlyArray<OpName>
-const pushNames = Object.keys(pushes) as ReadonlyArray<PushName>
-const limitNames = Object.keys(Limits) as ReadonlyArray<keyof typeof Limits>
-const eventKinds = Object.keys(eventExamples) as ReadonlyArray<EventKind>
-const personalKinds = Object.keys(userEventExamples) as ReadonlyArray<keyof typeof userEventExamples>
+const keysOf = <Key extends string>(of: { readonly [K in Key]: unknown }) =>
+  Object.keys(of).filter((key): key is Key => key in of)
+const opNames = keysOf(ops)
+const pushNames = keysOf(pushes)
+const limitNames = keysOf(Limits)
+const eventKinds = keysOf(eventExamples)
+const personalKinds = keysOf(userEventExamples)
 
 const code = (value: unknown): string => `\`\`\`json\n${show(toJson(value))}\n\`\`\``
 const described = (schema: JsonObject): string => {

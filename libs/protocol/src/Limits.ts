@@ -27,7 +27,7 @@ export const Limits = {
   historyLimitDefault: 50,
   /** Rows of one page of a channel's members. */
   membersLimitMax: 1_000,
-  membersLimitDefault: 200,
+  membersLimitDefault: 100,
   /** Channels one connection may watch, users whose presence it may watch. */
   watchesPerConnectionMax: 100,
   presenceWatchesPerConnectionMax: 500,

@@ -4,7 +4,7 @@ import { Schema } from "effect"
 import { HttpApi, type HttpApiEndpoint } from "effect/http-api"
 import { errorCodes } from "../src/ApiError.ts"
 import { ChannelEvent, UserEvent } from "../src/Event.ts"
-import { answers, ErrorBody, type OpName, ops, type PushName, pushes } from "../src/Frame.ts"
+import { answers, ErrorBody, ops, pushes } from "../src/Frame.ts"
 import { answerExamples, errorExamples } from "../src/examples/AnswerExamples.ts"
 import { eventExamples, userEventExamples } from "../src/examples/EventExamples.ts"
 import { type HttpExample, httpExamples } from "../src/examples/HttpExamples.ts"
@@ -19,9 +19,10 @@ type Plain = Schema.Codec<unknown, unknown>
 const isExactly = (schema: Plain, example: unknown) =>
   assert.deepStrictEqual(Schema.encodeUnknownSync(schema)(Schema.decodeUnknownSync(schema)(example)), example)
 
-// Keys of const object literals, here and below.
-const opNames = Object.keys(ops) as ReadonlyArray<OpName>
-const pushNames = Object.keys(pushes) as ReadonlyArray<PushName>
+const keysOf = <Key extends string>(of: { readonly [K in Key]: unknown }) =>
+  Object.keys(of).filter((key): key is Key => key in of)
+const opNames = keysOf(ops)
+const pushNames = keysOf(pushes)
 
 describe("examples", () => {
   for (const name of opNames) {

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import * as Arbitrary from "effect/Arbitrary"
 import { ChannelEvent, UserEvent } from "../src/Event.ts"
-import { answers, ErrorBody, onePlace, type OpName, ops, type PushName, pushes, Text } from "../src/Frame.ts"
+import { answers, ErrorBody, onePlace, type OpName, ops, pushes, Text } from "../src/Frame.ts"
 import { answerExamples, errorExamples } from "../src/examples/AnswerExamples.ts"
 import { eventExamples, userEventExamples } from "../src/examples/EventExamples.ts"
 import { opExamples } from "../src/examples/OpExamples.ts"
@@ -13,9 +13,12 @@ import { Limits } from "../src/Limits.ts"
 
 type Plain = Schema.Codec<unknown, unknown>
 
-// Keys of const object literals.
-const opNames = Object.keys(ops) as ReadonlyArray<OpName>
-const pushNames = Object.keys(pushes) as ReadonlyArray<PushName>
+const keysOf = <Key extends string>(of: { readonly [K in Key]: unknown }) =>
+  Object.keys(of).filter((key): key is Key => key in of)
+const opNames = keysOf(ops)
+const pushNames = keysOf(pushes)
+
+const opOf = (name: OpName): Plain => ops[name]
 
 /** Every schema that is a body on the wire, by what it is called in a failure. */
 const schemas: ReadonlyArray<readonly [string, Plain]> = [
@@ -100,7 +103,7 @@ describe("every op", () => {
       for (const field of Object.keys(example)) {
         const { [field]: _, ...rest } = example
         const optional = ["client", "mentions", "seen", "topic", "before", "limit"].includes(field)
-        assert.strictEqual(Schema.is(ops[name] as Plain)(rest), optional, `${name} without ${field}`)
+        assert.strictEqual(Schema.is(opOf(name))(rest), optional, `${name} without ${field}`)
       }
     }
   })
@@ -110,7 +113,7 @@ describe("every op", () => {
         for (const wrong of [null, {}, true, 1.5]) {
           if (field === "on" && wrong === true) continue
           const frame = { ...opExamples[name], [field]: wrong }
-          assert.isFalse(Schema.is(ops[name] as Plain)(frame), `${name} with ${field} ${JSON.stringify(wrong)}`)
+          assert.isFalse(Schema.is(opOf(name))(frame), `${name} with ${field} ${JSON.stringify(wrong)}`)
         }
       }
     }
@@ -168,7 +171,7 @@ describe("lists", () => {
       ["sync", "channels", held, 0, syncChannelsMax]
     ]
     for (const [name, field, make, min, max] of cases) {
-      const accepts = (count: number) => Schema.is(ops[name] as Plain)({ ...opExamples[name], [field]: make(count) })
+      const accepts = (count: number) => Schema.is(opOf(name))({ ...opExamples[name], [field]: make(count) })
       const taken = [min - 1, min, max, max + 1].filter((count) => count >= 0 && accepts(count))
       assert.deepStrictEqual(taken, [min, max], `${name}.${field}`)
     }
