@@ -51,7 +51,7 @@ export interface UserRow {
 export class Directory extends Context.Service<Directory, {
   channel(channel: string): Effect.Effect<Option.Option<ChannelRow>, StoreUnavailable>
   writeChannels(rows: ReadonlyArray<ChannelRow>): Effect.Effect<void, StoreUnavailable>
-  /** Current and past stays, ascending by `from`, paged by user. */
+  /** Current and past stays of the first `limit` users after `afterUser`, by user, then `from`; no user is cut in two. */
   members(channel: string, afterUser: string, limit: number): Effect.Effect<ReadonlyArray<Membership>, StoreUnavailable>
   /** All stays of one user in one channel. */
   membership(channel: string, user: string): Effect.Effect<ReadonlyArray<Membership>, StoreUnavailable>

@@ -22,7 +22,7 @@ export interface Mention {
 export class Inbox extends Context.Service<Inbox, {
   /** Puts channels into inboxes; one that is there already keeps its place (and nothing is written). */
   add(entries: ReadonlyArray<InboxEntry>): Effect.Effect<void, StoreUnavailable>
-  /** Newest first. */
+  /** Newest first: by when the channel came in, since seqs of different channels don't compare. */
   list(user: string, limit: number): Effect.Effect<ReadonlyArray<InboxEntry>, StoreUnavailable>
   /** Takes a channel out once read up to `seq`; an entry put there by a later seq stays. */
   remove(user: string, channel: string, seq: number): Effect.Effect<void, StoreUnavailable>

@@ -348,6 +348,23 @@ export const messageStoreContract = <E>(name: string, layer: Layer.Layer<Message
         })
       )
 
+      it.effect("unread counts are exact as the head passes the edge of a block", () =>
+        Effect.gen(function* () {
+          const store = yield* MessageStore
+          const history = new History()
+          yield* store.write(Array.from({ length: 1_020 }, (_, i) => history.message(i + 1, "m")))
+          for (let seq = 1_021; seq <= 1_028; seq++) {
+            yield* store.write([history.message(seq, "m")])
+            for (const upTo of [seq - 1, seq, seq + 1, Number.MAX_SAFE_INTEGER]) {
+              const expected = Math.min(seq, upTo)
+              assert.strictEqual(yield* store.countUnread(history.channel, 0, upTo, "bob"), expected)
+              assert.strictEqual(yield* store.countUnread(history.channel, 1, upTo, "bob"), expected - 1)
+            }
+            assert.strictEqual(yield* store.countUnread(history.channel, 0, seq, "ann"), 0)
+          }
+        })
+      )
+
       it.effect(
         "†32 any order and any repetition gives what the owner committed",
         () =>

@@ -8,8 +8,8 @@ import type { ChannelKeys, GrowingChannelKeys } from "./SqliteChannelKeys.ts"
 import { rowOf, rowsOf } from "./StoreFile.ts"
 import type { WriteTransaction } from "./StoreCalls.ts"
 
-/** Users one page of members has at most. */
-export const memberPageMax = 2_000
+/** Users one page of members has at most, whatever the caller asks for; all those of a channel whose members are resident. */
+export const memberPageMax = 10_000
 
 export const directoryWrites = (db: DatabaseSync, keys: GrowingChannelKeys, write: WriteTransaction) => {
   const settings = db.prepare(`

@@ -1,6 +1,6 @@
 /**
  * Opening `store.sqlite`, in a worker thread: is it ours, is it whole, is it of a version this code knows; then the
- * migrations it lacks. Nothing is changed in a file that is refused. No Effect here: a thread should start fast.
+ * migrations it lacks. A file that is refused keeps its contents (at most, SQLite moves commits from its WAL into it). No Effect here: a thread should start fast.
  */
 import { statSync } from "node:fs"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
