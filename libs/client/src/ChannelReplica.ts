@@ -27,6 +27,7 @@ export class ChannelReplica {
   #settings = new ChannelSettings()
   #unread = new UnreadCount()
   #last: PlainMessage | null = null
+  #uncounted = false
   /** The seq of the removal, where it is known. */
   #leftAt: PlainPosition | undefined
 
@@ -136,6 +137,13 @@ export class ChannelReplica {
     this.#forget("unknown")
   }
 
+  /** Whether the count of unread messages has to be asked for, since this was asked last. */
+  takeUncounted(): boolean {
+    const uncounted = this.#uncounted
+    this.#uncounted = false
+    return uncounted
+  }
+
   readonly countHeld: CountHeld = (after, upTo) => {
     if (after < this.#window.floor || upTo > this.#coverage.position) return undefined
     const me = this.#me()
@@ -182,8 +190,10 @@ export class ChannelReplica {
       if (event.mentions?.includes(me)) this.#unread.mention(event.seq)
     }
     if (event.kind === "delete") {
-      const author = this.#window.find(event.target)?.by ?? event.by
-      this.#unread.deleted(event.seq, event.target, author !== me)
+      const held = this.#window.find(event.target)
+      const others = held !== undefined && held.by !== me && held.deleted === undefined
+      const was = held && { unread: others, mention: others && (held.mentions?.includes(me) ?? false) }
+      if (!this.#unread.deleted(event.seq, event.target, was)) this.#uncounted = true
     }
     this.#window.apply(event)
     this.#settings.apply(event)

@@ -122,11 +122,7 @@ export class ChannelView {
   send(text: string, options: { readonly mentions?: ReadonlyArray<string> } = {}): Sent {
     this.#ownTyping.sent()
     const { mentions } = options
-    const seen = this.#replica.unread.cursor.seq
-    return this.#mutate({
-      op: "send",
-      fields: { text, ...(mentions?.length ? { mentions: [...mentions] } : {}), ...(seen > 0 ? { seen } : {}) }
-    })
+    return this.#mutate({ op: "send", fields: { text, ...(mentions?.length ? { mentions: [...mentions] } : {}) } })
   }
 
   edit(target: number, text: string, options: { readonly mentions?: ReadonlyArray<string> } = {}): Sent {
@@ -163,6 +159,7 @@ export class ChannelView {
   /** The cursor goes to `seq`, also backwards: what is after it is unread on all devices. */
   markUnread(seq: number): Sent {
     this.#host.reads.forget(this.channel)
+    this.#replica.unread.marking()
     return this.#mutate({ op: "mark_unread", fields: { seq } })
   }
 
@@ -254,6 +251,7 @@ export class ChannelView {
   acknowledged(entry: OutboxEntry, answer: AnswerOf<MutationName>): boolean {
     if ("cursor" in answer) {
       this.readState(answer)
+      this.#offerCursor()
       return true
     }
     const { seq } = answer
@@ -290,11 +288,14 @@ export class ChannelView {
   cursorMoved(generation: number, seq: number): void {
     if (!this.#replica.unread.moveTo({ generation, seq }, this.#replica.countHeld)) return
     this.#host.reads.forget(this.channel)
+    this.#offerCursor()
     this.changed()
   }
 
   mentioned(seq: number): void {
-    if (this.#replica.status !== "member") return
+    // Up to the position the messages themselves say so; beyond it are those that are not sent to this device.
+    const position = this.#replica.position
+    if (position === undefined || seq <= position.seq) return
     this.#replica.unread.mention(seq)
     this.changed()
   }
@@ -307,6 +308,15 @@ export class ChannelView {
     if (this.#replica.status === "left") return
     this.#replica.leave(seq)
     this.#left()
+    this.changed()
+  }
+
+  /** The session says that the membership ended at `seq`; he may be a member again by now, from later on. */
+  removed(seq: number): void {
+    const position = this.#replica.position
+    if (position === undefined || position.seq < seq) return this.leave(seq)
+    this.#replica.window.cut(seq)
+    this.#more = true
     this.changed()
   }
 
@@ -354,6 +364,8 @@ export class ChannelView {
     if (events.length > 0 && this.#replica.status === "left") this.#left()
     else if (newest > 0 && this.#replica.settings.values.fanout === "write") this.#host.reads.delivered(this.channel, newest)
     this.#host.outbox.reached(this.channel, this.#replica.position?.seq ?? 0)
+    // Saying where the cursor is does not move it, and is answered with the counts.
+    if (this.#replica.takeUncounted()) this.#host.reads.offerAgain(this.channel, this.#replica.unread.cursor.seq)
     this.#trim()
   }
 

@@ -281,13 +281,8 @@ export class ChatClient {
     switch (event.kind) {
       case "added":
         return this.#addedTo(event.channel, event.seq)
-      case "removed": {
-        const view = this.#views.get(event.channel)
-        const position = view?.replica.position
-        // A member at or above that seq has come back since.
-        if (position === undefined || position.seq < event.seq) view?.leave(event.seq)
-        return
-      }
+      case "removed":
+        return this.#views.get(event.channel)?.removed(event.seq)
       case "mentioned":
         return this.#views.get(event.channel)?.mentioned(event.seq)
       case "marked_unread":
@@ -309,9 +304,13 @@ export class ChatClient {
 
   #outboxHost(): ConstructorParameters<typeof Outbox>[0] {
     return {
-      transmit: ({ channel, cid, mutation }, done) =>
+      transmit: ({ channel, cid, mutation }, done) => {
+        // As of now, not of when it was written: meanwhile the cursor may have been set back (†13).
+        const seen = mutation.op === "send" ? (this.#views.get(channel)?.replica.unread.seen ?? 0) : 0
+        const fields = { channel, cid, ...mutation.fields, ...(seen > 0 ? { seen } : {}) }
         // Op and fields of a mutation belong together by its type, which is lost when both are spread.
-        this.#connection.request(mutation.op, { channel, cid, ...mutation.fields } as OpFields<typeof mutation.op>, done),
+        this.#connection.request(mutation.op, fields as OpFields<typeof mutation.op>, done)
+      },
       acknowledged: (entry, answer) => {
         if ("user_seq" in answer) this.#session.event(answer.user_seq, undefined)
         return this.channel(entry.channel).acknowledged(entry, answer)
@@ -338,7 +337,7 @@ export class ChatClient {
           done({ _tag: "Ok", value: "cursor" in result.value ? result.value : undefined })
         }),
       confirmed: (channel, state) => this.#views.get(channel)?.readState(state),
-      refused: () => {}
+      unknown: () => this.#sync.now()
     }
   }
 

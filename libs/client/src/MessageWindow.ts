@@ -74,6 +74,13 @@ export class MessageWindow {
     this.#messages = this.#messages.slice(over)
   }
 
+  /** Lets everything up to `seq` go. */
+  cut(seq: number): void {
+    if (seq <= this.#floor) return
+    this.#messages = this.#messages.slice(this.#indexOf(seq + 1))
+    this.#floor = seq
+  }
+
   #change(event: Change): void {
     const at = this.#indexOf(event.target)
     const held = this.#messages[at]

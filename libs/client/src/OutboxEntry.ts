@@ -19,7 +19,8 @@ export type MutationName =
   | "add_members"
   | "remove_members"
 
-export type MutationFields<Name extends MutationName> = Omit<OpFields<Name>, "cid" | "channel">
+/** `seen` is no part of the mutation: it is what the device has shown when it is sent. */
+export type MutationFields<Name extends MutationName> = Omit<OpFields<Name>, "cid" | "channel" | "seen">
 
 /** What is sent and stored: the mutation without id, op and client id. */
 export type Mutation = { [Name in MutationName]: { readonly op: Name; readonly fields: MutationFields<Name> } }[MutationName]

@@ -12,8 +12,8 @@ export interface ReadsHost {
   /** The answer to `delivered` has no read state. */
   report(op: "read" | "delivered", channel: string, seq: number, done: (result: Result<PlainReadState | undefined>) => void): void
   confirmed(channel: string, state: PlainReadState): void
-  /** The server will not take it: nothing more is said of it. */
-  refused(channel: string, seq: number): void
+  /** Where a cursor is has to be learned by a sync. */
+  unknown(): void
 }
 
 interface Progress {
@@ -104,11 +104,18 @@ export class Reads {
     progress.underWay = true
     progress.notBefore = now + this.#settings.readIntervalMs
     this.#host.report(op, channel, seq, (result) => {
-      if (this.#progress.get(channel) !== progress) return
+      if (this.#progress.get(channel) !== progress) return this.#answeredLate(op, channel, result)
       progress.underWay = false
       this.#answered(op, channel, progress, seq, result)
       this.#say(channel, progress)
     })
+  }
+
+  /** It was forgotten meanwhile, but it may have moved the cursor: what it says holds, or has to be found out. */
+  #answeredLate(op: "read" | "delivered", channel: string, result: Result<PlainReadState | undefined>): void {
+    if (op === "delivered") return
+    if (result._tag !== "Ok") this.#host.unknown()
+    else if (result.value !== undefined) this.#host.confirmed(channel, result.value)
   }
 
   #answered(
@@ -129,8 +136,8 @@ export class Reads {
     progress.attempts = 0
     if (op === "read") progress.readSaid = Math.max(progress.readSaid, seq)
     else progress.deliveredSaid = Math.max(progress.deliveredSaid, seq)
-    if (result._tag === "Refused") this.#host.refused(channel, seq)
-    else if (result.value !== undefined && op === "read") this.#host.confirmed(channel, result.value)
+    // A refusal for good ends it: the next sync says where the cursor is.
+    if (result._tag === "Ok" && result.value !== undefined && op === "read") this.#host.confirmed(channel, result.value)
   }
 
   /** One timer for all channels, set to the first that has something to say. */

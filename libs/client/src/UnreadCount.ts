@@ -18,6 +18,9 @@ export class UnreadCount {
   #confirmed: PlainPosition = { generation: 0, seq: 0 }
   /** As shown: what was read here and is not confirmed yet lies above. */
   #read = 0
+  /** A "mark unread" of this device is on its way, and what was read here after it was asked for. */
+  #marking = false
+  #readAfterMark = 0
   #base = { unread: 0, mentions: 0, head: 0 }
   /** Messages by others, seen live, ascending. */
   #arrived: Array<number> = []
@@ -30,6 +33,11 @@ export class UnreadCount {
   /** The seq that the server has to be told of; undefined: it knows. */
   get unconfirmed(): number | undefined {
     return this.#read > this.#confirmed.seq ? this.#read : undefined
+  }
+
+  /** What a send names as seen: nothing that a "mark unread" on its way is about to take back. */
+  get seen(): number {
+    return this.#marking ? this.#readAfterMark : this.cursor.seq
   }
 
   get unread(): number {
@@ -62,14 +70,20 @@ export class UnreadCount {
     this.#mentioned.push(seq)
   }
 
-  /** The message at `target` was deleted at `seq`; `counts`: it was somebody else's, as far as is known. */
-  deleted(seq: number, target: number, counts: boolean): void {
+  /**
+   * The message at `target` was deleted at `seq`; `was`: what it counted for, undefined where it is not held. False: only
+   * the server can say what is unread now.
+   */
+  deleted(seq: number, target: number, was: { readonly unread: boolean; readonly mention: boolean } | undefined): boolean {
     this.#mentioned = this.#mentioned.filter((mentioned) => mentioned !== target)
     const at = this.#arrived.indexOf(target)
     if (at !== -1) this.#arrived.splice(at, 1)
     // The server's count as of a later seq is without it already; one as of an earlier seq had it.
-    const inBase = target <= this.#base.head && target > this.cursor.seq && seq > this.#base.head
-    if (inBase && counts) this.#base = { ...this.#base, unread: Math.max(0, this.#base.unread - 1) }
+    if (target > this.#base.head || target <= this.cursor.seq || seq <= this.#base.head) return true
+    if (was === undefined) return this.#base.unread === 0
+    const { head, mentions, unread } = this.#base
+    this.#base = { unread: Math.max(0, unread - Number(was.unread)), mentions: Math.max(0, mentions - Number(was.mention)), head }
+    return true
   }
 
   /** The server's word: in a head, an answer to `read`, or a push after reading elsewhere. Stale ones are dropped. */
@@ -77,9 +91,7 @@ export class UnreadCount {
     if (isAfter(this.#confirmed, state.cursor)) return false
     const later = isAfter(state.cursor, this.#confirmed)
     if (!later && state.head < this.#base.head) return false
-    // "Mark unread" sets the cursor back: what was read here before it no longer counts.
-    if (state.cursor.generation > this.#confirmed.generation) this.#read = 0
-    this.#confirmed = state.cursor
+    this.#confirm(state.cursor)
     this.#base = { unread: state.unread, mentions: state.mentions, head: state.head }
     this.#dropRead(state.cursor.seq)
     if (this.#read > state.cursor.seq) this.#recount(this.#read, held)
@@ -89,20 +101,36 @@ export class UnreadCount {
   /** A cursor without counts (a session's event): as good as is known until they come. */
   moveTo(cursor: PlainPosition, held: CountHeld): boolean {
     if (!isAfter(cursor, this.#confirmed)) return false
-    if (cursor.generation > this.#confirmed.generation) this.#read = 0
-    this.#confirmed = cursor
-    this.#dropRead(cursor.seq)
-    this.#recount(cursor.seq, held)
+    this.#confirm(cursor)
+    this.#dropRead(this.cursor.seq)
+    this.#recount(this.cursor.seq, held)
     return true
+  }
+
+  /** The cursor is asked back on this device; it moves when the server has done it. */
+  marking(): void {
+    this.#marking = true
+    this.#readAfterMark = 0
   }
 
   /** Read on this device up to `seq`. */
   readTo(seq: number, held: CountHeld): boolean {
+    if (this.#marking) this.#readAfterMark = Math.max(this.#readAfterMark, seq)
     if (seq <= this.cursor.seq) return false
     this.#read = seq
     this.#dropRead(seq)
     this.#recount(seq, held)
     return true
+  }
+
+  /** "Mark unread" sets the cursor back: what was read here before it no longer counts, what was read after it does. */
+  #confirm(cursor: PlainPosition): void {
+    if (cursor.generation > this.#confirmed.generation) {
+      this.#read = this.#readAfterMark
+      this.#marking = false
+      this.#readAfterMark = 0
+    }
+    this.#confirmed = cursor
   }
 
   #dropRead(seq: number): void {
