@@ -9,6 +9,7 @@ import { SqliteEventLog } from "@parley/storage/sqlite/SqliteEventLog"
 import { layer as layerSqliteStores } from "@parley/storage/sqlite/SqliteStores"
 import { Authentication } from "./edge/Authentication.ts"
 import { Edge } from "./edge/Edge.ts"
+import { layerHttp } from "./http/Http.ts"
 import { NodeConfig } from "./NodeConfig.ts"
 import { layerRuntime } from "./Runtime.ts"
 import { checkShards } from "./ShardCount.ts"
@@ -37,7 +38,8 @@ const layerOwners = Layer.unwrap(Effect.gen(function*() {
 }))
 
 /** Everything that `parley serve` runs, but the settings. */
-export const layerNode = Edge.layer.pipe(
+export const layerNode = layerHttp.pipe(
+  Layer.provideMerge(Edge.layer),
   // After the lock: in development mode the signing secret is made in the data directory.
   Layer.provideMerge(Authentication.layer),
   Layer.provideMerge(layerOwners),
