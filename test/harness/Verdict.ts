@@ -1,0 +1,35 @@
+/** Ends a run: lets everything heal, asks the checker, and says in one text what a failing test has to show. */
+import { check } from "../checker/check.ts"
+import { renderViolations, type Violation } from "../checker/Violation.ts"
+import { heal } from "./Heal.ts"
+import type { Random } from "./Random.ts"
+import type { Server } from "./Server.ts"
+import { channels, owner, type Workload } from "./Workload.ts"
+
+export interface Verdict {
+  readonly violations: ReadonlyArray<Violation>
+  readonly acked: number
+  readonly report: string
+}
+
+/** The newest part of what the server printed. */
+const outputShown = 3_000
+
+export const verdict = async (
+  workload: Workload,
+  server: () => Server | undefined,
+  random: Random,
+  settleMsMax: number
+): Promise<Verdict> => {
+  const url = () => server()?.url
+  const final = await heal({ url, devices: workload.devices, channels, owner, settleMsMax })
+  const violations = check(workload.recorder.facts, final)
+  const { acked } = workload
+  const report = [
+    `seed ${random.seed}, ${acked} acks, ${workload.recorder.facts.length} facts`,
+    renderViolations(violations),
+    ...final.unreadable.map(({ what, why }) => `can't be read: ${what}: ${why}`),
+    violations.length === 0 ? "" : `--- the server:\n${server()?.output.slice(-outputShown)}`
+  ].join("\n")
+  return { violations, acked, report }
+}

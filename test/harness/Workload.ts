@@ -1,0 +1,237 @@
+/**
+ * A team at work, from a seed: a few users with one or two devices each, in a few channels. They send, edit, delete and
+ * read, and do on purpose what networks do by accident: send the same again over another connection, after the ack, or
+ * twice at once; drop connections; remove each other and come back. Bounded in mutations; ends when told to.
+ */
+import { setTimeout as delay } from "node:timers/promises"
+import { type Mutation, Recorder } from "../checker/History.ts"
+import { newClientId } from "../wire/ClientIds.ts"
+import { Device } from "../wire/Device.ts"
+import type { Random } from "./Random.ts"
+
+/** Owns every channel and is never removed: his devices read the truth at the end. */
+export const owner = "ana"
+const users = [owner, "ben", "cleo", "dan"]
+const devices = ["ana-1", "ana-2", "ben-1", "ben-2", "cleo-1", "dan-1"]
+export const channels = ["group:red", "group:blue", "public:lobby"]
+
+/** Steps that one device has under way at a time. */
+const lanes = 4
+/** Tries of one mutation before it is given up as unknown. */
+const triesMax = 400
+/** Acknowledged mutations that may be sent again on purpose. */
+const rememberedMax = 256
+
+export interface WorkloadOptions {
+  readonly random: Random
+  readonly url: () => string | undefined
+  /** Mutations of the whole run. */
+  readonly mutationsMax: number
+  /** Of each step, in ms: how fast one lane goes. */
+  readonly pauseMs: number
+}
+
+const weights = {
+  send: 60,
+  sendTwice: 5,
+  sendAgain: 6,
+  edit: 6,
+  delete: 3,
+  read: 7,
+  markUnread: 1,
+  history: 3,
+  member: 3,
+  lobby: 2,
+  rename: 1,
+  drop: 1
+} as const
+
+export class Workload {
+  readonly recorder = new Recorder()
+  readonly devices: ReadonlyArray<Device>
+  readonly #options: WorkloadOptions
+  readonly #random: Random
+  #mutations = 0
+  #texts = 0
+  #working = false
+  #lanes: Array<Promise<void>> = []
+  #done: Array<{ readonly user: string; readonly mutation: Mutation }> = []
+  #onAck: (() => void) | undefined
+
+  constructor(options: WorkloadOptions) {
+    this.#options = options
+    this.#random = options.random
+    const { url } = options
+    this.devices = devices.map((device) => {
+      const user = device.slice(0, device.indexOf("-"))
+      return new Device({ user, device, url, recorder: this.recorder })
+    })
+  }
+
+  /** Makes the channels, everybody in them, and connects everybody. */
+  async prepare(): Promise<void> {
+    const setup = new Device({ user: owner, device: "ana-0", url: this.#options.url, recorder: this.recorder })
+    setup.start()
+    for (const channel of channels) {
+      const members = users.filter((user) => user !== owner)
+      await this.#carryOut(setup, { op: "create", channel, cid: newClientId(), name: channel, members })
+    }
+    await setup.stop()
+    for (const device of this.devices) device.start()
+    await Promise.all(this.devices.map((device) => device.whenReady()))
+  }
+
+  begin(): void {
+    this.#working = true
+    this.#lanes = this.devices.flatMap((device) => Array.from({ length: lanes }, () => this.#lane(device)))
+  }
+
+  /** No new step is begun; resolves when all that was begun is answered or given up. */
+  async end(): Promise<void> {
+    this.#working = false
+    await Promise.all(this.#lanes)
+  }
+
+  async stop(): Promise<void> {
+    this.#working = false
+    await Promise.all(this.devices.map((device) => device.stop()))
+  }
+
+  get acked(): number {
+    return this.recorder.facts.filter((fact) => fact._tag === "Acked").length
+  }
+
+  /** Resolves at the moment an ack comes in that is the `count`th from now. */
+  whenAcked(count: number, then: () => void): void {
+    let left = count
+    this.#onAck = () => {
+      if (--left > 0) return
+      this.#onAck = undefined
+      then()
+    }
+  }
+
+  async #lane(device: Device): Promise<void> {
+    while (this.#working && this.#mutations < this.#options.mutationsMax) {
+      await this.#step(device)
+      await delay(this.#options.pauseMs * this.#random.next() * 2)
+    }
+  }
+
+  async #step(device: Device): Promise<void> {
+    if (!(await device.whenReady())) return
+    const channel = this.#random.pick([...device.channels.keys()])
+    if (channel === undefined) return this.#lobby(device)
+    switch (this.#random.weighted(weights)) {
+      case "send":
+        return this.#carryOut(device, this.#message(channel))
+      case "sendTwice":
+        return this.#twice(device, this.#message(channel))
+      case "sendAgain":
+        return this.#again(device)
+      case "edit":
+        return this.#edit(device, channel)
+      case "delete":
+        return this.#delete(device, channel)
+      case "read":
+        return device.read(channel)
+      case "markUnread":
+        return this.#markUnread(device, channel)
+      case "history":
+        return this.#history(device, channel)
+      case "member":
+        return this.#member(channel)
+      case "lobby":
+        return this.#lobby(device)
+      case "rename":
+        return this.#rename(channel)
+      case "drop":
+        return device.drop()
+    }
+  }
+
+  /** Until it is answered for good, over whatever connections the user has by then. */
+  async #carryOut(device: Device, mutation: Mutation): Promise<void> {
+    this.#mutations++
+    for (let tries = 0, at = device; tries < triesMax; tries++) {
+      const outcome = await at.attempt(mutation)
+      if (outcome === "done") {
+        this.#done.push({ user: device.user, mutation })
+        if (this.#done.length > rememberedMax) this.#done.shift()
+        this.#onAck?.()
+      }
+      if (outcome !== "again") return
+      // Sometimes the retry goes over the user's other device.
+      at = this.#random.next() < 0.3 ? (this.#random.pick(this.#of(device.user)) ?? device) : device
+      await delay(this.#random.between(1, 20))
+    }
+  }
+
+  async #twice(device: Device, mutation: Mutation): Promise<void> {
+    const other = this.#random.pick(this.#of(device.user)) ?? device
+    await Promise.all([this.#carryOut(device, mutation), this.#carryOut(other, mutation)])
+  }
+
+  async #again(device: Device): Promise<void> {
+    const done = this.#random.pick(this.#done.filter(({ user }) => user === device.user))
+    if (done !== undefined) await this.#carryOut(device, done.mutation)
+  }
+
+  #message(channel: string): Mutation {
+    const mentions = this.#random.next() < 0.1 ? [this.#random.pick(users) ?? owner] : []
+    return { op: "send", channel, cid: newClientId(), text: this.#text(), mentions }
+  }
+
+  #text(): string {
+    return `message ${++this.#texts} ${"грüße ".repeat(this.#random.between(0, 8))}`.trim()
+  }
+
+  async #edit(device: Device, channel: string): Promise<void> {
+    const target = this.#random.pick(device.channels.get(channel)?.own().slice(-20) ?? [])?.seq
+    if (target === undefined) return
+    await this.#carryOut(device, { op: "edit", channel, cid: newClientId(), target, text: this.#text() })
+  }
+
+  async #delete(device: Device, channel: string): Promise<void> {
+    const target = this.#random.pick(device.channels.get(channel)?.own().slice(-20) ?? [])?.seq
+    if (target !== undefined) await this.#carryOut(device, { op: "delete", channel, cid: newClientId(), target })
+  }
+
+  async #markUnread(device: Device, channel: string): Promise<void> {
+    const position = device.channels.get(channel)?.position ?? 0
+    if (position < 1) return
+    const seq = this.#random.between(Math.max(0, position - 10), position)
+    await this.#carryOut(device, { op: "mark_unread", channel, cid: newClientId(), seq })
+  }
+
+  async #history(device: Device, channel: string): Promise<void> {
+    const position = device.channels.get(channel)?.position ?? 0
+    const place = this.#random.between(1, Math.max(1, position))
+    const limit = this.#random.between(1, 20)
+    await device.history(channel, this.#random.pick([{ limit }, { before: place, limit }, { after: place, limit }]) ?? {})
+  }
+
+  /** The owner removes somebody, or brings him back. */
+  async #member(channel: string): Promise<void> {
+    const device = this.#random.pick(this.#of(owner))
+    const members = [this.#random.pick(users.filter((user) => user !== owner)) ?? ""]
+    const op = this.#random.next() < 0.5 ? "remove_members" : "add_members"
+    if (device !== undefined) await this.#carryOut(device, { op, channel, cid: newClientId(), members })
+  }
+
+  async #lobby(device: Device): Promise<void> {
+    const channel = "public:lobby"
+    if (device.user === owner) return
+    const op = device.channels.has(channel) && this.#random.next() < 0.5 ? "leave" : "join"
+    await this.#carryOut(device, { op, channel, cid: newClientId() })
+  }
+
+  async #rename(channel: string): Promise<void> {
+    const device = this.#random.pick(this.#of(owner))
+    if (device !== undefined) await this.#carryOut(device, { op: "update", channel, cid: newClientId(), name: this.#text().slice(0, 60) })
+  }
+
+  #of(user: string): ReadonlyArray<Device> {
+    return this.devices.filter((device) => device.user === user)
+  }
+}

@@ -1,0 +1,179 @@
+/**
+ * One channel as a device holds it, by the rules of the protocol's document and nothing else: coverage, messages in
+ * their current form, the head's values with what came after them, and unread as a subtraction. Pure state.
+ */
+import type { ChannelEvent, MessageEvent } from "@parley/protocol/Event"
+import type { ChannelHead, ChannelSync, ReadState } from "@parley/protocol/Frame"
+import type { Position } from "@parley/protocol/Ids"
+import type { ChannelView, MessageView } from "../checker/FinalState.ts"
+
+interface Message extends MessageView {
+  readonly by: string
+  readonly mentions: ReadonlyArray<string>
+}
+
+interface Range {
+  readonly from: number
+  readonly to: number
+  readonly events: ReadonlyArray<ChannelEvent>
+}
+
+const messageOf = (event: MessageEvent): Message => ({
+  seq: event.seq,
+  text: event.text,
+  edited: event.edited ?? null,
+  deleted: event.deleted ?? null,
+  by: event.by,
+  mentions: event.mentions ?? []
+})
+
+const isLater = (a: Position, b: Position): boolean =>
+  a.generation !== b.generation ? a.generation > b.generation : a.seq > b.seq
+
+export class ChannelCopy {
+  readonly #me: string
+  generation = 0
+  /** Everything up to here is held; -1: nothing yet, what comes waits for the sync. */
+  position = -1
+  /** Ranges beyond a hole. */
+  #waiting: Array<Range> = []
+  #messages = new Map<number, Message>()
+  #deletes: Array<{ readonly seq: number; readonly target: number; readonly by: string }> = []
+  /** Name, topic, members and `n` are as of this seq. */
+  #asOf = -1
+  #values = { n: 0, name: "", members: 0 }
+  #base = { cursor: { generation: 0, seq: 0 }, unread: 0, mentions: 0, head: -1 }
+  #last: Message | null = null
+
+  constructor(me: string) {
+    this.#me = me
+  }
+
+  /** One channel of a sync, or of a `channel` push. */
+  sync(sync: ChannelSync): void {
+    const { events, from, head, reload, to } = sync
+    if (this.position === -1 || head.generation !== this.generation || reload) {
+      this.generation = head.generation
+      this.#messages = new Map()
+      this.#deletes = []
+      this.#last = null
+      this.#asOf = -1
+      this.#base = { ...this.#base, head: -1 }
+      this.position = reload ? to : from
+    }
+    this.offer(from, to, events)
+    this.#adoptHead(head)
+    this.#drain()
+  }
+
+  /** `(from, to]` with all there is in it: pushed, of a sync, or of an own ack. */
+  offer(from: number, to: number, events: ReadonlyArray<ChannelEvent>): void {
+    this.#waiting.push({ from, to, events })
+    this.#drain()
+  }
+
+  /** The connection went: the next sync begins at the position. */
+  disconnected(): void {
+    this.#waiting = []
+  }
+
+  /** Something lies beyond a hole. */
+  get hole(): boolean {
+    return this.#waiting.length > 0
+  }
+
+  get cursor(): Position {
+    return this.#base.cursor
+  }
+
+  /** The server's word on what is read and unread, as of its head. */
+  readState(state: ReadState): void {
+    if (isLater(this.#base.cursor, state.cursor)) return
+    if (!isLater(state.cursor, this.#base.cursor) && state.head < this.#base.head) return
+    this.#base = { cursor: state.cursor, unread: state.unread, mentions: state.mentions, head: state.head }
+  }
+
+  messages(): ReadonlyArray<MessageView> {
+    return [...this.#messages.values()].map(({ deleted, edited, seq, text }) => ({ seq, text, edited, deleted }))
+  }
+
+  /** Own messages with their text, for edits and deletes. */
+  own(): ReadonlyArray<MessageView> {
+    return [...this.#messages.values()].filter(({ by, deleted, mentions }) =>
+      by === this.#me && deleted === null && mentions.length === 0
+    )
+  }
+
+  view(): ChannelView {
+    const newest = [...this.#messages.values()].at(-1) ?? null
+    const last = newest !== null && newest.seq >= (this.#last?.seq ?? 0) ? newest : this.#last
+    return {
+      seq: this.position,
+      ...this.#values,
+      ...this.#unread(),
+      cursor: this.#base.cursor,
+      last: last === null ? null : { seq: last.seq, text: last.text, edited: last.edited, deleted: last.deleted }
+    }
+  }
+
+  #unread(): { readonly unread: number; readonly mentions: number } {
+    const { cursor, head } = this.#base
+    const arrived = [...this.#messages.values()].filter(
+      ({ by, deleted, seq }) => seq > head && seq > cursor.seq && by !== this.#me && deleted === null
+    )
+    const deleted = this.#deletes.filter(
+      ({ by, seq, target }) => seq > head && target <= head && target > cursor.seq && by !== this.#me
+    )
+    return {
+      unread: this.#base.unread + arrived.length - deleted.length,
+      mentions: this.#base.mentions + arrived.filter(({ mentions }) => mentions.includes(this.#me)).length
+    }
+  }
+
+  #adoptHead(head: ChannelHead): void {
+    if (head.seq >= this.#asOf) {
+      this.#asOf = head.seq
+      this.#values = { n: head.n, name: head.name, members: head.members }
+      if (head.last !== null && head.last.seq >= (this.#last?.seq ?? 0)) this.#last = messageOf(head.last)
+    }
+    this.readState({ cursor: head.cursor, unread: head.unread, mentions: head.mentions, head: head.seq })
+  }
+
+  #drain(): void {
+    for (;;) {
+      this.#waiting = this.#waiting.filter((range) => range.to > this.position)
+      const next = this.#waiting.find((range) => range.from <= this.position)
+      if (next === undefined) return
+      for (const event of next.events) if (event.seq > this.position) this.#apply(event)
+      this.position = next.to
+    }
+  }
+
+  #apply(event: ChannelEvent): void {
+    if (event.kind === "message") this.#messages.set(event.seq, messageOf(event))
+    else if (event.kind === "edit" && event.void !== true) this.#edit(event.target, event.seq, event.text)
+    else if (event.kind === "delete") {
+      this.#deletes.push({ seq: event.seq, target: event.target, by: event.by })
+      this.#change(event.target, (message) => ({ ...message, text: "", deleted: event.seq }))
+    }
+    if (event.seq <= this.#asOf) return
+    this.#asOf = event.seq
+    const { members, n } = this.#values
+    if (event.kind === "message") this.#values = { ...this.#values, n: Math.max(n, event.n) }
+    else if (event.kind === "added") this.#values = { ...this.#values, members: members + event.members.length }
+    else if (event.kind === "removed") this.#values = { ...this.#values, members: members - event.members.length }
+    else if (event.kind === "updated" && event.name !== undefined) this.#values = { ...this.#values, name: event.name }
+  }
+
+  #edit(target: number, seq: number, text: string): void {
+    this.#change(target, (message) =>
+      message.deleted !== null || (message.edited ?? 0) >= seq ? message : { ...message, text, edited: seq }
+    )
+  }
+
+  #change(target: number, how: (message: Message) => Message): void {
+    const held = this.#messages.get(target)
+    if (held !== undefined) this.#messages.set(target, how(held))
+    if (this.#last?.seq === target) this.#last = how(this.#last)
+  }
+}

@@ -1,0 +1,352 @@
+/**
+ * A device of a user: connects, resumes by sync, keeps its copy of every channel, and connects again when the server
+ * goes. Everything it sends and sees goes into the recorder. It never asks twice for what it should get by itself: a
+ * hole that nobody fills stays, for the checker to find.
+ */
+import { setTimeout as delay } from "node:timers/promises"
+import type { ChannelEvent } from "@parley/protocol/Event"
+import type { Answer, ChannelHead, ChannelSync, OpName, Push, ReadState } from "@parley/protocol/Frame"
+import type { Position } from "@parley/protocol/Ids"
+import type { DeviceView } from "../checker/FinalState.ts"
+import type { Fact, Mutation, Recorder, Seat } from "../checker/History.ts"
+import { ChannelCopy } from "./ChannelCopy.ts"
+import { type Reply, WireSocket } from "./WireSocket.ts"
+
+/** Between two tries to connect. */
+const reconnectMs = 25
+/** Rounds of sync after one hello; each brings a device that is behind nearer to the heads. */
+const syncRoundsMax = 64
+
+export interface DeviceOptions {
+  readonly user: string
+  readonly device: string
+  /** Where the server is now; undefined while it is down. */
+  readonly url: () => string | undefined
+  readonly recorder: Recorder
+}
+
+/** A fact without where it was seen. */
+type Bare = Fact extends infer F ? (F extends Fact ? Omit<F, keyof Seat> : never) : never
+
+let connections = 0
+
+export class Device {
+  readonly user: string
+  readonly device: string
+  readonly channels = new Map<string, ChannelCopy>()
+  readonly #options: DeviceOptions
+  #session = { generation: 0, seq: 0 }
+  #connection = 0
+  #socket: WireSocket | undefined
+  #token: string | undefined
+  /** The last answer about each channel's read mark. */
+  readonly #marks = new Map<string, Position>()
+  /** Whoever waits for a connection that has synced. */
+  #waiters: Array<() => void> = []
+  #ready = false
+  #stopped = false
+  #life: Promise<void> | undefined
+
+  constructor(options: DeviceOptions) {
+    this.#options = options
+    this.user = options.user
+    this.device = options.device
+  }
+
+  start(): void {
+    this.#life ??= this.#live()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#socket?.terminate()
+    this.#wake()
+    await this.#life
+  }
+
+  /** Has synced, and is connected now. */
+  get ready(): boolean {
+    return this.#ready
+  }
+
+  /** Waits for a connection that has synced; false: the device was stopped. */
+  async whenReady(): Promise<boolean> {
+    while (!this.#ready && !this.#stopped) await new Promise<void>((resolve) => this.#waiters.push(resolve))
+    return !this.#stopped
+  }
+
+  /** As if the network went. It connects again by itself. */
+  drop(): void {
+    this.#socket?.terminate()
+  }
+
+  /** One try of a mutation on this connection, or the next one that is there. */
+  async attempt(mutation: Mutation): Promise<"done" | "refused" | "again"> {
+    const socket = (await this.whenReady()) ? this.#socket : undefined
+    if (socket === undefined) return "again"
+    const seat = this.#seat()
+    this.#record({ _tag: "Asked", mutation }, seat)
+    const { op, ...fields } = mutation
+    const reply = await socket.request(op, fields)
+    if (reply._tag === "Lost") return "again"
+    const { channel, cid } = mutation
+    if (reply._tag === "Error") {
+      const { code, retry_after_ms, retryable } = reply.error
+      this.#record({ _tag: "Refused", channel, cid, code, retryable }, seat)
+      if (!retryable) return "refused"
+      await delay(Math.min(retry_after_ms ?? reconnectMs, 250))
+      return "again"
+    }
+    this.#acknowledged(mutation, reply.ok, seat, socket)
+    return "done"
+  }
+
+  /** Moves the read mark to what is held. */
+  async read(channel: string): Promise<void> {
+    const copy = this.channels.get(channel)
+    if (copy !== undefined && copy.position > 0) await this.#read(channel, copy.position)
+  }
+
+  async history(channel: string, place: { readonly before?: number; readonly after?: number; readonly limit?: number }) {
+    const seat = this.#seat()
+    const reply = await this.request("history", { channel, ...place })
+    if (reply._tag === "Ok") {
+      const { events, from, to } = reply.ok
+      this.#record({ _tag: "Shown", how: "history", channel, from, to, events }, seat)
+    }
+    return reply
+  }
+
+  async request<Name extends OpName>(op: Name, fields: Readonly<Record<string, unknown>>): Promise<Reply<Name>> {
+    const socket = (await this.whenReady()) ? this.#socket : undefined
+    return socket === undefined ? { _tag: "Lost" } : socket.request(op, fields)
+  }
+
+  view(): DeviceView {
+    const channels = [...this.channels].filter(([, copy]) => copy.position >= 0)
+    return {
+      user: this.user,
+      device: this.device,
+      session: this.#session.seq,
+      channels: new Map(channels.map(([channel, copy]) => [channel, copy.view()])),
+      held: new Map(channels.map(([channel, copy]) => [channel, copy.messages()]))
+    }
+  }
+
+  // --- the connection ---------------------------------------------------------------------------------------------
+
+  async #live(): Promise<void> {
+    while (!this.#stopped) {
+      const socket = await this.#connect().catch(() => undefined)
+      if (socket !== undefined) {
+        this.#ready = true
+        this.#wake()
+        await socket.closed
+        this.#ready = false
+        for (const copy of this.channels.values()) copy.disconnected()
+      }
+      this.#socket?.terminate()
+      this.#socket = undefined
+      if (!this.#stopped) await delay(reconnectMs)
+    }
+  }
+
+  async #connect(): Promise<WireSocket | undefined> {
+    const url = this.#options.url()
+    if (url === undefined) return undefined
+    this.#token ??= await developmentToken(url, this.user)
+    const connection = ++connections
+    this.#connection = connection
+    const socket = await WireSocket.open(url, {
+      onPush: (push) => this.#pushed(push, this.#seat(connection)),
+      onBroken: (what) => this.#record({ _tag: "Broken", what }, this.#seat(connection))
+    })
+    this.#socket = socket
+    if (socket === undefined) return undefined
+    const hello = await socket.request("hello", { token: this.#token, device: this.device, client: "test/1" })
+    if (hello._tag === "Error" && !hello.error.retryable) this.#token = undefined
+    return hello._tag === "Ok" && (await this.#syncAll(socket)) ? socket : undefined
+  }
+
+  async #syncAll(socket: WireSocket): Promise<boolean> {
+    for (let round = 0, more: string | null = null; round < syncRoundsMax; round++) {
+      const held = [...this.channels].filter(([, copy]) => copy.position >= 0)
+      const channels = held.map(([channel, copy]) => [channel, copy.generation, copy.position])
+      const first = { channels, session: this.#session }
+      let behind = false
+      do {
+        const reply: Reply<"sync"> = await socket.request("sync", more === null ? first : { ...first, page: more })
+        if (reply._tag !== "Ok") {
+          socket.terminate()
+          return false
+        }
+        behind = this.#synced(reply.ok) || behind
+        more = reply.ok.more
+      } while (more !== null)
+      if (!behind) break
+    }
+    await this.#offerReads()
+    return socket.open
+  }
+
+  /** True where a channel's events were more than one answer holds. */
+  #synced(answer: Answer<"sync">): boolean {
+    const { channels, lost, personal, reload, session } = answer
+    const userSeqs = personal.map((event) => event.user_seq)
+    this.#record({ _tag: "Personal", how: "sync", position: session.seq, userSeqs }, this.#seat())
+    if (reload) this.channels.clear()
+    if (reload || session.generation !== this.#session.generation || session.seq > this.#session.seq) this.#session = session
+    for (const { channel } of lost) this.channels.delete(channel)
+    for (const sync of channels) this.#take(sync, this.#seat())
+    return channels.some(({ head, to }) => to < head.seq)
+  }
+
+  #take(sync: ChannelSync, seat: Seat): void {
+    const { events, from, head, to } = sync
+    this.#record({ _tag: "Shown", how: "sync", channel: head.channel, from, to, events }, seat)
+    this.#glimpsed(head, seat)
+    this.#copyOf(head.channel).sync(sync)
+  }
+
+  #glimpsed(head: ChannelHead, seat: Seat): void {
+    if (head.last !== null) this.#record({ _tag: "Glimpsed", channel: head.channel, event: head.last }, seat)
+  }
+
+  /** A read mark may be lost with the server, which writes it behind: who knows of it says it again (†5). */
+  async #offerReads(): Promise<void> {
+    for (const channel of this.channels.keys()) await this.#offerRead(channel)
+  }
+
+  async #offerRead(channel: string): Promise<void> {
+    const mark = this.#marks.get(channel)
+    if (mark?.generation === this.channels.get(channel)?.cursor.generation && mark !== undefined) {
+      await this.#readOn(channel, mark.seq)
+    }
+  }
+
+  async #read(channel: string, seq: number): Promise<void> {
+    if (await this.whenReady()) await this.#readOn(channel, seq)
+  }
+
+  async #readOn(channel: string, seq: number): Promise<void> {
+    const seat = this.#seat()
+    const reply = await this.#socket?.request("read", { channel, seq })
+    if (reply?._tag === "Ok") this.#marked(channel, reply.ok, seat)
+  }
+
+  #marked(channel: string, state: ReadState, seat: Seat): void {
+    this.#record({ _tag: "Marked", channel, cursor: state.cursor }, seat)
+    this.#marks.set(channel, state.cursor)
+    this.channels.get(channel)?.readState(state)
+  }
+
+  // --- what comes -------------------------------------------------------------------------------------------------
+
+  #pushed(push: Push, seat: Seat): void {
+    switch (push.ev) {
+      case "event":
+      case "covered": {
+        const { channel, from, to } = push
+        const events = push.ev === "event" ? [push.event] : []
+        this.#record({ _tag: "Shown", how: "live", channel, from, to, events }, seat)
+        return this.#offer(channel, from, to, events)
+      }
+      case "channel":
+        this.#take(push.sync, seat)
+        void this.#offerRead(push.sync.head.channel)
+        return
+      case "personal": {
+        const { user_seq } = push.event
+        this.#record({ _tag: "Personal", how: "live", position: user_seq, userSeqs: [user_seq] }, seat)
+        if (user_seq > this.#session.seq) this.#session = { ...this.#session, seq: user_seq }
+        return
+      }
+      case "cursor":
+        return this.channels.get(push.channel)?.readState(push)
+      default:
+        return
+    }
+  }
+
+  #offer(channel: string, from: number, to: number, events: ReadonlyArray<ChannelEvent>): void {
+    this.#copyOf(channel).offer(from, to, events)
+    const out = events.some((event) => event.kind === "removed" && event.members.some((member) => member === this.user))
+    if (out) this.channels.delete(channel)
+  }
+
+  #copyOf(channel: string): ChannelCopy {
+    const known = this.channels.get(channel)
+    if (known !== undefined) return known
+    const copy = new ChannelCopy(this.user)
+    this.channels.set(channel, copy)
+    return copy
+  }
+
+  /** An ack is the event, for the connection that asked: it is pushed to all others only. */
+  #acknowledged(mutation: Mutation, ok: Answer<Mutation["op"]>, seat: Seat, socket: WireSocket): void {
+    const { channel, cid, op } = mutation
+    if ("user_seq" in ok) return this.#marked(channel, ok, seat)
+    const { at, seq } = ok
+    const n = "n" in ok ? { n: ok.n } : {}
+    this.#record({ _tag: "Acked", channel, cid, seq, at, ...n }, seat)
+    const event = ownEvent(mutation, this.user, seq, at, "n" in ok ? ok.n : 0)
+    if (this.#socket !== socket || event === undefined) return
+    if (op !== "create" && op !== "join" && this.channels.has(channel)) this.#offer(channel, seq - 1, seq, [event])
+  }
+
+  #record(fact: Bare, seat: Seat): void {
+    // Omit and & are each other's inverse here, which the compiler can't see for a union.
+    this.#options.recorder.add({ ...seat, ...fact } as Fact)
+  }
+
+  #seat(connection = this.#connection): Seat {
+    return { user: this.user, device: this.device, connection }
+  }
+
+  #wake(): void {
+    const waiters = this.#waiters
+    this.#waiters = []
+    for (const wake of waiters) wake()
+  }
+}
+
+const ownEvent = (mutation: Mutation, by: string, seq: number, at: number, n: number): ChannelEvent | undefined => {
+  const { cid, members = [], mentions = [], name = "", op, target = 0, text = "" } = mutation
+  // The ids are those that the schemas of the frames sent with them accepted.
+  const base = { seq, at, by, cid } as Pick<ChannelEvent & { kind: "message" }, "seq" | "at" | "by" | "cid">
+  // Branded as above.
+  const users = (op === "leave" ? [by] : members) as ReadonlyArray<typeof base.by>
+  switch (op) {
+    case "send":
+      // Branded as above.
+      return { ...base, kind: "message", n, text, mentions: mentions as ReadonlyArray<typeof base.by> }
+    case "edit":
+      return { ...base, kind: "edit", target, text }
+    case "delete":
+      return { ...base, kind: "delete", target }
+    case "update":
+      return { ...base, kind: "updated", name }
+    case "add_members":
+      return { ...base, kind: "added", members: users }
+    case "leave":
+    case "remove_members":
+      return { ...base, kind: "removed", members: users }
+    default:
+      return undefined
+  }
+}
+
+/** A token of development mode, which any user gets. */
+export const developmentToken = async (url: string, user: string): Promise<string> => {
+  const response = await fetch(`${url}/v1/tokens`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ user }),
+    signal: AbortSignal.timeout(5_000)
+  })
+  const body: unknown = await response.json()
+  if (typeof body !== "object" || body === null || !("token" in body) || typeof body.token !== "string") {
+    throw new Error(`no token: ${response.status} ${JSON.stringify(body)}`)
+  }
+  return body.token
+}
