@@ -150,6 +150,27 @@ describe("SQLite stores", () => {
     })
   )
 
+  it.effect("a channel whose first write failed does not take another channel's rows", () =>
+    Effect.gen(function* () {
+      const file = yield* temporaryFile
+      yield* session(
+        file,
+        Effect.gen(function* () {
+          const directory = yield* Directory
+          const [failed, other] = [freshChannel(), freshChannel()]
+          const stay = (channel: string, from: number) =>
+            ({ channel, user: "ann", role: "member", from, to: null, seq: from }) as const
+          const rows = [stay(failed, 1), stay(failed, 2), { ...stay(failed, 3), seq: Number.NaN }]
+          yield* Effect.flip(directory.writeMembers(rows))
+          yield* directory.writeMembers([stay(other, 7)])
+          yield* directory.writeMembers([stay(failed, 9)])
+          assert.deepStrictEqual(yield* directory.membership(other, "ann"), [stay(other, 7)])
+          assert.deepStrictEqual(yield* directory.membership(failed, "ann"), [stay(failed, 9)])
+        })
+      )
+    })
+  )
+
   it.effect("answer StoreUnavailable past the bound of waiting calls, and serve those below it", () =>
     Effect.gen(function* () {
       const file = yield* temporaryFile
