@@ -4,230 +4,29 @@
  * speculative is for deciding only: everything a reader may see (`name`, `tail`, `visibleRange` …) stops at the
  * committed seq. Hot: watched by `bench send`.
  */
-import { Limits } from "@parley/protocol/Limits"
-import type { Fanout, Role } from "@parley/protocol/Event"
 import type { ChannelRow, Membership } from "@parley/storage/Directory"
-import type { WireText } from "@parley/protocol/WireText"
-import type { StoredMessage } from "@parley/storage/MessageStore"
 import type { Entry } from "../log/Entry.ts"
-import { channelTypeOf, type ChannelType } from "./ChannelType.ts"
+import type { ChannelLimits } from "./ChannelLimits.ts"
+import { CommittedChannel } from "./CommittedChannel.ts"
 import { membersOf, settingsOf } from "./EventBody.ts"
 import { IdempotencyWindow } from "./IdempotencyWindow.ts"
-import { Members, type MembersLimits, type Stay, visibleRanges } from "./Members.ts"
+import { Members } from "./Members.ts"
 import { type ChannelSettings, type ChannelSnapshot, decodeSnapshot, encodeSnapshot } from "./Snapshot.ts"
-import {
-  type MessageChange,
-  type MessageRange,
-  storedForm,
-  storedTailEvent,
-  Tail,
-  tailEventOf,
-  type Unread
-} from "./Tail.ts"
-
-export interface ChannelLimits extends MembersLimits {
-  /** Events and bytes of the tail where the store has them too. */
-  readonly tailEventsMax: number
-  readonly tailBytesMax: number
-  /** Bytes of events that the store may not have yet; beyond, mutations are refused with `log_full`. */
-  readonly tailPinnedBytesMax: number
-  readonly windowIdsMax: number
-  /** What an encoded state keeps of tail and window, besides what the store may not have yet. */
-  readonly warmTailEventsMax: number
-  readonly warmTailBytesMax: number
-  readonly warmWindowIdsMax: number
-  /** Members above which the channel switches to read fan-out, and how far below it switches back. */
-  readonly fanoutThreshold: number
-  readonly fanoutHysteresis: number
-  readonly typingTtlMs: number
-  /** A repeated sign is shown again no sooner than this. */
-  readonly typingIntervalMs: number
-  readonly typistsMax: number
-}
-
-export const channelLimitsDefault: ChannelLimits = {
-  tailEventsMax: Limits.syncGapMax,
-  tailBytesMax: 1_048_576,
-  tailPinnedBytesMax: 67_108_864,
-  windowIdsMax: 2_048,
-  warmTailEventsMax: 64,
-  warmTailBytesMax: 16_384,
-  warmWindowIdsMax: 64,
-  fanoutThreshold: 200,
-  fanoutHysteresis: 40,
-  typingTtlMs: Limits.typingTtlMs,
-  typingIntervalMs: Limits.typingIntervalMs,
-  typistsMax: 64,
-  membersResidentMax: 2_000,
-  recordsMax: 512,
-  staysPerUserMax: 16,
-  seniorsMax: 32
-}
+import { type StoredEvents, type StoredHead, storedSnapshot } from "./StoredChannel.ts"
+import { Tail, tailEventOf } from "./Tail.ts"
 
 interface Pending {
   readonly entry: Entry
   /** Settings after it. */
-  readonly settings: ChannelSettings
+  settings: ChannelSettings
   readonly undo: () => void
 }
 
-const noSettings: ChannelSettings = { exists: false, name: "", topic: "", fanout: "write", createdAt: 0, members: 0 }
-
-/** Rough size of an entity without tail, window and members, and of one of their records, in bytes. */
-const stateBytes = 2_048
-const rememberedBytes = 256
-const memberBytes = 192
-
-export class ChannelState {
-  readonly channel: string
-  readonly limits: ChannelLimits
-  readonly type: ChannelType
-  generation = 1
-  /** The last seq given out, and the messages up to it: speculative. */
-  seq = 0
-  n = 0
-  committedSeq = 0
-  committedN = 0
-  /** Time and author of the last event given out: times never go back within a channel. */
-  at = 0
-  by = ""
-  /** Settings with all that is pending: for decisions. */
-  latest: ChannelSettings = noSettings
-  members: Members
-  window: IdempotencyWindow
-  /** Committed events only. */
-  tail: Tail
-  pendingBytes = 0
-  #committed: ChannelSettings = noSettings
+export class ChannelState extends CommittedChannel {
   readonly #pending: Array<Pending> = []
-  /** Who is typing: until when, and when that was shown. Never logged, not part of the encoded state. */
-  readonly typing = new Map<string, { readonly until: number; readonly shown: number }>()
-
-  constructor(channel: string, limits: ChannelLimits) {
-    this.channel = channel
-    this.limits = limits
-    this.type = channelTypeOf(channel)
-    this.members = new Members(limits)
-    this.window = new IdempotencyWindow(limits.windowIdsMax, 0)
-    this.tail = new Tail(limits.tailEventsMax, limits.tailBytesMax, 0, 0)
-  }
 
   static empty(channel: string, limits: ChannelLimits): ChannelState {
     return new ChannelState(channel, limits)
-  }
-
-  // --- as of the committed seq: what readers may see ------------------------------------------------------------
-
-  get exists(): boolean {
-    return this.#committed.exists
-  }
-  get name(): string {
-    return this.#committed.name
-  }
-  get topic(): string {
-    return this.#committed.topic
-  }
-  get fanout(): Fanout {
-    return this.#committed.fanout
-  }
-  get createdAt(): number {
-    return this.#committed.createdAt
-  }
-  get memberCount(): number {
-    return this.#committed.members
-  }
-  /** T, for checkpoint and head (†29). */
-  get idBound(): number {
-    return this.window.bound
-  }
-  get floor(): number {
-    return this.tail.floor
-  }
-  get tailFrom(): number {
-    return this.tail.from
-  }
-  get committed(): number {
-    return this.committedSeq
-  }
-
-  /** The newest message in its current form, also when the tail no longer has it. */
-  lastMessage(): WireText | undefined {
-    return this.tail.last?.body
-  }
-
-  /** Whether the user is in at the committed head; undefined: ask the store, and `learn`. */
-  isMember(user: string): boolean | undefined {
-    if (this.members.since(user, this.committedSeq) !== undefined) return true
-    return this.members.standing(user) === "unknown" ? undefined : false
-  }
-
-  /** The user's stay that lasts at the committed head, or his last one; null: none ever; undefined: ask the store, and `learn`. */
-  stayOf(user: string): { readonly role: Role; readonly from: number; readonly to: number | null } | null | undefined {
-    const since = this.members.since(user, this.committedSeq)
-    if (since !== undefined) {
-      return { role: this.members.standing(user) === "owner" ? "owner" : "member", from: since, to: null }
-    }
-    const stays = this.members.stays(user, this.committedSeq)
-    const last = stays?.at(-1)
-    return stays === undefined
-      ? undefined
-      : last === undefined
-        ? null
-        : { role: "member", from: last.from, to: last.to }
-  }
-
-  /**
-   * What the user may read at the committed head, inclusive on both ends; empty: nothing (†15). Undefined: his stays are
-   * not all here; ask the store, and `learn`.
-   */
-  visibleRange(user: string): ReadonlyArray<Stay> | undefined {
-    const stays = this.members.stays(user, this.committedSeq)
-    return stays === undefined ? undefined : visibleRanges(stays, this.committedSeq, this.type.rejoinOpens)
-  }
-
-  /**
-   * The seq after which the user may read without a gap, up to the committed head: the last of his ranges. The head
-   * itself (nothing) for one who is out or not known here.
-   */
-  readableAfter(user: string): number {
-    const ranges = this.visibleRange(user)
-    const from = ranges === undefined ? this.members.since(user, this.committedSeq) : ranges.at(-1)?.from
-    return from === undefined ? this.committedSeq : from - 1
-  }
-
-  /** Members now, by id; undefined: they are not all here. */
-  memberPage(afterUser: string, limit: number): ReadonlyArray<Membership> | undefined {
-    return this.members
-      .list(this.committedSeq)
-      ?.filter((member) => member.user > afterUser)
-      .sort((a, b) => (a.user < b.user ? -1 : 1))
-      .slice(0, limit)
-      .map((member) => ({ channel: this.channel, ...member, to: null, seq: member.from }))
-  }
-
-  /** Events held with `after < seq <= upTo`, at most `limit`, in current form; up to `tailFrom` they are the store's. */
-  tailEvents(
-    after: number,
-    upTo: number,
-    limit: number
-  ): ReadonlyArray<{ readonly seq: number; readonly body: WireText }> {
-    return this.tail.events(after, upTo, limit)
-  }
-  tailMessages(range: MessageRange): ReadonlyArray<StoredMessage> {
-    return this.tail.messages(range)
-  }
-  changeOf(seq: number, floor: number): MessageChange | undefined {
-    return this.tail.changeOf(seq, floor)
-  }
-  unreadInTail(after: number, user: string): Unread | undefined {
-    return this.tail.unread(after, user)
-  }
-  unreadSplit(after: number, user: string): ReturnType<Tail["unreadSplit"]> {
-    return this.tail.unreadSplit(after, user)
-  }
-
-  inspectWindow(): { readonly ids: number; readonly idsMax: number; readonly bound: number } {
-    return { ids: this.window.size, idsMax: this.window.idsMax, bound: this.window.bound }
   }
 
   // --- change ---------------------------------------------------------------------------------------------------
@@ -254,9 +53,11 @@ export class ChannelState {
 
   /**
    * Takes the store's stays of a user who is not known here. The tail's events and the pending ones go on top: the
-   * store may be behind them, and where it is not they change nothing.
+   * store may be behind them, and where it is not they change nothing. `floor` is that before the store was asked;
+   * false: the tail was cut above it, read again (†31).
    */
-  learn(user: string, rows: ReadonlyArray<Membership>): void {
+  learn(user: string, rows: ReadonlyArray<Membership>, floor = this.floor): boolean {
+    if (!this.joins(floor)) return false
     const stays = rows.map((row) => ({ from: row.from, to: row.to }))
     for (const event of [...this.tail.after(this.tail.from), ...this.pendingEntries()]) {
       if (event.kind !== "added" && event.kind !== "removed" && event.kind !== "created") continue
@@ -268,6 +69,16 @@ export class ChannelState {
     }
     const owner = rows.some((row) => row.to === null && row.role === "owner") && stays.some((stay) => stay.to === null)
     this.members.learn(user, stays, owner)
+    if (owner && !this.latest.owners.includes(user)) this.#learnOwner(user)
+    return true
+  }
+
+  // A large channel that came out of the store did not know its owners: he was one all along.
+  #learnOwner(user: string): void {
+    const withOwner = (settings: ChannelSettings) => ({ ...settings, owners: [...settings.owners, user].sort() })
+    this.latest = withOwner(this.latest)
+    this.settled = withOwner(this.settled)
+    for (const pending of this.#pending) pending.settings = withOwner(pending.settings)
   }
 
   push(entry: Entry): () => void {
@@ -304,7 +115,7 @@ export class ChannelState {
       const { entry, settings } = next
       this.committedSeq = entry.seq
       this.committedN = entry.n
-      this.#committed = settings
+      this.settled = settings
       this.pendingBytes -= entry.body.length + entry.hidden.length
       this.tail.push(tailEventOf(entry))
       if (entry.kind !== "message") this.members.trim()
@@ -327,19 +138,19 @@ export class ChannelState {
         const users = membersOf(entry.body)
         const { name = "", topic = "", fanout = "write" } = settingsOf(entry.body)
         const undo = this.members.add(users, entry.seq, entry.by)
-        this.latest = { exists: true, name, topic, fanout, createdAt: entry.at, members: this.members.count }
+        this.latest = { ...this.#counted(), exists: true, name, topic, fanout, createdAt: entry.at }
         return undo
       }
       case "added": {
         const undo = this.members.add(membersOf(entry.body), entry.seq, undefined)
-        this.latest = { ...this.latest, members: this.members.count }
+        this.latest = this.#counted()
         return undo
       }
       case "removed": {
         // as: hidden parts are made by ChannelDecide
         const { heir } = JSON.parse(entry.hidden === "" ? "{}" : entry.hidden) as { readonly heir?: string }
         const undo = this.members.remove(membersOf(entry.body), entry.seq, heir)
-        this.latest = { ...this.latest, members: this.members.count }
+        this.latest = this.#counted()
         return undo
       }
       case "updated":
@@ -357,18 +168,11 @@ export class ChannelState {
     }
   }
 
-  // --- at rest --------------------------------------------------------------------------------------------------
-
-  /** Rough resident size. */
-  get bytes(): number {
-    return (
-      stateBytes +
-      this.tail.bytes +
-      this.pendingBytes +
-      this.window.size * rememberedBytes +
-      this.members.recordCount * memberBytes
-    )
+  #counted(): ChannelSettings {
+    return { ...this.latest, members: this.members.count, owners: this.members.owners() }
   }
+
+  // --- at rest --------------------------------------------------------------------------------------------------
 
   /** The committed state, with as much of tail and window as the warm limits allow; what is pending is left out. */
   encode(): Uint8Array {
@@ -397,59 +201,15 @@ export class ChannelState {
     return ChannelState.#restore(decodeSnapshot(bytes), limits)
   }
 
-  /**
-   * A channel that is neither warm nor checkpointed, from the store: its row, its head, all stays (undefined: too many
-   * to load) and its newest events. All of it is at or below the floor. No id that it ever took is more than the
-   * permitted advance after its last event's time: that bounds the window which it no longer has (†29).
-   */
+  /** A channel that is neither warm nor checkpointed, from the store: see `storedSnapshot`. */
   static fromStore(
     row: ChannelRow,
-    head: { readonly generation: number; readonly seq: number; readonly n: number },
+    head: StoredHead,
     members: ReadonlyArray<Membership> | undefined,
-    events: ReadonlyArray<{ readonly seq: number; readonly body: WireText }>,
+    events: StoredEvents,
     limits: ChannelLimits
   ): ChannelState {
-    const tail = endingAt(head.seq, events).map((event) => storedTailEvent(event.body))
-    const newest = tail.at(-1)
-    const message = tail.findLast((event) => event.kind === "message")
-    const byUser = Map.groupBy(members ?? [], (stay) => stay.user)
-    const present = [...byUser.values()].filter((stays) => stays.some((stay) => stay.to === null)).length
-    const at = newest?.at ?? row.createdAt
-    const settings = {
-      exists: true,
-      name: row.name,
-      topic: row.topic,
-      fanout: row.fanout,
-      createdAt: row.createdAt,
-      members: row.members
-    }
-    const state = ChannelState.#restore(
-      {
-        channel: row.channel,
-        generation: head.generation,
-        seq: head.seq,
-        n: head.n,
-        at,
-        by: newest?.by ?? "",
-        floor: head.seq,
-        settings,
-        members: {
-          count: row.members,
-          resident: members !== undefined && present === row.members,
-          allRecorded: members !== undefined && present === row.members,
-          owners: [],
-          rows: []
-        },
-        window: { bound: Math.max(row.idBound, at + Limits.clientIdAheadMsMax), ids: [] },
-        tail,
-        last: message === undefined ? null : storedForm(message)
-      },
-      limits
-    )
-    for (const [user, stays] of byUser) {
-      const current = stays.find((stay) => stay.to === null)
-      state.members.learn(user, stays, current?.role === "owner")
-    }
+    const state = ChannelState.#restore(storedSnapshot(row, head, members, events, limits), limits)
     state.members.trim()
     return state
   }
@@ -461,20 +221,13 @@ export class ChannelState {
     state.n = state.committedN = snapshot.n
     state.at = snapshot.at
     state.by = snapshot.by
-    state.latest = state.#committed = snapshot.settings
-    state.members = Members.restore(limits, snapshot.members)
+    state.latest = state.settled = snapshot.settings
+    state.members = Members.restore(limits, snapshot.members, snapshot.settings.owners)
     state.window = IdempotencyWindow.restore(limits.windowIdsMax, snapshot.window, snapshot.floor)
     const tailLimits = { eventsMax: limits.tailEventsMax, bytesMax: limits.tailBytesMax }
     state.tail = Tail.restore(tailLimits, snapshot.seq, snapshot.floor, snapshot.tail, snapshot.last)
     return state
   }
-}
-
-/** The newest of the events that follow one another without a hole up to `seq`: a tail has no holes. */
-const endingAt = <E extends { readonly seq: number }>(seq: number, events: ReadonlyArray<E>): ReadonlyArray<E> => {
-  let first = events.length
-  while (first > 0 && events[first - 1]?.seq === seq - (events.length - first)) first--
-  return events.slice(first)
 }
 
 /** Takes the next event, speculatively; the answer takes it back, newest first, as long as it is not committed (†20). */

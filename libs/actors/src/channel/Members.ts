@@ -37,7 +37,6 @@ export interface MembersSnapshot {
   readonly count: number
   readonly resident: boolean
   readonly allRecorded: boolean
-  readonly owners: ReadonlyArray<string>
   readonly rows: ReadonlyArray<MemberRow>
 }
 
@@ -46,16 +45,19 @@ const joinersMax = 128
 
 export class Members {
   readonly limits: MembersLimits
-  count = 0
+  count: number
   /** All members are in `#records`. */
-  resident = true
+  resident: boolean
   /** Nobody who ever was here is missing from `#records`. */
-  #allRecorded = true
+  #allRecorded: boolean
   readonly #owners = new Set<string>()
   readonly #records = new Map<string, MemberRecord>()
 
-  constructor(limits: MembersLimits) {
+  constructor(limits: MembersLimits, count = 0, resident = true) {
     this.limits = limits
+    this.count = count
+    this.resident = resident
+    this.#allRecorded = resident
   }
 
   get recordCount(): number {
@@ -66,6 +68,10 @@ export class Members {
     const record = this.#records.get(user)
     if (record === undefined) return this.resident ? "out" : "unknown"
     return record.joined === 0 ? "out" : this.#owners.has(user) ? "owner" : "member"
+  }
+
+  owners(): ReadonlyArray<string> {
+    return [...this.#owners].sort()
   }
 
   /** Whether an owner is left when these have gone. */
@@ -83,12 +89,12 @@ export class Members {
     return heir?.user
   }
 
-  /** All members at `head`, where they are all here. */
-  list(head: number): Array<{ readonly user: string; readonly role: Role; readonly from: number }> | undefined {
+  /** All members at `head` and since when, where they are all here. */
+  list(head: number): Array<{ readonly user: string; readonly from: number }> | undefined {
     if (!this.resident) return undefined
     return [...this.#records.keys()].flatMap((user) => {
       const from = this.since(user, head)
-      return from === undefined ? [] : [{ user, role: this.#owners.has(user) ? "owner" : "member", from }]
+      return from === undefined ? [] : [{ user, from }]
     })
   }
 
@@ -112,7 +118,9 @@ export class Members {
     return past !== undefined && past.from <= head && past.to > head ? past.from : undefined
   }
 
-  add(users: ReadonlyArray<string>, seq: number, owner: string | undefined): () => void {
+  /** Who is in already stays so: a replay may repeat what a store's row had. */
+  add(named: ReadonlyArray<string>, seq: number, owner: string | undefined): () => void {
+    const users = named.filter((user) => (this.#records.get(user)?.joined ?? 0) === 0)
     const before = users.map((user) => this.#records.get(user))
     for (const [place, user] of users.entries()) {
       const record = this.#records.get(user)
@@ -132,26 +140,10 @@ export class Members {
     }
   }
 
-  remove(users: ReadonlyArray<string>, seq: number, heir: string | undefined): () => void {
+  remove(named: ReadonlyArray<string>, seq: number, heir: string | undefined): () => void {
+    const users = named.filter((user) => this.standing(user) !== "out")
     const before = users.map((user) => this.#records.get(user))
-    for (const user of users) {
-      const record = this.#records.get(user)
-      // Out of a large channel someone may be removed by the log whose beginning is not here.
-      const ended =
-        record === undefined || record.joined === 0
-          ? { past: record?.past ?? [], complete: false }
-          : {
-              past: [...record.past, { from: Math.floor(record.joined / joinersMax), to: seq }],
-              complete: record.complete
-            }
-      const tooMany = ended.past.length > this.limits.staysPerUserMax
-      this.#put({
-        user,
-        joined: 0,
-        past: tooMany ? ended.past.slice(1) : ended.past,
-        complete: ended.complete && !tooMany
-      })
-    }
+    for (const user of users) this.#put(this.#ended(user, seq))
     this.count -= users.length
     const restoreOwners = this.#changeOwners(users, heir)
     return () => {
@@ -159,6 +151,15 @@ export class Members {
       this.count += users.length
       this.#restore(users, before)
     }
+  }
+
+  #ended(user: string, seq: number): MemberRecord {
+    const record = this.#records.get(user)
+    // The log may remove someone from a large channel whose stay is not here.
+    if (record === undefined) return { user, joined: 0, past: [], complete: false }
+    const past = [...record.past, { from: Math.floor(record.joined / joinersMax), to: seq }]
+    const tooMany = past.length > this.limits.staysPerUserMax
+    return { user, joined: 0, past: tooMany ? past.slice(1) : past, complete: record.complete && !tooMany }
   }
 
   /** Takes what the store and the tail know of a user who was unknown here. Owners are known always, but for a load. */
@@ -239,17 +240,14 @@ export class Members {
       count: this.count,
       resident: this.resident,
       allRecorded: this.#allRecorded,
-      owners: [...this.#owners].sort(),
       rows
     }
   }
 
-  static restore(limits: MembersLimits, snapshot: MembersSnapshot): Members {
-    const members = new Members(limits)
-    members.count = snapshot.count
-    members.resident = snapshot.resident
+  static restore(limits: MembersLimits, snapshot: MembersSnapshot, owners: ReadonlyArray<string>): Members {
+    const members = new Members(limits, snapshot.count, snapshot.resident)
     members.#allRecorded = snapshot.allRecorded
-    for (const owner of snapshot.owners) members.#owners.add(owner)
+    for (const owner of owners) members.#owners.add(owner)
     for (const [user, joined, flat, complete] of snapshot.rows) {
       const past: Array<Stay> = []
       for (let at = 0; at + 1 < flat.length; at += 2) past.push({ from: flat[at] ?? 0, to: flat[at + 1] ?? 0 })

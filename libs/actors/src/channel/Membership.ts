@@ -25,13 +25,11 @@ export const outsiders = (question: Question, users: ReadonlyArray<string>): Rea
 const learnAndFindUnknown = (question: Question, users: ReadonlyArray<string>): ReadonlyArray<string> => {
   const { known, state } = question
   if (state.members.resident) return []
-  const joins = state.joins(known.floor ?? state.floor)
   const unknown: Array<string> = []
   for (const user of users) {
     if (state.members.standing(user) !== "unknown") continue
-    const rows = joins ? known.memberships?.get(user) : undefined
-    if (rows === undefined) unknown.push(user)
-    else state.learn(user, rows)
+    const rows = known.memberships?.get(user)
+    if (rows === undefined || !state.learn(user, rows, known.floor ?? state.floor)) unknown.push(user)
   }
   return unknown
 }

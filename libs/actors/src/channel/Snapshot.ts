@@ -16,6 +16,7 @@ export interface ChannelSettings {
   readonly createdAt: number
   /** Members now. */
   readonly members: number
+  readonly owners: ReadonlyArray<string>
 }
 
 export interface ChannelSnapshot {

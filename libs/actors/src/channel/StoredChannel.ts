@@ -1,0 +1,86 @@
+/**
+ * A cold channel's snapshot out of the store's rows: what a channel starts from that is neither warm nor checkpointed.
+ * All of it is at or below the floor. Row and events may be of different seqs when the persister was stopped between
+ * the two; the state then stands at the smaller one, and the log's replay repeats the rest.
+ */
+import { Limits } from "@parley/protocol/Limits"
+import type { WireText } from "@parley/protocol/WireText"
+import type { ChannelRow, Membership } from "@parley/storage/Directory"
+import { Members, type MembersLimits } from "./Members.ts"
+import type { ChannelSnapshot } from "./Snapshot.ts"
+import { storedForm, storedTailEvent } from "./Tail.ts"
+
+export interface StoredHead {
+  readonly generation: number
+  readonly seq: number
+  readonly n: number
+}
+/** The newest events in current form, ascending. */
+export type StoredEvents = ReadonlyArray<{ readonly seq: number; readonly body: WireText }>
+
+/** `stays`: all of them; undefined: too many to load. */
+export const storedSnapshot = (
+  row: ChannelRow,
+  storedHead: StoredHead,
+  stays: ReadonlyArray<Membership> | undefined,
+  events: StoredEvents,
+  limits: MembersLimits
+): ChannelSnapshot => {
+  const head = row.seq < storedHead.seq ? row : storedHead
+  const tail = endingAt(head.seq, events).map((event) => storedTailEvent(event.body))
+  const newest = tail.at(-1)
+  const message = tail.findLast((event) => event.kind === "message")
+  const members = storedMembers(row.members, stays, limits)
+  return {
+    channel: row.channel,
+    generation: head.generation,
+    seq: head.seq,
+    n: head.n,
+    at: newest?.at ?? row.createdAt,
+    by: newest?.by ?? "",
+    floor: head.seq,
+    settings: {
+      exists: true,
+      name: row.name,
+      topic: row.topic,
+      fanout: row.fanout,
+      createdAt: row.createdAt,
+      members: row.members,
+      owners: members.owners()
+    },
+    members: members.snapshot(),
+    window: { bound: Math.max(row.idBound, idBoundOf(newest)), ids: [] },
+    tail,
+    last: message === undefined ? null : storedForm(message)
+  }
+}
+
+/**
+ * The bound of the window that a cold channel no longer has (†29): no id it took is more than the permitted advance
+ * after its last event's time, for its times never go back. Without that event every id is looked up.
+ */
+const idBoundOf = (newest: { readonly at: number } | undefined): number =>
+  newest === undefined ? Number.MAX_SAFE_INTEGER : newest.at + Limits.clientIdAheadMsMax
+
+/** The newest of the events that follow one another without a hole up to `seq`: a tail has no holes. */
+const endingAt = (seq: number, events: StoredEvents): StoredEvents => {
+  const upTo = events.filter((event) => event.seq <= seq)
+  let first = upTo.length
+  while (first > 0 && upTo[first - 1]?.seq === seq - (upTo.length - first)) first--
+  return upTo.slice(first)
+}
+
+const storedMembers = (count: number, stays: ReadonlyArray<Membership> | undefined, limits: MembersLimits): Members => {
+  const byUser = Map.groupBy(stays ?? [], (stay) => stay.user)
+  const present = [...byUser.values()].filter((own) => own.some((stay) => stay.to === null)).length
+  // A page of the rows that is not all of them must not pass for all.
+  const members = new Members(limits, count, stays !== undefined && present === count)
+  for (const [user, own] of byUser) {
+    members.learn(
+      user,
+      own,
+      own.some((stay) => stay.to === null && stay.role === "owner")
+    )
+  }
+  return members
+}

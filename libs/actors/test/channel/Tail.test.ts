@@ -1,0 +1,149 @@
+import { fromWire } from "@parley/protocol/WireText"
+import * as fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { channelLimitsDefault } from "../../src/channel/ChannelState.ts"
+import { deletedAuthor } from "../../src/channel/Tail.ts"
+import { type Harness, history, run, StoreModel, tightLimits, users } from "./ChannelHarness.ts"
+
+const room = (limits = tightLimits): Harness => run("group:room", limits, [])
+
+/** Unread of a user by counting the whole log, and those that name him. */
+const recount = (harness: Harness, after: number, user: string) => {
+  const unread = new StoreModel(harness.log)
+    .messages()
+    .filter((row) => row.seq > after && !row.deleted && row.by !== user)
+  const naming = unread.filter((row) =>
+    (JSON.parse(fromWire(row.body)) as { mentions?: Array<string> }).mentions?.includes(user)
+  ) // test
+  return { unread: unread.length, mentions: naming.length }
+}
+
+describe("the tail", () => {
+  it("takes the text of what was deleted out of the message and of its edits (†16)", () => {
+    const harness = room(channelLimitsDefault)
+    const { seq } = harness.must("ben", { op: "send", text: "first secret", mentions: ["ann"] })
+    harness.must("ben", { op: "edit", target: seq, text: "second secret", mentions: ["cat"] })
+    harness.must("ben", { op: "edit", target: seq, text: "third secret", mentions: [] })
+    harness.must("ann", { op: "delete", target: seq })
+    const events = harness.state.tailEvents(0, 99, 99).map(({ body }) => JSON.parse(body))
+    expect(events.slice(1)).toMatchObject([
+      { kind: "message", text: "", edited: 4, deleted: 5 },
+      { kind: "edit", text: "", void: true },
+      { kind: "edit", text: "", void: true },
+      { kind: "delete", target: seq }
+    ])
+    expect(JSON.stringify(events)).not.toContain("mentions")
+    expect(Buffer.from(harness.state.encode()).toString("latin1")).not.toContain("secret")
+    expect(harness.state.lastMessage()).not.toContain("secret")
+  })
+
+  it("blanks edits of a message that is older than itself (†16)", () => {
+    const harness = room()
+    const { seq } = harness.must("ben", { op: "send", text: "old", mentions: [] })
+    for (let sent = 0; sent < 6; sent++) harness.must("ann", { op: "send", text: "x", mentions: [] })
+    harness.setFloor(harness.state.seq)
+    harness.must("ben", { op: "edit", target: seq, text: "secret", mentions: [] })
+    expect(harness.state.changeOf(seq, harness.state.floor)).toEqual({
+      text: "secret",
+      mentions: [],
+      edited: harness.state.seq
+    })
+    harness.must("ben", { op: "delete", target: seq })
+    expect(JSON.stringify(harness.state.tailEvents(0, 99, 99))).not.toContain("secret")
+    expect(harness.state.changeOf(seq, harness.state.floor)).toEqual({
+      text: "",
+      mentions: [],
+      deleted: harness.state.seq
+    })
+    expect(harness.state.changeOf(seq, harness.state.seq)).toBeUndefined()
+  })
+
+  it("holds messages in the form that a recount of the log gives, and pages of them", () => {
+    const range = fc.record({
+      after: fc.nat({ max: 30 }),
+      before: fc.nat({ max: 30 }),
+      limit: fc.integer({ min: 1, max: 5 }),
+      newest: fc.boolean()
+    })
+    fc.assert(
+      fc.property(history, range, ({ channel, steps }, range) => {
+        const { log, state } = run(channel, tightLimits, steps)
+        const held = new StoreModel(log).messages().filter((row) => row.seq > state.tailFrom)
+        expect(state.tailMessages({ after: 0, before: 1_000, limit: 1_000, newest: false })).toEqual(held)
+        const inRange = held.filter((row) => row.seq > range.after && row.seq < range.before)
+        expect(state.tailMessages(range)).toEqual(
+          range.newest ? inRange.slice(-range.limit) : inRange.slice(0, range.limit)
+        )
+      })
+    )
+  })
+
+  it("drops nothing that the store may not have, and ends at the committed head", () => {
+    fc.assert(
+      fc.property(history, ({ channel, steps }) => {
+        run(channel, tightLimits, steps, ({ state }) => {
+          expect(state.tailFrom).toBeLessThanOrEqual(state.floor)
+          expect(state.tail.to).toBe(state.committedSeq)
+          expect(state.tailEvents(0, 1_000, 1_000).map(({ seq }) => seq)).toEqual(
+            Array.from({ length: state.committedSeq - state.tailFrom }, (_, at) => state.tailFrom + at + 1)
+          )
+        })
+      })
+    )
+  })
+
+  it("is bounded in bytes too", () => {
+    const harness = room({ ...channelLimitsDefault, tailBytesMax: 10_000 })
+    for (let sent = 0; sent < 50; sent++) {
+      harness.must("ann", { op: "send", text: "x".repeat(1_000), mentions: [] })
+      harness.setFloor(harness.state.seq)
+    }
+    expect(harness.state.tail.bytes).toBeLessThanOrEqual(10_000)
+    expect(harness.state.tail.length).toBeGreaterThan(5)
+  })
+
+  it("counts the unread as a recount does, or says that it can't", () => {
+    fc.assert(
+      fc.property(history, fc.nat({ max: 20 }), fc.constantFrom(...users), ({ channel, steps }, after, user) => {
+        run(channel, tightLimits, steps, (harness) => {
+          const { state } = harness
+          const counted = state.unreadInTail(after, user)
+          if (after < state.tailFrom) expect(counted).toBeUndefined()
+          else expect(counted).toEqual(recount(harness, after, user))
+        })
+      })
+    )
+  })
+
+  it("counts the unread with the store's help at most by the unsettled deletes too high", () => {
+    fc.assert(
+      fc.property(history, fc.nat({ max: 12 }), fc.constantFrom(...users), ({ channel, steps }, after, user) => {
+        run(channel, tightLimits, steps, (harness) => {
+          const { storeUpTo, inTail, unsettled } = harness.state.unreadSplit(after, user)
+          const stored = harness
+            .store()
+            .messages()
+            .filter((row) => row.seq > after && row.seq <= storeUpTo && !row.deleted && row.by !== user)
+          const sum = stored.length + inTail.unread
+          const exact = recount(harness, after, user).unread
+          expect(sum).toBeGreaterThanOrEqual(exact)
+          expect(sum - unsettled).toBeLessThanOrEqual(exact)
+        })
+      })
+    )
+  })
+
+  it("does not take text for a mention", () => {
+    const harness = room()
+    harness.must("ben", { op: "send", text: "ann", mentions: [] })
+    harness.must("ben", { op: "send", text: ',"mentions":["ann"]', mentions: ["cat"] })
+    expect(harness.state.unreadInTail(1, "ann")).toEqual({ unread: 2, mentions: 0 })
+    expect(harness.state.unreadInTail(1, "cat")).toEqual({ unread: 2, mentions: 1 })
+  })
+
+  it("knows whose message a delete took away", () => {
+    expect(deletedAuthor({ by: "ann", hidden: '{"device":"d","author":"ben"}' })).toBe("ben")
+    expect(deletedAuthor({ by: "ann", hidden: '{"device":"d"}' })).toBe("ann")
+    expect(deletedAuthor({ by: "ann", hidden: "" })).toBe("ann")
+  })
+})
