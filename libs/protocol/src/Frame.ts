@@ -113,7 +113,7 @@ export const ops = {
           "What the device holds: `[channel, generation, seq]` each. Channels it does not name are answered as new."
         )
       ),
-    session: Position.pipe(means("The last personal event it holds; 0 and 0 at first.")),
+    session: Position.pipe(means("The last personal event it holds; 0 and 0 when it holds nothing.")),
     page: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(256))).pipe(
       means("The `more` of the page before; everything else as in the first request.")
     )
@@ -224,7 +224,9 @@ export type Op<Name extends OpName = OpName> = { [K in Name]: (typeof ops)[K]["T
 /** How a channel stands for one user. */
 export const ChannelHead = Schema.Struct({
   channel,
-  generation: Seq.pipe(means("The channel's generation. Another than the device holds: drop what it holds.")),
+  generation: Seq.pipe(
+    means("The channel's generation, from 1 on. Another than the device holds: drop what it holds.")
+  ),
   seq: Seq.pipe(means("The committed head: the newest seq.")),
   n: Seq.pipe(means("Messages up to the head.")),
   name: Schema.String.pipe(means("The channel's name.")),
@@ -330,7 +332,11 @@ export const answers = {
         n: Seq.pipe(means("Second half of its version."))
       })
     ).pipe(means("The versions that the states are of.")),
-    users: Schema.Array(UserPresence).pipe(means("Every user that was named."))
+    users: Schema.Array(UserPresence).pipe(
+      means(
+        "The named users whose state is known. A shard with a new owner does not know everybody at once; the rest is pushed."
+      )
+    )
   }),
   foreground: nothing,
   background: nothing,

@@ -55,6 +55,6 @@ const detailCharsMax = 300
 export const RequestErrorsLive = HttpApiMiddleware.layerSchemaErrorTransform(RequestErrors, (error) => {
   // An answer that doesn't encode is a defect of ours: it goes on as it is and is reported as a 500.
   if (error.kind === "Body" || error.kind === "ResponseHeaders") return Effect.fail(error)
-  const detail = `${error.kind}: ${error.cause.message}`.slice(0, detailCharsMax).toWellFormed()
+  const detail = `${error.kind}: ${error.cause.message}`.replaceAll(/\s+/g, " ").slice(0, detailCharsMax).toWellFormed()
   return Effect.fail({ error: { ...renderFailure({ code: "invalid", detail }), code: "invalid" as const } })
 })

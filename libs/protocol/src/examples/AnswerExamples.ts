@@ -9,7 +9,7 @@ const channel = "group:engineering"
 /** How the channel stands for Linus when he has synced. */
 export const headExample = {
   channel,
-  generation: 0,
+  generation: 1,
   seq: 5,
   n: 1,
   name: "Engineering",
@@ -29,13 +29,13 @@ export const answerExamples = {
     device: "linus-laptop-7f3a",
     server_time: 1795528826003,
     heartbeat_ms: Limits.heartbeatMs,
-    session: { generation: 0, seq: 12 },
+    session: { generation: 1, seq: 12 },
     expires_at: 1795615200000,
     limits: helloLimits
   },
   ping: { server_time: 1795528838004 },
   sync: {
-    session: { generation: 0, seq: 12 },
+    session: { generation: 1, seq: 12 },
     reload: false,
     personal: [userEventExamples.mentioned],
     channels: [
@@ -76,7 +76,7 @@ export const answerExamples = {
   },
   foreground: {},
   background: {},
-  create: { channel, seq: 1, at: 1795528800012, generation: 0 },
+  create: { channel, seq: 1, at: 1795528800012, generation: 1 },
   update: { channel, seq: 3, at: 1795528809140 },
   join: { channel: "public:lobby", seq: 812, at: 1795528875101 },
   leave: { channel, seq: 9, at: 1795528852019 },
@@ -84,7 +84,7 @@ export const answerExamples = {
   remove_members: { channel, seq: 11, at: 1795528890044 },
   history: {
     channel,
-    generation: 0,
+    generation: 1,
     from: 3,
     to: 6,
     events: [

@@ -13,7 +13,7 @@ export const opExamples = {
     client: "parley-web/0.1.0"
   },
   ping: { id: 2, op: "ping" },
-  sync: { id: 3, op: "sync", channels: [[channel, 0, 2]], session: { generation: 0, seq: 11 } },
+  sync: { id: 3, op: "sync", channels: [[channel, 1, 2]], session: { generation: 1, seq: 11 } },
   watch: { id: 4, op: "watch", channel },
   unwatch: { id: 5, op: "unwatch", channel },
   send: {
