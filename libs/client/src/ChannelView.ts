@@ -315,6 +315,15 @@ export class ChannelView {
   removed(seq: number): void {
     const position = this.#replica.position
     if (position === undefined || position.seq < seq) return this.leave(seq)
+    this.#cut(seq)
+  }
+
+  /** Messages are fetched anew on demand; position and counts stay. */
+  empty(): void {
+    if (this.#replica.position !== undefined) this.#cut(this.#replica.position.seq)
+  }
+
+  #cut(seq: number): void {
     this.#replica.window.cut(seq)
     this.#more = true
     this.changed()

@@ -351,6 +351,9 @@ export class ChatClient {
             position === undefined ? [] : [[channel, position.generation, position.seq] as const]
           ),
       session: () => this.#session.position,
+      reloaded: () => {
+        for (const view of this.#views.values()) view.empty()
+      },
       page: (channels, lost) => {
         for (const sync of channels) this.channel(sync.head.channel).sync(sync)
         for (const { channel, seq } of lost) this.#views.get(channel)?.leave(seq)

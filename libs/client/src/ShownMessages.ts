@@ -42,7 +42,7 @@ const shown = (message: PlainMessage): ViewMessage => {
     by: message.by,
     text: message.text,
     mentions: message.mentions ?? [],
-    edited: message.edited !== undefined,
+    edited: message.edited !== undefined && message.deleted === undefined,
     deleted: message.deleted !== undefined,
     state: "sent",
     error: null

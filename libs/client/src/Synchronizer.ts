@@ -15,6 +15,8 @@ export interface SyncHost {
   /** What is held, the liveliest channels first. */
   held(): ReadonlyArray<readonly [channel: string, generation: number, seq: number]>
   session(): PlainPosition
+  /** The session can't be continued: what was held before this answer may be of another stay in a channel. */
+  reloaded(): void
   page(channels: AnswerOf<"sync">["channels"], lost: AnswerOf<"sync">["lost"]): void
   /** All pages are in. */
   finished(outcome: SyncOutcome): void
@@ -111,6 +113,7 @@ export class Synchronizer {
         if (this.#run !== run) return
         if (result._tag !== "Ok") return this.#failed(result)
         const answer = result.value
+        if (answer.reload) this.#host.reloaded()
         reload ||= answer.reload
         personal.push(...answer.personal)
         for (const { from, head, to } of answer.channels) {

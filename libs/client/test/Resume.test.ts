@@ -183,7 +183,7 @@ const shape = ({ seq, by, text, deleted, edited }: { seq: number | null; by: str
   by,
   text,
   deleted: Boolean(deleted),
-  edited: Boolean(edited)
+  edited: Boolean(edited) && !deleted
 })
 
 const expectSame = async ({ client, sent, world }: Run): Promise<void> => {
