@@ -12,6 +12,8 @@ export interface PresenceLimits {
   readonly graceMs: number
   /** An edge that reports nothing for this long has lost its devices. */
   readonly edgeSilentMs: number
+  /** … and is forgotten with what it watches after so long: one that was only cut off goes on watching. */
+  readonly edgeForgottenMs: number
   /** What is shown of one user changes at most this often. */
   readonly userIntervalMs: number
   /** Versions come at most this often, with at most so many users. */
@@ -27,6 +29,7 @@ export interface PresenceLimits {
 export const presenceLimitsDefault: PresenceLimits = {
   graceMs: 30_000,
   edgeSilentMs: 30_000,
+  edgeForgottenMs: 600_000,
   userIntervalMs: 2_000,
   deltaIntervalMs: 250,
   deltaUsersMax: 500,
@@ -71,7 +74,7 @@ export class PresenceState {
   n = 0
   /** Until then nobody is offline: not all edges may have reported (†6). */
   readonly settledAt: number
-  deltaAt = 0
+  deltaAt = Number.NEGATIVE_INFINITY
   readonly users = new Map<string, UserPresence>()
   readonly edges = new Map<string, EdgePresence>()
   /** How many edges watch a user. */
@@ -108,7 +111,7 @@ export class PresenceState {
     }
   }
 
-  /** The edge's record; one that was silent too long starts anew. */
+  /** The edge's record, made at its first word. */
   edge(name: string, now: number): EdgePresence {
     const found = this.edges.get(name)
     if (found !== undefined) {
@@ -204,7 +207,7 @@ const deviceGone = (
   state.due.add(userName)
 }
 
-/** The edge wants the changes of these users too. What it watches ends with its silence. */
+/** The edge wants the changes of these users too. What it watches is forgotten with it. */
 export const presenceWatch = (
   state: PresenceState,
   edgeName: string,
@@ -312,12 +315,13 @@ const keepOffline = (state: PresenceState, name: string): void => {
 const dropSilentEdges = (state: PresenceState, now: number): void => {
   for (const [name, edge] of state.edges) {
     if (now - edge.heardAt < state.limits.edgeSilentMs) continue
-    state.edges.delete(name)
-    for (const user of edge.watched) unwatch(state, user)
     for (const user of edge.users) {
       for (const device of state.users.get(user)?.devices.get(name)?.keys() ?? []) {
         deviceGone(state, edge, name, user, device, now, edge.heardAt)
       }
     }
+    if (now - edge.heardAt < state.limits.edgeForgottenMs) continue
+    state.edges.delete(name)
+    for (const user of edge.watched) unwatch(state, user)
   }
 }
