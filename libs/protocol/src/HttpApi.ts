@@ -264,6 +264,31 @@ const messages = HttpApiGroup.make("messages")
   .middleware(Authentication)
   .middleware(RequestErrors)
 
+// --- operations ------------------------------------------------------------------------------------------------
+
+export const InspectKind = Schema.Literals(["channel", "session", "presence"])
+export const Inspection = Schema.Record(Schema.String, Schema.Unknown).annotate({
+  identifier: "Inspection",
+  description: "The entity's state as its owner has it: for operators, not for programs; its fields may change."
+})
+
+const operations = HttpApiGroup.make("operations")
+  .add(
+    HttpApiEndpoint.get("inspect", "/v1/inspect/:kind/:id", {
+      params: { kind: InspectKind, id: Schema.String.check(Schema.isMaxLength(128)) },
+      query: { payloads: Schema.optionalKey(Schema.Literals(["true", "false"])) },
+      success: Inspection,
+      error: httpErrors
+    }).annotateMerge(
+      about(
+        "Inspect an entity",
+        "The state of a channel, a user's session or a presence shard (by its number, or by a user of it). Needs an API key or the operator's key; texts and names are left out unless `payloads` is `true`."
+      )
+    )
+  )
+  .middleware(Authentication)
+  .middleware(RequestErrors)
+
 // --- health ----------------------------------------------------------------------------------------------------
 
 export const Alive = Schema.Struct({ alive: Schema.Literal(true) })
@@ -291,7 +316,7 @@ const health = HttpApiGroup.make("health").add(
 
 /** The whole API. */
 export class ParleyApi extends HttpApi.make("parley")
-  .add(tokens, users, channels, members, messages, health)
+  .add(tokens, users, channels, members, messages, operations, health)
   .annotateMerge(
     OpenApi.annotations({
       title: "Parley HTTP API",

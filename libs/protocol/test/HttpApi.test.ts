@@ -96,6 +96,13 @@ const Others = Layer.mergeAll(
   ),
   HttpApiBuilder.group(
     ParleyApi,
+    "operations",
+    Effect.fn(function* (handlers) {
+      return handlers.handleAll({ inspect: ({ params }) => Effect.succeed({ kind: params.kind, id: params.id }) })
+    })
+  ),
+  HttpApiBuilder.group(
+    ParleyApi,
     "health",
     Effect.fn(function* (handlers) {
       return handlers.handleAll({

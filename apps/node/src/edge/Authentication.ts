@@ -9,7 +9,7 @@ import { errors, type JWTPayload, jwtVerify, type JWTVerifyOptions, SignJWT } fr
 import type { ApiFailure } from "@parley/protocol/ApiError"
 import { UserId, userIdPattern } from "@parley/protocol/Ids"
 import { NodeConfig } from "../NodeConfig.ts"
-import { loadTokenKeys, type TokenKey, type TokenKeyInvalid } from "./TokenKeys.ts"
+import { loadOperatorKey, loadTokenKeys, type TokenKey, type TokenKeyInvalid } from "./TokenKeys.ts"
 
 /** Clocks of token issuers may differ from ours by this. */
 export const clockToleranceSeconds = 5
@@ -32,17 +32,20 @@ export interface Minted {
   readonly expiresAt: number
 }
 
-export class Authentication extends Context.Service<Authentication, {
-  /** Calls back once: at once for a token that was verified before, otherwise later. */
-  verify(token: string, done: (result: VerifyResult) => void): void
-  /** Whether this is one of the deployment's API keys. */
-  isApiKey(presented: string): boolean
-  /** Null outside of development mode. */
-  readonly mint: ((user: string, ttlSeconds: number) => Effect.Effect<Minted>) | null
-}>()("@parley/node/Authentication") {
+export class Authentication extends Context.Service<
+  Authentication,
+  {
+    /** Calls back once: at once for a token that was verified before, otherwise later. */
+    verify(token: string, done: (result: VerifyResult) => void): void
+    /** Whether this is one of the deployment's API keys. */
+    isApiKey(presented: string): boolean
+    /** Null outside of development mode. */
+    readonly mint: ((user: string, ttlSeconds: number) => Effect.Effect<Minted>) | null
+  }
+>()("@parley/node/Authentication") {
   static readonly layer: Layer.Layer<Authentication, TokenKeyInvalid, NodeConfig> = Layer.effect(
     Authentication,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const settings = yield* NodeConfig
       const { keys, mintingSecret } = yield* loadTokenKeys(settings)
       const verifier = new TokenVerifier(keys, {
@@ -51,12 +54,16 @@ export class Authentication extends Context.Service<Authentication, {
         ...(settings.authIssuer === "" ? {} : { issuer: settings.authIssuer }),
         ...(settings.authAudience === "" ? {} : { audience: settings.authAudience })
       })
+      const operatorKey = yield* loadOperatorKey(settings.data)
       const hashes = settings.apiKeyHashes.map((digest) => Buffer.from(digest, "hex"))
+      hashes.push(createHash("sha256").update(operatorKey).digest())
       return Authentication.of({
         verify: (token, done) => verifier.verify(token, done),
         isApiKey: (presented) => matchesAny(hashes, presented),
-        mint: mintingSecret === undefined ? null : (user, ttlSeconds) =>
-          mint(mintingSecret, user, ttlSeconds, settings.authIssuer, settings.authAudience)
+        mint:
+          mintingSecret === undefined
+            ? null
+            : (user, ttlSeconds) => mint(mintingSecret, user, ttlSeconds, settings.authIssuer, settings.authAudience)
       })
     })
   )
@@ -74,7 +81,11 @@ const mint = (secret: Uint8Array, user: string, ttlSeconds: number, issuer: stri
   Effect.promise(async () => {
     const now = Math.floor(Date.now() / 1_000)
     const expires = now + ttlSeconds
-    const token = new SignJWT({}).setProtectedHeader({ alg: "HS256" }).setSubject(user).setIssuedAt(now).setExpirationTime(expires)
+    const token = new SignJWT({})
+      .setProtectedHeader({ alg: "HS256" })
+      .setSubject(user)
+      .setIssuedAt(now)
+      .setExpirationTime(expires)
     if (issuer !== "") token.setIssuer(issuer)
     if (audience !== "") token.setAudience(audience)
     return { token: await token.sign(secret), expiresAt: expires * 1_000 }

@@ -7,7 +7,12 @@ import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { Effect, Schema } from "effect"
 import {
-  createLocalJWKSet, createRemoteJWKSet, type CryptoKey, importSPKI, type JSONWebKeySet, type JWTVerifyGetKey
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  type CryptoKey,
+  importSPKI,
+  type JSONWebKeySet,
+  type JWTVerifyGetKey
 } from "jose"
 import type { NodeSettings } from "../NodeConfig.ts"
 
@@ -40,14 +45,15 @@ export interface TokenKeys {
 const attempt = <A>(setting: string, run: () => Promise<A>) =>
   Effect.tryPromise({ try: run, catch: (cause) => new TokenKeyInvalid({ setting, cause }) })
 
-export const loadTokenKeys = Effect.fn("loadTokenKeys")(function*(settings: NodeSettings) {
+export const loadTokenKeys = Effect.fn("loadTokenKeys")(function* (settings: NodeSettings) {
   const keys: Array<TokenKey> = []
   if (settings.authSecret !== "") {
     keys.push({ algorithms: secretAlgorithms, key: new TextEncoder().encode(settings.authSecret) })
   }
   if (settings.authPublicKey !== "") {
     const key = yield* attempt("--auth-public-key", async () =>
-      importSPKI(await readFile(settings.authPublicKey, "utf8"), "EdDSA"))
+      importSPKI(await readFile(settings.authPublicKey, "utf8"), "EdDSA")
+    )
     keys.push({ algorithms: publicKeyAlgorithms, key })
   }
   if (settings.authJwks !== "") {
@@ -69,8 +75,14 @@ const jwks = async (source: string): Promise<JWTVerifyGetKey> => {
 const secretBytes = 32
 
 /** Made at the first start, so that tokens survive a restart. */
-const developmentSecret = async (data: string): Promise<Uint8Array> => {
-  const path = join(data, "development.key")
+const developmentSecret = (data: string): Promise<Uint8Array> => keptSecret(data, "development.key")
+
+/** The operator's API key: whoever may read the data directory may inspect. */
+export const loadOperatorKey = (data: string) =>
+  attempt("--data", async () => (await keptSecret(data, "operator.key")).toString("hex"))
+
+const keptSecret = async (data: string, name: string): Promise<Buffer> => {
+  const path = join(data, name)
   await mkdir(data, { recursive: true })
   try {
     await writeFile(path, randomBytes(secretBytes).toString("hex"), { mode: 0o600, flag: "wx" })

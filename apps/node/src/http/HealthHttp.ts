@@ -9,16 +9,20 @@ export const Readiness = Context.Reference<Effect.Effect<ReadonlyArray<string>>>
   defaultValue: () => Effect.succeed([])
 })
 
-export const layerHealthHttp = HttpApiBuilder.group(ParleyApi, "health", Effect.fn(function*(handlers) {
-  const edge = yield* Edge
-  const others = yield* Readiness
-  return handlers.handleAll({
-    live: () => Effect.succeed({ alive: true as const }),
-    ready: Effect.fnUntraced(function*() {
-      const reasons = [...(yield* others)]
-      if (edge.draining()) reasons.push("the node is draining")
-      if (edge.runtime.lag.overloaded) reasons.push("the node is overloaded")
-      return reasons.length === 0 ? { ready: true as const } : yield* Effect.fail({ ready: false as const, reasons })
+export const layerHealthHttp = HttpApiBuilder.group(
+  ParleyApi,
+  "health",
+  Effect.fn(function* (handlers) {
+    const edge = yield* Edge
+    const others = yield* Readiness
+    return handlers.handleAll({
+      live: () => Effect.succeed({ alive: true as const }),
+      ready: Effect.fnUntraced(function* () {
+        const reasons = [...(yield* others)]
+        if (edge.draining()) reasons.push("the node is draining")
+        if (edge.runtime.lag.overloaded) reasons.push("the node is overloaded")
+        return reasons.length === 0 ? { ready: true as const } : yield* Effect.fail({ ready: false as const, reasons })
+      })
     })
   })
-}))
+)

@@ -16,6 +16,7 @@ import { layerChannelsHttp, layerMembersHttp } from "./ChannelsHttp.ts"
 import { recordEdgeMetrics } from "./EdgeMetrics.ts"
 import { layerHealthHttp } from "./HealthHttp.ts"
 import { layerHttpAuthentication } from "./HttpAuthentication.ts"
+import { layerInspectHttp } from "./InspectHttp.ts"
 import { layerMessagesHttp } from "./MessagesHttp.ts"
 import { layerTokensHttp } from "./TokensHttp.ts"
 import { layerUsersHttp } from "./UsersHttp.ts"
@@ -25,36 +26,48 @@ const corsMaxAgeSeconds = 600
 
 const layerApi = HttpApiBuilder.layer(ParleyApi, { openapiPath: "/v1/openapi.json" }).pipe(
   Layer.provide([
-    layerTokensHttp, layerUsersHttp, layerChannelsHttp, layerMembersHttp, layerMessagesHttp, layerHealthHttp
+    layerTokensHttp,
+    layerUsersHttp,
+    layerChannelsHttp,
+    layerMembersHttp,
+    layerMessagesHttp,
+    layerInspectHttp,
+    layerHealthHttp
   ]),
   Layer.provide([layerHttpAuthentication, RequestErrorsLive])
 )
 
-const layerMetrics = HttpRouter.add("GET", "/metrics", Effect.gen(function*() {
-  yield* recordEdgeMetrics()
-  const body = yield* PrometheusMetrics.format()
-  return HttpServerResponse.text(body, { contentType: "text/plain; version=0.0.4; charset=utf-8" })
-}))
+const layerMetrics = HttpRouter.add(
+  "GET",
+  "/metrics",
+  Effect.gen(function* () {
+    yield* recordEdgeMetrics()
+    const body = yield* PrometheusMetrics.format()
+    return HttpServerResponse.text(body, { contentType: "text/plain; version=0.0.4; charset=utf-8" })
+  })
+)
 
 const layerRoutes = Layer.mergeAll(layerApi, layerMetrics).pipe(Layer.provide(NodeHttpServer.layerHttpServices))
 
 /** Serves the API on the edge's server; released before the edge drains, it answers 503 while that goes on. */
-export const layerHttp = Layer.effectDiscard(Effect.gen(function*() {
-  const { origins, httpBodyBytesMax } = yield* NodeConfig
-  const { server } = yield* Listening
-  const scope = yield* Effect.scope
-  const cors = HttpMiddleware.cors({
-    allowedOrigins: (origin) => origins.includes("*") || origins.includes(origin),
-    allowedHeaders: ["authorization", "content-type", userHeader],
-    maxAge: corsMaxAgeSeconds
+export const layerHttp = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const { origins, httpBodyBytesMax } = yield* NodeConfig
+    const { server } = yield* Listening
+    const scope = yield* Effect.scope
+    const cors = HttpMiddleware.cors({
+      allowedOrigins: (origin) => origins.includes("*") || origins.includes(origin),
+      allowedHeaders: ["authorization", "content-type", userHeader],
+      maxAge: corsMaxAgeSeconds
+    })
+    const app = yield* HttpRouter.toHttpEffect(layerRoutes)
+    const handler = yield* NodeHttpServer.makeHandler(cors(withPlainErrors(app)), { scope }).pipe(
+      Effect.provideService(HttpServerRequest.MaxBodySize, ByteSize.bytes(httpBodyBytesMax))
+    )
+    server.on("request", handler)
+    yield* Effect.addFinalizer(() => Effect.sync(() => server.off("request", handler)))
   })
-  const app = yield* HttpRouter.toHttpEffect(layerRoutes)
-  const handler = yield* NodeHttpServer.makeHandler(cors(withPlainErrors(app)), { scope }).pipe(
-    Effect.provideService(HttpServerRequest.MaxBodySize, ByteSize.bytes(httpBodyBytesMax))
-  )
-  server.on("request", handler)
-  yield* Effect.addFinalizer(() => Effect.sync(() => server.off("request", handler)))
-}))
+)
 
 /** What never reached a handler (no such path, no JSON, too large) is answered in the shape of all other errors. */
 const withPlainErrors = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
@@ -68,7 +81,9 @@ const withPlainErrors = <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerR
       const status = statusOf(defect)
       return status === undefined ? Effect.die(defect) : Effect.succeed(plainError(status))
     }),
-    Effect.map((response) => response.body._tag === "Empty" && response.status >= 400 ? plainError(response.status) : response)
+    Effect.map((response) =>
+      response.body._tag === "Empty" && response.status >= 400 ? plainError(response.status) : response
+    )
   )
 
 const statusOf = (error: unknown): number | undefined => {

@@ -12,28 +12,35 @@ const decodeHistory = Schema.decodeUnknownEffect(Schema.fromJsonString(answers.h
 
 export const layerMessagesHttp = HttpApiBuilder.group(ParleyApi, "messages", (handlers) =>
   handlers.handleAll({
-    send: Effect.fnUntraced(function*({ params: { channel }, payload: { cid, mentions, text } }) {
+    send: Effect.fnUntraced(function* ({ params: { channel }, payload: { cid, mentions, text } }) {
       const { at, n, seq } = yield* mutateChannel({ op: "send", channel, cid, text, mentions: mentions ?? nobody })
       return { channel, seq, n, at }
     }),
-    edit: Effect.fnUntraced(function*({ params: { channel, seq: target }, payload: { cid, mentions, text } }) {
+    edit: Effect.fnUntraced(function* ({ params: { channel, seq: target }, payload: { cid, mentions, text } }) {
       const { at, seq } = yield* mutateChannel({ op: "edit", channel, cid, target, text, mentions: mentions ?? nobody })
       return { channel, seq, at }
     }),
-    delete: Effect.fnUntraced(function*({ params: { channel, seq: target }, query: { cid } }) {
+    delete: Effect.fnUntraced(function* ({ params: { channel, seq: target }, query: { cid } }) {
       const { at, seq } = yield* mutateChannel({ op: "delete", channel, cid, target })
       return { channel, seq, at }
     }),
-    history: Effect.fnUntraced(function*({ params: { channel }, query: { after, around, before, limit } }) {
+    history: Effect.fnUntraced(function* ({ params: { channel }, query: { after, around, before, limit } }) {
       if ([after, around, before].filter((place) => place !== undefined).length > 1) {
         return yield* fail("invalid", "at most one of before, after and around")
       }
       const { admin, user } = yield* HttpCaller
       const page = yield* askOwner(channel, {
-        _tag: "History", user: user ?? "", admin, channel,
-        before: before ?? null, after: after ?? null, around: around ?? null, limit: limit ?? Limits.historyLimitDefault
+        _tag: "History",
+        user: user ?? "",
+        admin,
+        channel,
+        before: before ?? null,
+        after: after ?? null,
+        around: around ?? null,
+        limit: limit ?? Limits.historyLimitDefault
       })
       // The owner's own encoding: what doesn't fit its schema is a defect.
       return yield* Effect.orDie(decodeHistory(fromWire(page)))
     })
-  }))
+  })
+)

@@ -12,19 +12,30 @@ export const fail = (code: ApiFailure["code"], detail?: string): Effect.Effect<n
   Effect.fail(httpFailure(detail === undefined ? { code } : { code, detail }))
 
 /** Asks the owner of `id`'s shard. */
-export const askOwner = <R extends OwnerRequest>(id: string, request: R): Effect.Effect<OwnerAnswers[R["_tag"]], HttpFailure, OwnerCalls> =>
+export const askOwner = <R extends OwnerRequest>(
+  id: string,
+  request: R
+): Effect.Effect<OwnerAnswers[R["_tag"]], HttpFailure, OwnerCalls> =>
   Effect.flatMap(OwnerCalls, (calls) =>
     Effect.callback<OwnerAnswers[R["_tag"]], HttpFailure>((resume) =>
       ask(calls, calls.shardOf(id), request, (reply) =>
-        resume("ok" in reply ? Effect.succeed(reply.ok) : Effect.fail(httpFailure(reply.failure))))))
+        resume("ok" in reply ? Effect.succeed(reply.ok) : Effect.fail(httpFailure(reply.failure)))
+      )
+    )
+  )
 
 /** The user a call acts for; an API key has to name one where something is done in a user's name. */
 export const actingUser: Effect.Effect<UserId, HttpFailure, HttpCaller> = Effect.flatMap(HttpCaller, ({ user }) =>
-  user === null ? fail("invalid", "name the user that the call acts for in the header x-parley-user") : Effect.succeed(user))
+  user === null
+    ? fail("invalid", "name the user that the call acts for in the header x-parley-user")
+    : Effect.succeed(user)
+)
 
 /** One mutation of a channel, by the acting user. */
-export const mutateChannel = (mutation: ChannelMutation): Effect.Effect<ChannelAck, HttpFailure, HttpCaller | OwnerCalls> =>
-  Effect.gen(function*() {
+export const mutateChannel = (
+  mutation: ChannelMutation
+): Effect.Effect<ChannelAck, HttpFailure, HttpCaller | OwnerCalls> =>
+  Effect.gen(function* () {
     const { admin } = yield* HttpCaller
     const caller: Caller = { user: yield* actingUser, device: "", connection: 0, edge: "" }
     return yield* askOwner(mutation.channel, { _tag: "Mutate", caller, mutation, admin })

@@ -12,17 +12,22 @@ import { fail } from "./OwnerEffects.ts"
 /** Tokens that one address gets. */
 const tokenRate = ratePerSecond(50, 500)
 
-export const layerTokensHttp = HttpApiBuilder.group(ParleyApi, "tokens", Effect.fn(function*(handlers) {
-  const { mint } = yield* Authentication
-  const { runtime } = yield* Edge
-  return handlers.handleAll({
-    create: Effect.fnUntraced(function*({ payload }) {
-      if (mint === null) return yield* fail("not_found", "this server gives out no tokens: sign them with the deployment's key")
-      const { remoteAddress } = yield* HttpServerRequest.HttpServerRequest
-      const waitMs = runtime.rateTable.take(`t/${String(remoteAddress)}`, performance.now(), tokenRate)
-      if (waitMs > 0) return yield* Effect.fail(httpFailure({ code: "rate_limited", retry_after_ms: waitMs }))
-      const { expiresAt, token } = yield* mint(payload.user, payload.ttl_s ?? developmentTtlSeconds)
-      return { token, expires_at: expiresAt }
+export const layerTokensHttp = HttpApiBuilder.group(
+  ParleyApi,
+  "tokens",
+  Effect.fn(function* (handlers) {
+    const { mint } = yield* Authentication
+    const { runtime } = yield* Edge
+    return handlers.handleAll({
+      create: Effect.fnUntraced(function* ({ payload }) {
+        if (mint === null)
+          return yield* fail("not_found", "this server gives out no tokens: sign them with the deployment's key")
+        const { remoteAddress } = yield* HttpServerRequest.HttpServerRequest
+        const waitMs = runtime.rateTable.take(`t/${String(remoteAddress)}`, performance.now(), tokenRate)
+        if (waitMs > 0) return yield* Effect.fail(httpFailure({ code: "rate_limited", retry_after_ms: waitMs }))
+        const { expiresAt, token } = yield* mint(payload.user, payload.ttl_s ?? developmentTtlSeconds)
+        return { token, expires_at: expiresAt }
+      })
     })
   })
-}))
+)

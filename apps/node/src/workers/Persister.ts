@@ -77,19 +77,17 @@ export const layerPersister = Layer.effectDiscard(Effect.gen(function*() {
       }
       if (ofUsers.length > 0) yield* writeSessions(ofUsers)
     }),
-    moved: (shard, position) => Effect.sync(() => signal.stored(shard, position))
+    // A position that is ahead of a store which lost its last writes with the power would be a hole for ever.
+    sync: sync.sync,
+    moved: (shard, position) => signal.stored(shard, position)
   })
 
-  /** Cuts each shard below the lowest consumer, once what the store has is durable. */
+  /** Cuts each shard below the lowest consumer; what they have done is durable since before their positions moved. */
   const purge = Effect.gen(function*() {
-    const bounds = new Map<number, number>()
     for (const shard of yield* log.shards) {
       const stored = yield* log.consumerPosition(persisterConsumer, shard)
       const fannedOut = yield* log.consumerPosition(memberFanoutConsumer, shard)
-      bounds.set(shard, Math.min(stored, fannedOut))
-    }
-    yield* sync.sync
-    for (const [shard, bound] of bounds) {
+      const bound = Math.min(stored, fannedOut)
       const last = yield* log.last(shard)
       if (Option.isNone(last)) continue
       const { checkpoint } = yield* Effect.fromResult(decodeRecord(last.value.bytes))

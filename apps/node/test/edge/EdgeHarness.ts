@@ -6,6 +6,7 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Context, Effect, Layer, Scope, Exit } from "effect"
+import { TestRunner } from "effect/cluster"
 import { WebSocket } from "ws"
 import { Authentication } from "../../src/edge/Authentication.ts"
 import { Edge, Listening } from "../../src/edge/Edge.ts"
@@ -15,7 +16,8 @@ import { layerFakeDirectory } from "./FakeDirectory.ts"
 import { FakeOwners } from "./FakeOwners.ts"
 
 export interface Frame {
-  readonly [field: string]: any // what a test looks at it knows the shape of
+  // oxlint-disable-next-line typescript/no-explicit-any -- a test knows the shape of what it looks at
+  readonly [field: string]: any
 }
 
 export class TestClient {
@@ -25,10 +27,18 @@ export class TestClient {
   refusedWith: number | undefined = undefined
   #next = 1
 
-  constructor(url: string, options: { readonly origin?: string; readonly protocols?: Array<string>; readonly headers?: Record<string, string>; readonly localAddress?: string } = {}) {
+  constructor(
+    url: string,
+    options: {
+      readonly origin?: string
+      readonly protocols?: Array<string>
+      readonly headers?: Record<string, string>
+      readonly localAddress?: string
+    } = {}
+  ) {
     const { protocols = ["parley.v1.json"], ...rest } = options
     this.socket = new WebSocket(url, protocols, rest)
-    this.socket.on("message", (data) => this.frames.push(JSON.parse(String(data)) as Frame)) // JSON of the server
+    this.socket.on("message", (data) => this.frames.push(JSON.parse(String(data)))) // JSON of the server
     this.socket.on("close", (code, reason) => (this.closed = { code, reason: String(reason) }))
     this.socket.on("unexpected-response", (_request, response) => {
       this.refusedWith = response.statusCode
@@ -40,7 +50,10 @@ export class TestClient {
 
   static async open(url: string, options: ConstructorParameters<typeof TestClient>[1] = {}): Promise<TestClient> {
     const client = new TestClient(url, options)
-    await until(() => client.socket.readyState === WebSocket.OPEN || client.refusedWith !== undefined || client.closed !== undefined)
+    await until(
+      () =>
+        client.socket.readyState === WebSocket.OPEN || client.refusedWith !== undefined || client.closed !== undefined
+    )
     return client
   }
 
@@ -74,7 +87,9 @@ export class TestClient {
   }
 
   events(channel: string): Array<number> {
-    return this.frames.filter((frame) => frame["ev"] === "event" && frame["channel"] === channel).map((frame) => frame["to"] as number)
+    return this.frames
+      .filter((frame) => frame["ev"] === "event" && frame["channel"] === channel)
+      .map((frame) => frame["to"])
   }
 
   async whenClosed(): Promise<{ readonly code: number; readonly reason: string }> {
@@ -102,7 +117,12 @@ export class EdgeHarness {
   readonly data: string
   readonly #clients: Array<TestClient> = []
 
-  private constructor(owners: FakeOwners, context: Context.Context<Edge | Listening | Authentication>, scope: Scope.Closeable, data: string) {
+  private constructor(
+    owners: FakeOwners,
+    context: Context.Context<Edge | Listening | Authentication>,
+    scope: Scope.Closeable,
+    data: string
+  ) {
     this.owners = owners
     this.context = context
     this.#scope = scope
@@ -116,7 +136,7 @@ export class EdgeHarness {
     const layer = layerHttp.pipe(
       Layer.provideMerge(Edge.layer),
       Layer.provideMerge(Authentication.layer),
-      Layer.provide([config, owners.layer, layerFakeDirectory])
+      Layer.provide([config, owners.layer, layerFakeDirectory, TestRunner.layer])
     )
     const scope = await Effect.runPromise(Scope.make())
     const context = await Effect.runPromise(Layer.buildWithScope(layer, scope))

@@ -32,8 +32,10 @@ export interface ConsumerOptions<E> {
   readonly name: string
   readonly shardCount: number
   readonly apply: (shard: number, entries: ReadonlyArray<ConsumedEntry>) => Effect.Effect<void, E>
+  /** Makes durable what `apply` wrote; the positions move only after it. One call for all shards of a round. */
+  readonly sync?: Effect.Effect<void, E>
   /** Told after the position moved. */
-  readonly moved?: (shard: number, position: LogPosition) => Effect.Effect<void, E>
+  readonly moved?: (shard: number, position: LogPosition) => void
   /** The consumer may not go beyond this position now (another consumer goes first); undefined: as far as the log goes. */
   readonly limit?: (shard: number) => LogPosition | undefined
 }
@@ -51,14 +53,16 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       (unsubscribe) => Effect.sync(unsubscribe)
     )
 
-    const step = Effect.fnUntraced(function*(shard: number) {
+    /** Takes the shard's next records; answers up to where, undefined where there are none. */
+    const step = Effect.fnUntraced(function* (shard: number) {
       const after = positions.get(shard) ?? (yield* log.consumerPosition(options.name, shard))
       positions.set(shard, after)
       const limit = options.limit?.(shard)
-      const records = (yield* log.readAfter(shard, after, consumerBytesMax)).filter((record) =>
-        limit === undefined || record.position <= limit)
+      const records = (yield* log.readAfter(shard, after, consumerBytesMax)).filter(
+        (record) => limit === undefined || record.position <= limit
+      )
       const last = records.at(-1)
-      if (last === undefined) return false
+      if (last === undefined) return undefined
       const entries: Array<ConsumedEntry> = []
       for (const record of records) {
         const decoded = yield* Effect.fromResult(decodeRecord(record.bytes))
@@ -66,24 +70,34 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       }
       if (entries.length > 0) yield* options.apply(shard, entries)
       done += entries.length
-      yield* log.setConsumerPosition(options.name, shard, last.position)
-      positions.set(shard, last.position)
-      if (options.moved !== undefined) yield* options.moved(shard, last.position)
-      return true
+      return { shard, position: last.position }
     })
 
-    const drain = (shard: number) =>
-      step(shard).pipe(
-        Effect.repeat({ while: (more) => more }),
-        Effect.tapError((error) => Effect.logWarning("consumer step failed, trying again", error)),
-        Effect.retry(Schedule.min([Schedule.exponential(retryMsMin), Schedule.spaced(retryMsMax)])),
-        Effect.annotateLogs({ consumer: options.name, shard })
-      )
+    const persistently =
+      (annotations: Record<string, unknown>) =>
+      <A, E2, R>(effect: Effect.Effect<A, E2, R>) =>
+        effect.pipe(
+          Effect.tapError((error) => Effect.logWarning("consumer step failed, trying again", error)),
+          Effect.retry(Schedule.min([Schedule.exponential(retryMsMin), Schedule.spaced(retryMsMax)])),
+          Effect.annotateLogs({ consumer: options.name, ...annotations })
+        )
 
-    const round = Effect.suspend(() => {
+    /** One step of each shard that has something, one sync for all, then their positions. */
+    const round = Effect.gen(function* () {
       const shards = [...dirty]
       dirty.clear()
-      return Effect.forEach(shards, drain, { concurrency: shardsAtOnce, discard: true })
+      const steps = yield* Effect.forEach(shards, (shard) => persistently({ shard })(step(shard)), {
+        concurrency: shardsAtOnce
+      })
+      const moved = steps.filter((taken) => taken !== undefined)
+      if (moved.length === 0) return
+      if (options.sync !== undefined) yield* persistently({})(options.sync)
+      for (const { position, shard } of moved) {
+        yield* persistently({ shard })(log.setConsumerPosition(options.name, shard, position))
+        positions.set(shard, position)
+        dirty.add(shard)
+        options.moved?.(shard, position)
+      }
     })
     const all = Effect.sync(() => {
       for (let shard = 1; shard <= options.shardCount; shard++) dirty.add(shard)
@@ -97,9 +111,4 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     })
     yield* round.pipe(Effect.andThen(pause), Effect.forever, Effect.forkScoped)
     yield* all.pipe(Effect.delay(consumerPollMs), Effect.forever, Effect.forkScoped)
-    return {
-      /** Everything that is committed now, done before this returns: at a clean stop. */
-      drain: all.pipe(Effect.andThen(round)),
-      position: (shard: number) => positions.get(shard) ?? 0
-    }
   })

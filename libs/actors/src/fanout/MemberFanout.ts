@@ -9,6 +9,7 @@
 import { Effect, Layer, Schema } from "effect"
 import { Directory } from "@parley/storage/Directory"
 import { Inbox, type InboxEntry, type Mention } from "@parley/storage/Inbox"
+import { StoreSync } from "@parley/storage/StoreSync"
 import { EventLog, type LogPosition } from "@parley/storage/EventLog"
 import type { ApiFailure } from "@parley/protocol/ApiError"
 import type { Entry } from "../log/Entry.ts"
@@ -61,6 +62,7 @@ export const layerMemberFanout = Layer.effectDiscard(Effect.gen(function*() {
   const calls = yield* OwnerCalls
   const directory = yield* Directory
   const inbox = yield* Inbox
+  const sync = yield* StoreSync
   const signal = yield* CommitSignal
   const log = yield* EventLog
   const inboxTimes = new Map<string, number>()
@@ -105,6 +107,7 @@ export const layerMemberFanout = Layer.effectDiscard(Effect.gen(function*() {
   yield* runConsumer({
     name: memberFanoutConsumer,
     shardCount: calls.shardCount,
+    sync: sync.sync,
     limit: (shard) => storedUpTo.get(shard) ?? 0,
     apply: Effect.fnUntraced(function*(_shard: number, consumed: ReadonlyArray<ConsumedEntry>) {
       const entries = consumed.map((item) => item.entry).filter((entry) => entry.topic === "channel")

@@ -4,6 +4,7 @@
  */
 import { Effect, Option } from "effect"
 import { type ChannelLimits, channelLimitsDefault, ChannelState, replay } from "../channel/ChannelState.ts"
+import type { Directory, Membership } from "@parley/storage/Directory"
 import type { OwnerBounds } from "./OwnerContext.ts"
 import type { ShardOwner } from "./ShardOwner.ts"
 import { whenStoreReady } from "./StoreLookups.ts"
@@ -11,9 +12,27 @@ import { whenStoreReady } from "./StoreLookups.ts"
 /** Newest events put back into the tail: enough for the last message, and for most resumes. */
 const loadedTailEvents = 50
 
+/** Stays of present and former members that are loaded at most, and users a page. */
+const loadedStaysMax = 10_000
+const staysPageUsers = 1_000
+
 export const channelLimits = (bounds: OwnerBounds): ChannelLimits => ({
   ...channelLimitsDefault,
   fanoutThreshold: bounds.fanoutThreshold
+})
+
+/** All stays of a channel, undefined where its past is too long to keep here. */
+const allStays = Effect.fnUntraced(function*(directory: Directory["Service"], channel: string) {
+  const stays: Array<Membership> = []
+  let after = ""
+  while (true) {
+    const page = yield* directory.members(channel, after, staysPageUsers)
+    stays.push(...page)
+    const last = page.at(-1)
+    if (last === undefined) return stays
+    if (stays.length > loadedStaysMax) return undefined
+    after = last.user
+  }
 })
 
 export const loadChannel = (owner: ShardOwner, channel: string, done: (state: ChannelState | undefined) => void): void => {
@@ -24,9 +43,7 @@ export const loadChannel = (owner: ShardOwner, channel: string, done: (state: Ch
     if (Option.isNone(row)) return ChannelState.empty(channel, limits)
     const head = Option.getOrUndefined(yield* messages.head(channel)) ?? row.value
     const events = yield* messages.events(channel, Math.max(0, head.seq - loadedTailEvents), head.seq, loadedTailEvents)
-    const members = row.value.members > limits.membersResidentMax
-      ? undefined
-      : yield* directory.members(channel, "", limits.membersResidentMax * 2)
+    const members = row.value.members > limits.membersResidentMax ? undefined : yield* allStays(directory, channel)
     return ChannelState.fromStore(row.value, head, members, events, limits)
   })
   setImmediate(() => whenStoreReady(owner, (ready) => {

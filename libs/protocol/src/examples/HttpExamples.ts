@@ -141,6 +141,12 @@ export const httpExamples = {
     status: 200,
     answer: answerExamples.history
   },
+  "operations.inspect": {
+    method: "GET",
+    path: "/v1/inspect/channel/group%3Aengineering",
+    status: 200,
+    answer: { kind: "channel", id: "group:engineering", shard: 5, epoch: 1795530194, committed: 4821, members: 12, fanout: "write" }
+  },
   "health.live": {
     method: "GET",
     path: "/livez",
