@@ -12,6 +12,7 @@ import { Edge } from "./edge/Edge.ts"
 import { layerHttp } from "./http/Http.ts"
 import { NodeConfig } from "./NodeConfig.ts"
 import { layerRuntime } from "./Runtime.ts"
+import { layerAckBeforeCommit, layerLoseLastLink } from "./TestFaults.ts"
 import { checkShards } from "./ShardCount.ts"
 
 /** Log and stores in the data directory, which nobody else has. */
@@ -32,9 +33,15 @@ const layerEmbeddedStorage = Layer.unwrap(Effect.gen(function*() {
 }))
 
 const layerOwners = Layer.unwrap(Effect.gen(function*() {
-  const { fanoutThreshold, residentBytes, shards } = yield* NodeConfig
+  const { fanoutThreshold, residentBytes, shards, testFault } = yield* NodeConfig
   const bytes = Math.floor(residentBytes / shards / 2)
-  return layerRuntime({ shardCount: shards, bounds: { residentBytesMax: bytes, warmBytesMax: bytes, fanoutThreshold } })
+  const runtime = layerRuntime({
+    shardCount: shards,
+    bounds: { residentBytesMax: bytes, warmBytesMax: bytes, fanoutThreshold },
+    forgetIds: testFault === "forget-ids"
+  })
+  if (testFault === "lose-last-link") return layerLoseLastLink.pipe(Layer.provideMerge(runtime))
+  return testFault === "ack-before-commit" ? runtime.pipe(Layer.provide(layerAckBeforeCommit)) : runtime
 }))
 
 /** Everything that `parley serve` runs, but the settings. */

@@ -20,6 +20,7 @@ import { layerLocalRunnerStorage, LeaseTable, LocalRunnerService } from "./Local
 export interface LocalClusterOptions {
   readonly shardCount: number
   readonly bounds?: Partial<OwnerBounds>
+  readonly forgetIds?: boolean
 }
 
 /** The runner, ticking; its shards come and go with their leases. */
@@ -42,6 +43,7 @@ export const layerLocalRunner = (options: LocalClusterOptions) =>
         stores,
         publish: links.publish,
         ...(options.bounds === undefined ? {} : { bounds: options.bounds }),
+        forgetIds: options.forgetIds ?? false,
         onCommitted: signal.committed,
         onLost: (shard) => bus.disown(shard, runner)
       })

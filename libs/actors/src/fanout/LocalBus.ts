@@ -20,8 +20,8 @@ export interface LocalRunner {
   resend(start: number, edge: string, from: number): void
 }
 
-/** What happens to a link message on its way. */
-export type LinkFault = "deliver" | "lose" | "twice" | "late"
+/** What happens to a link message on its way; "blank": it arrives without its items, which nothing can notice. */
+export type LinkFault = "deliver" | "lose" | "twice" | "late" | "blank"
 
 export class LocalBus extends Context.Service<LocalBus, {
   readonly shardCount: number
@@ -99,6 +99,7 @@ const makeBus = (shardCount: number) => {
         const fate = fault === undefined ? "deliver" : fault(message)
         if (fate === "lose") return
         if (fate === "late") setTimeout(deliver, 20, message)
+        else if (fate === "blank") queueMicrotask(() => deliver({ ...message, items: [] }))
         else queueMicrotask(() => deliver(message))
         if (fate === "twice") queueMicrotask(() => deliver(message))
       },

@@ -8,7 +8,7 @@ import { toWire } from "@parley/protocol/WireText"
 import { apply, ChannelState, commit, decide, followUp, type Known } from "../channel/ChannelState.ts"
 import { expireTyping, typing } from "../channel/Typing.ts"
 import { readHistory } from "./ChannelHistory.ts"
-import { channelLimits, loadChannel } from "./ChannelLoader.ts"
+import { channelLimits, forgetIds, loadChannel } from "./ChannelLoader.ts"
 import { syncChannel, unreadCounts } from "./ChannelSync.ts"
 import { inspectChannel } from "./Inspect.ts"
 import type { Attached, Caller, ChannelAck, ChannelMutation, ChannelRequest, SyncResult, TopicName } from "./OwnerProtocol.ts"
@@ -34,7 +34,11 @@ export class ChannelHandler {
     this.residents = new Residents<ChannelState>({
       residentBytesMax: bounds.residentBytesMax,
       warmBytesMax: bounds.warmBytesMax,
-      decode: (_id, bytes) => ChannelState.decode(bytes, channelLimits(bounds)),
+      decode: (_id, bytes) => {
+        const state = ChannelState.decode(bytes, channelLimits(bounds))
+        if (owner.context.forgetIds) forgetIds(state)
+        return state
+      },
       load: (id, done) => loadChannel(owner, id, done),
       stored: (id) => !owner.unstored.has("channel", id)
     })

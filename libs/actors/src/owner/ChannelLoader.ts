@@ -5,6 +5,7 @@
 import { Effect, Option } from "effect"
 import { type ChannelLimits, channelLimitsDefault, ChannelState, replay } from "../channel/ChannelState.ts"
 import type { Directory, Membership } from "@parley/storage/Directory"
+import { IdempotencyWindow } from "../channel/IdempotencyWindow.ts"
 import type { OwnerBounds } from "./OwnerContext.ts"
 import type { ShardOwner } from "./ShardOwner.ts"
 import { whenStoreReady } from "./StoreLookups.ts"
@@ -20,6 +21,11 @@ export const channelLimits = (bounds: OwnerBounds): ChannelLimits => ({
   ...channelLimitsDefault,
   fanoutThreshold: bounds.fanoutThreshold
 })
+
+/** The defect that tests of the tests ask for: every id is new again. */
+export const forgetIds = (state: ChannelState): void => {
+  state.window = new IdempotencyWindow(state.limits.windowIdsMax, 0)
+}
 
 /** All stays of a channel, undefined where its past is too long to keep here. */
 const allStays = Effect.fnUntraced(function*(directory: Directory["Service"], channel: string) {
@@ -54,6 +60,7 @@ export const loadChannel = (owner: ShardOwner, channel: string, done: (state: Ch
       for (const entry of owner.checkpoints.takeLate("channel", channel)) {
         if (entry.seq > state.committedSeq) replay(state, entry)
       }
+      if (owner.context.forgetIds) forgetIds(state)
       done(state)
     })
   }))

@@ -9,7 +9,7 @@ import { checkpointBytesMax, decodeCheckpoint, encodeCheckpoint, type Snapshot, 
 import type { Entry, Topic } from "../log/Entry.ts"
 import type { OpenedShard } from "../log/Takeover.ts"
 import { replay as replaySession, SessionState } from "../session/SessionState.ts"
-import { channelLimits } from "./ChannelLoader.ts"
+import { channelLimits, forgetIds } from "./ChannelLoader.ts"
 import type { PendingEvent } from "./Residents.ts"
 import type { ShardOwner } from "./ShardOwner.ts"
 

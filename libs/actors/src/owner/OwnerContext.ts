@@ -48,6 +48,8 @@ export interface OwnerContext {
   readonly now: () => number
   /** Whether the lease's deadline (monotonic clock, counted from before the refresh was sent) has not passed (†17). */
   readonly leaseHeld: (shard: number) => boolean
+  /** For tests of the tests: what is loaded has forgotten its client ids. */
+  readonly forgetIds: boolean
   /** Runs an effect and calls back once, never from within. */
   readonly run: <A, E>(effect: Effect.Effect<A, E>, done: (result: { readonly ok: A } | { readonly error: unknown }) => void) => void
   /** Tells the runner that a shard's consumers have something to read. */

@@ -28,6 +28,7 @@ export interface RunnerOptions {
   readonly publish: (message: LinkMessage) => void
   readonly bounds?: Partial<OwnerBounds>
   readonly now?: () => number
+  readonly forgetIds?: boolean
   /** Something was committed on a shard: its consumers may read. */
   readonly onCommitted?: (shard: number) => void
   readonly onLost?: (shard: number, why: string) => void
@@ -52,6 +53,7 @@ export class Runner implements LocalRunner {
       links: this.links,
       bounds: { ...ownerBoundsDefault, ...options.bounds },
       now: options.now ?? Date.now,
+      forgetIds: options.forgetIds ?? false,
       leaseHeld: (shard) => performance.now() < (this.#leases.get(shard) ?? 0),
       run: (effect, done) => {
         Effect.runPromise(effect).then((ok) => done({ ok }), (error: unknown) => done({ error }))
