@@ -12,6 +12,9 @@ const format = 1
 /** Pages the worker keeps in memory (KiB); larger transactions spill into the write-ahead file. */
 const cacheKibMax = 16_384
 
+/** How long opening waits for a holder that was killed and is not quite gone. */
+const dyingHolderMsMax = 500
+
 /** It is not a log of this format: nothing was changed. */
 export class NotALog extends Error {}
 
@@ -32,7 +35,7 @@ export type OpenDatabase = (file: string) => DatabaseSync
 export const openLogDatabase = (
   file: string,
   synchronous: "FULL" | "NORMAL" | "OFF",
-  open: OpenDatabase = (file) => new DatabaseSync(file)
+  open: OpenDatabase = (file) => new DatabaseSync(file, { timeout: dyingHolderMsMax })
 ): DatabaseSync => {
   const database = open(file)
   try {

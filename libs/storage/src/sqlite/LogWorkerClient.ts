@@ -27,6 +27,8 @@ const restartMsMax = 5_000
 /** Closing waits this long for what is under way. */
 const closeMsMax = 10_000
 
+const workerEnded = "the log's worker ended"
+
 export type SpawnLogWorker = (options: LogFileOptions) => Worker
 
 export const spawnLogWorker: SpawnLogWorker = (options) =>
@@ -55,7 +57,7 @@ export class LogWorkerClient {
   private positionsTimer: NodeJS.Timeout | undefined
   private restartTimer: NodeJS.Timeout | undefined
   private restartMs = restartMsMin
-  private trouble = "the log's worker ended"
+  private trouble = workerEnded
 
   /** `onTrouble` is told, for the server's log, what went wrong and that it is tried again. */
   constructor(
@@ -141,6 +143,7 @@ export class LogWorkerClient {
     switch (reply._tag) {
       case "Opened":
         this.open = true
+        this.trouble = workerEnded
         this.restartMs = restartMsMin
         this.positions.loaded(reply.positions)
         this.commits.setReady(true)
@@ -154,7 +157,6 @@ export class LogWorkerClient {
       case "BatchDone":
         if (!reply.positionsStored) this.positions.again(this.batchPositions)
         this.batchPositions = []
-        if (reply.cause !== "") this.trouble = reply.cause
         this.commits.done(reply.buffer, reply.cause)
         return this.armPositions()
       case "PositionsDone":
@@ -163,6 +165,10 @@ export class LogWorkerClient {
         return this.armPositions()
       case "Answer":
         return this.answer(reply.id, reply.answer)
+      case "Ending":
+        this.trouble = reply.what
+        this.open = false
+        return this.commits.setReady(false)
       case "Closed":
         return
     }

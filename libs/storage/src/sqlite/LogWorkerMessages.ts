@@ -69,7 +69,7 @@ export type LogReply =
     }
   /** The file is there and is not a log of ours (`damaged`), or it can't be opened now. The worker ends. */
   | { readonly _tag: "NotOpened"; readonly damaged: boolean; readonly what: string }
-  /** `cause` is what made outcomes ambiguous, else empty; after a failure the worker ends, so that the file is opened anew. */
+  /** `cause` is what made outcomes ambiguous, else empty. */
   | {
       readonly _tag: "BatchDone"
       readonly buffer: ArrayBuffer
@@ -78,4 +78,6 @@ export type LogReply =
     }
   | { readonly _tag: "PositionsDone"; readonly stored: boolean }
   | { readonly _tag: "Answer"; readonly id: number; readonly answer: LogAnswer }
+  /** The file is in doubt: the worker takes nothing more and ends, so that it is opened anew. */
+  | { readonly _tag: "Ending"; readonly what: string }
   | { readonly _tag: "Closed" }

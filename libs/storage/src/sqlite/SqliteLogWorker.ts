@@ -41,6 +41,8 @@ const start = (file: LogFile): void => {
   let idleTimer: NodeJS.Timeout | undefined
   let lastWriteAt = 0
 
+  /** Says so before anything else, so that nothing more is sent here. */
+  const ending = (error: unknown): void => reply({ _tag: "Ending", what: causeText(error) })
   const end = (): void => {
     clearTimeout(idleTimer)
     file.abandon()
@@ -60,7 +62,8 @@ const start = (file: LogFile): void => {
   const guarded = (body: () => void): void => {
     try {
       body()
-    } catch {
+    } catch (error) {
+      ending(error)
       end()
     }
   }
@@ -82,6 +85,7 @@ const start = (file: LogFile): void => {
       for (let i = 0; i < batch.count; i++) batch.setOutcome(i, Outcome.ambiguous, 0)
       result = { cause: causeText(error), positionsStored: false, broken: true }
     }
+    if (result.broken) ending(result.cause)
     reply({ _tag: "BatchDone", buffer, cause: result.cause, positionsStored: result.positionsStored }, [buffer])
     if (result.broken) end()
     else written()
@@ -92,6 +96,7 @@ const start = (file: LogFile): void => {
       file.storePositions(positions)
       reply({ _tag: "PositionsDone", stored: true })
     } catch (error) {
+      if (!isDiskFull(error)) ending(error)
       reply({ _tag: "PositionsDone", stored: false })
       if (!isDiskFull(error)) end()
     }
@@ -116,6 +121,7 @@ const start = (file: LogFile): void => {
       if (more) setImmediate(purge, id, shard, upTo, [])
       else reply({ _tag: "Answer", id, answer: { _tag: "Purged" } })
     } catch (error) {
+      if (!isDiskFull(error)) ending(error)
       reply({ _tag: "Answer", id, answer: { _tag: "Failed", cause: causeText(error) } })
       if (!isDiskFull(error)) end()
     }

@@ -123,6 +123,10 @@ describe("a full disk", () => {
         const room = statfsSync(directory)
         writeFileSync(join(directory, "other"), new Uint8Array(room.bavail * room.bsize - 16_384))
         last = yield* fillUp(log, last)
+        // What the log must take has room all the same, and purging works.
+        last = yield* commit(log, 1, last, body, true)
+        yield* log.purge(1, last - 1)
+        assert.strictEqual((yield* append(log, 1, last, body))._tag, "Refused")
         rmSync(join(directory, "other"))
         // It looks for room again at most once a second, when it is asked to write.
         for (;;) {

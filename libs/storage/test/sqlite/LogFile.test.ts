@@ -221,6 +221,23 @@ describe("the file", () => {
     file.close([])
   })
 
+  it("DURABLE-BEFORE-ACK: syncs commits again after what it writes without an fsync, failed or not", () => {
+    const options = written()
+    // Set by the opening below.
+    const seen: { database?: DatabaseSync } = {}
+    const file = LogFile.open(options, (path) => (seen.database = new DatabaseSync(path)))
+    const full = 2
+    const synchronous = () => seen.database?.prepare("PRAGMA synchronous").get()?.["synchronous"]
+    assert.strictEqual(synchronous(), full)
+    file.storePositions([{ consumer: "persister", shard: 1, position: 1 }])
+    assert.strictEqual(synchronous(), full)
+    file.purgeStep(1, 1, [])
+    assert.strictEqual(synchronous(), full)
+    assert.throws(() => file.space.unsynced(() => assert.fail("within")), "within")
+    assert.strictEqual(synchronous(), full)
+    file.close([])
+  })
+
   it("stores a consumer's position with the purge that it allows", () => {
     const options = written()
     const file = LogFile.open(options)

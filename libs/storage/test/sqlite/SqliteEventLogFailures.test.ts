@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process"
+import { once } from "node:events"
 import { readFileSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { DatabaseSync } from "node:sqlite"
-import type { Worker } from "node:worker_threads"
+import { Worker } from "node:worker_threads"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { type AppendOutcome, type EventLog, LogUnavailable } from "../../src/EventLog.ts"
@@ -30,11 +31,12 @@ const untilOpen = (log: EventLog["Service"]): Effect.Effect<void> =>
   )
 
 describe("a lost worker", () => {
-  it.live("†21 leaves what it had ambiguous; written or not, the log that is opened anew knows", () =>
-    Effect.scoped(
+  it.live("†21 leaves what it had ambiguous; written or not, the log that is opened anew knows", () => {
+    const options = optionsFor(temporaryDirectory())
+    return Effect.scoped(
       Effect.gen(function* () {
         const workers: Array<Worker> = []
-        const log = yield* SqliteEventLog.make(optionsFor(temporaryDirectory()), (options) => {
+        const log = yield* SqliteEventLog.make(options, (options) => {
           const worker = spawnLogWorker(options)
           workers.push(worker)
           if (workers.length === 1) losesItsAnswers(worker)
@@ -46,6 +48,7 @@ describe("a lost worker", () => {
         yield* untilOpen(log)
         assert.deepStrictEqual(Option.map(yield* log.last(1), text), Option.some("written"))
 
+        yield* log.setConsumerPosition("persister", 1, 1)
         const second = yield* append(log, 1, 1, "not written")
         assert.strictEqual(second._tag, "Ambiguous")
         yield* untilOpen(log)
@@ -53,6 +56,28 @@ describe("a lost worker", () => {
         assert.deepStrictEqual(yield* append(log, 1, 0, "written"), { _tag: "WrongSequence", actual: 1 })
         assert.strictEqual(yield* commit(log, 1, 1, "not written"), 2)
         assert.lengthOf(workers, 3)
+      })
+    ).pipe(
+      Effect.andThen(Effect.scoped(SqliteEventLog.make(options))),
+      Effect.flatMap((log) => log.consumerPosition("persister", 1)),
+      // The batch that was lost had it with it.
+      Effect.map((position) => assert.strictEqual(position, 1))
+    )
+  })
+
+  it.live("†21 a failed fsync leaves the batch ambiguous, and the file is opened anew before it takes more", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        let workers = 0
+        const log = yield* SqliteEventLog.make(optionsFor(temporaryDirectory()), (options) =>
+          ++workers === 1
+            ? new Worker(new URL("./failingLogWorker.ts", import.meta.url), { workerData: options })
+            : spawnLogWorker(options)
+        )
+        assert.deepStrictEqual(yield* append(log, 1, 0, "a"), { _tag: "Ambiguous", cause: "disk I/O error" })
+        assert.deepStrictEqual(yield* append(log, 1, 0, "a"), { _tag: "WrongSequence", actual: 1 })
+        assert.strictEqual(workers, 2)
+        assert.deepStrictEqual(Option.map(yield* log.read(1, 1), text), Option.some("a"))
       })
     )
   )
@@ -230,6 +255,7 @@ const runUntilKilled = async (file: string, acknowledged: Map<number, number>, c
   const child = spawn(process.execPath, [join(import.meta.dirname, "killedWriter.ts"), file], {
     stdio: ["ignore", "pipe", "inherit"]
   })
+  const exited = once(child, "exit")
   let total = [...acknowledged.values()].reduce((sum, last) => sum + last, 0)
   for await (const line of createInterface({ input: child.stdout })) {
     const [shard = 0, position = 0] = line.split(" ").map(Number)
@@ -237,6 +263,9 @@ const runUntilKilled = async (file: string, acknowledged: Map<number, number>, c
     acknowledged.set(shard, position)
     if (total >= count) child.kill("SIGKILL")
   }
+  // Its output ends a moment before it lets go of the file.
+  const [, signal] = await exited
+  assert.strictEqual(signal, "SIGKILL")
   assert.isAtLeast(total, count)
 }
 
