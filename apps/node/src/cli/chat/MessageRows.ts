@@ -1,0 +1,115 @@
+/**
+ * Messages as rows of the main pane: time, author, text wrapped beside a bar, marks for what was edited, deleted, is on
+ * its way or failed, a rule for each day and one above what is new. Pure; rows are made from the end, as far as needed.
+ */
+import type { ViewMessage } from "@parley/client/ShownMessages"
+import { harmless, harmlessLine, wrap, clip, cellsOf } from "./CellText.ts"
+import { alarm, bold, colourOf, dim, highlight, italicDim, type Span } from "./Line.ts"
+
+export interface RowsOptions {
+  readonly me: string
+  readonly width: number
+  /** Messages above this seq get a rule before the first of them; null: no rule. */
+  readonly newAfter: number | null
+}
+
+export type Row = ReadonlyArray<Span>
+
+const authorCells = 10
+const timeCells = 5
+/** Consecutive messages of one author within this show his name once. */
+const groupMs = 180_000
+
+/** The last `count` rows, and whether there are rows above them. */
+export const lastRows = (
+  messages: ReadonlyArray<ViewMessage>,
+  options: RowsOptions,
+  count: number
+): { readonly rows: ReadonlyArray<Row>; readonly above: boolean } => {
+  let rows: Array<Row> = []
+  let at = messages.length - 1
+  for (; at >= 0 && rows.length < count; at--) rows = [...rowsOf(messages, at, options), ...rows]
+  return { rows: rows.slice(-count), above: at >= 0 || rows.length > count }
+}
+
+/** Rows of the messages after the one with this key, for a reader who has scrolled back and shall not be moved. */
+export const rowsAfter = (messages: ReadonlyArray<ViewMessage>, key: string, options: RowsOptions): number => {
+  const last = messages.findLastIndex((message) => message.key === key)
+  if (last === -1) return 0
+  let rows = 0
+  for (let at = last + 1; at < messages.length; at++) rows += rowsOf(messages, at, options).length
+  return rows
+}
+
+const rowsOf = (messages: ReadonlyArray<ViewMessage>, at: number, options: RowsOptions): Array<Row> => {
+  const message = messages[at]
+  if (message === undefined) return []
+  const before = messages[at - 1]
+  const rows: Array<Row> = []
+  const day = dayOf(message.at)
+  const newDay = before === undefined || dayOf(before.at) !== day
+  if (newDay) rows.push(rule(day, options.width, dim))
+  const isFirstNew = isNew(message, options) && (before === undefined || !isNew(before, options))
+  if (isFirstNew) rows.push(rule("new", options.width, highlight))
+  const grouped = !newDay && !isFirstNew && before.by === message.by && message.at - before.at < groupMs
+  rows.push(...textRows(message, grouped, options))
+  return rows
+}
+
+const isNew = (message: ViewMessage, { me, newAfter }: RowsOptions): boolean =>
+  newAfter !== null && message.seq !== null && message.seq > newAfter && message.by !== me
+
+const textRows = (message: ViewMessage, grouped: boolean, { me, width }: RowsOptions): Array<Row> => {
+  const narrow = width < 40
+  const gutter = narrow ? 2 : timeCells + 1 + authorCells + 3
+  const author = clip(harmlessLine(message.by), authorCells)
+  const lines = wrap(message.deleted ? "message deleted" : harmless(message.text), width - gutter - 2)
+  const rows: Array<Row> = lines.map((line, index) => [
+    ...(narrow ? [{ text: "  " }] : gutterOf(message, author, grouped, index)),
+    ...(message.deleted ? [{ text: line, style: italicDim }] : textSpans(line, me))
+  ])
+  if (narrow && !grouped) rows.unshift([{ text: `${author} `, style: `1;${colourOf(message.by)}` }, { text: timeOf(message.at), style: dim }])
+  const marks = marksOf(message, me)
+  const last = rows.at(-1) ?? []
+  return marks.length === 0 ? rows : [...rows.slice(0, -1), [...last, ...marks]]
+}
+
+const gutterOf = (message: ViewMessage, author: string, grouped: boolean, index: number): Row => {
+  const name = grouped || index > 0 ? "" : author
+  return [
+    { text: index === 0 ? timeOf(message.at) : " ".repeat(timeCells), style: dim },
+    { text: " ".repeat(1 + authorCells - cellsOf(name)) },
+    { text: name, style: `1;${colourOf(message.by)}` },
+    { text: " │ ", style: dim }
+  ]
+}
+
+const textSpans = (line: string, me: string): ReadonlyArray<Span> =>
+  line.split(/(@[A-Za-z0-9][A-Za-z0-9_-]*)/).map((part) =>
+    part === `@${me}` ? { text: part, style: highlight } : part.startsWith("@") ? { text: part, style: bold } : { text: part }
+  )
+
+const marksOf = (message: ViewMessage, me: string): Row => {
+  const marks: Array<Span> = []
+  if (message.edited) marks.push({ text: " (edited)", style: dim })
+  if (message.state === "failed") marks.push({ text: ` ✗ ${harmlessLine(message.error?.message ?? "not sent")} /retry /discard`, style: alarm })
+  else if (message.state === "sending") marks.push({ text: " ⋯", style: dim })
+  else if (message.by === me && !message.deleted) marks.push({ text: " ✓", style: dim })
+  return marks
+}
+
+const rule = (label: string, width: number, style: string): Row => {
+  const text = ` ${label} `
+  const side = Math.max(1, Math.floor((width - cellsOf(text)) / 2))
+  return [{ text: "─".repeat(side) + text + "─".repeat(Math.max(1, width - side - cellsOf(text))), style }]
+}
+
+const two = (number: number): string => String(number).padStart(2, "0")
+
+export const timeOf = (at: number): string => {
+  const date = new Date(at)
+  return `${two(date.getHours())}:${two(date.getMinutes())}`
+}
+
+const dayOf = (at: number): string =>
+  new Date(at).toLocaleDateString("en-GB", { weekday: "long", day: "numeric", month: "long", year: "numeric" })
