@@ -63,6 +63,12 @@ export const messageView = (event: MessageEvent): MessageView => ({
   deleted: event.deleted ?? null
 })
 
+/** Of a message that is gone it is of no matter whether it was edited before. */
+const current = (message: MessageView): MessageView => (message.deleted === null ? message : { ...message, edited: null })
+
+export const sameMessage = (a: MessageView | null | undefined, b: MessageView | null | undefined): boolean =>
+  a == null || b == null ? a == b : plain(current(a)) === plain(current(b))
+
 /** Where a device's view of the world is not what a fresh one of the same user gets. Empty: nowhere. */
 export const viewDifferences = (view: UserView, fresh: UserView): ReadonlyArray<string> => {
   const differences: Array<string> = []
@@ -83,7 +89,8 @@ const fields = ["seq", "n", "name", "members", "unread", "mentions", "cursor", "
 const channelDifferences = (channel: string, here: ChannelView, there: ChannelView): ReadonlyArray<string> =>
   fields.flatMap((field) => {
     const [a, b] = [plain(here[field]), plain(there[field])]
-    return a === b ? [] : [`${channel} ${field} is ${a}, fresh ${b}`]
+    if (a === b || (field === "last" && sameMessage(here.last, there.last))) return []
+    return [`${channel} ${field} is ${a}, fresh ${b}`]
   })
 
 /** With keys in one order, so that equal values look equal. */

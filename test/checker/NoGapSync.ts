@@ -4,7 +4,7 @@
  * gets, the last message, the unread count and the read marks included.
  */
 import type { ChannelEvent, MessageEvent } from "@parley/protocol/Event"
-import { type DeviceView, type FinalState, messageView, viewDifferences } from "./FinalState.ts"
+import { type DeviceView, type FinalState, messageView, sameMessage, viewDifferences } from "./FinalState.ts"
 import type { FactOf, History } from "./History.ts"
 import { owed, type Truth } from "./Truth.ts"
 import type { Violation } from "./Violation.ts"
@@ -72,7 +72,7 @@ const sameMessages = (device: DeviceView, final: FinalState): ReadonlyArray<Viol
     const current = new Map(truth?.messages.map((message) => [message.seq, messageView(message)]))
     return held.flatMap((message) => {
       const there = current.get(message.seq)
-      if (JSON.stringify(there) === JSON.stringify(message)) return []
+      if (sameMessage(there, message)) return []
       const what = `${device.device} holds an outdated form of ${channel} ${message.seq}`
       return [{ invariant, what, evidence: { held: message, there } }]
     })
@@ -88,7 +88,7 @@ const samePages = (
   return events.flatMap((event) => {
     if (event.kind !== "message") return []
     const page = paged.get(event.seq)
-    if (page !== undefined && JSON.stringify(messageView(page)) === JSON.stringify(messageView(event))) return []
+    if (page !== undefined && sameMessage(messageView(page), messageView(event))) return []
     const what = `history of ${channel} has another ${event.seq} than its sync`
     return [{ invariant, what, evidence: { sync: event, history: page } }]
   })

@@ -19,6 +19,8 @@ export const channels = ["group:red", "group:blue", "public:lobby"]
 const lanes = 4
 /** Tries of one mutation before it is given up as unknown. */
 const triesMax = 400
+/** A try that began before the end is waited for a little longer. */
+const answerMsMax = 1_000
 /** Acknowledged mutations that may be sent again on purpose. */
 const rememberedMax = 256
 
@@ -54,6 +56,7 @@ export class Workload {
   #mutations = 0
   #texts = 0
   #working = false
+  #givenUp = false
   #lanes: Array<Promise<void>> = []
   #done: Array<{ readonly user: string; readonly mutation: Mutation }> = []
   #onAck: (() => void) | undefined
@@ -86,10 +89,12 @@ export class Workload {
     this.#lanes = this.devices.flatMap((device) => Array.from({ length: lanes }, () => this.#lane(device)))
   }
 
-  /** No new step is begun; resolves when all that was begun is answered or given up. */
-  async end(): Promise<void> {
+  /** No new step is begun; resolves when all that was begun is answered, or the time is over. */
+  async end(msMax: number): Promise<void> {
     this.#working = false
-    await Promise.all(this.#lanes)
+    const timer = setTimeout(() => (this.#givenUp = true), msMax)
+    await Promise.race([Promise.all(this.#lanes), delay(msMax + answerMsMax, undefined, { ref: false })])
+    clearTimeout(timer)
   }
 
   async stop(): Promise<void> {
@@ -121,7 +126,12 @@ export class Workload {
   async #step(device: Device): Promise<void> {
     if (!(await device.whenReady())) return
     const channel = this.#random.pick([...device.channels.keys()])
-    if (channel === undefined) return this.#lobby(device)
+    if (channel === undefined) {
+      // Out of everything: back in where anybody may, which its push tells a moment later.
+      await this.#lobby(device)
+      await delay(this.#options.pauseMs * 10)
+      return
+    }
     switch (this.#random.weighted(weights)) {
       case "send":
         return this.#carryOut(device, this.#message(channel))
@@ -153,7 +163,7 @@ export class Workload {
   /** Until it is answered for good, over whatever connections the user has by then. */
   async #carryOut(device: Device, mutation: Mutation): Promise<void> {
     this.#mutations++
-    for (let tries = 0, at = device; tries < triesMax; tries++) {
+    for (let tries = 0, at = device; tries < triesMax && !this.#givenUp; tries++) {
       const outcome = await at.attempt(mutation)
       if (outcome === "done") {
         this.#done.push({ user: device.user, mutation })

@@ -1,0 +1,73 @@
+/**
+ * The checker is checked: servers with a known defect built in (`PARLEY_TEST_FAULT`) run under the same load, and each
+ * defect has to be found, by the name of the promise that it breaks.
+ */
+import { setTimeout as delay } from "node:timers/promises"
+import { describe, expect, it } from "vitest"
+import { Folder } from "./harness/Folder.ts"
+import { Random } from "./harness/Random.ts"
+import { Server } from "./harness/Server.ts"
+import { type Verdict, verdict } from "./harness/Verdict.ts"
+import { Workload } from "./harness/Workload.ts"
+
+/** How long devices may wait for what a sound server would bring: more than a link's heartbeat. */
+const settleMsMax = 5_000
+
+/** Kills it `rounds` times, at the very moment an ack is here: what is acknowledged too soon is not in the log yet. */
+const runBroken = async (fault: string, rounds: number): Promise<Verdict> => {
+  await using folder = await Folder.make()
+  const random = Random.fromEnvironment()
+  const options = { data: folder.in("data"), environment: { PARLEY_TEST_FAULT: fault, PARLEY_UNSAFE_LOG: "true" } }
+  let server: Server | undefined = await Server.start(options)
+  const workload = new Workload({ random, url: () => server?.url, mutationsMax: 3_000, pauseMs: 10 })
+  try {
+    await workload.prepare()
+    workload.begin()
+    for (let round = 0; round < rounds; round++) {
+      const killed = server
+      await killAtAck(workload, killed, random.between(50, 150))
+      server = await Server.start(options)
+    }
+    await delay(1_500)
+    await workload.end(3_000)
+    return await verdict(workload, () => server, random, settleMsMax)
+  } finally {
+    await workload.stop()
+    await server?.kill()
+  }
+}
+
+const killAtAck = async (workload: Workload, server: Server, count: number): Promise<void> => {
+  await Promise.race([
+    new Promise<void>((resolve) =>
+      workload.whenAcked(count, () => {
+        void server.kill()
+        resolve()
+      })
+    ),
+    delay(5_000, undefined, { ref: false })
+  ])
+  await server.kill()
+}
+
+describe("a broken build is caught", () => {
+  it("that acks before the commit", { timeout: 60_000 }, async () => {
+    const { report, violations } = await runBroken("ack-before-commit", 3)
+    expect(violations.some(({ invariant }) => invariant === "DURABLE-BEFORE-ACK"), report).toBe(true)
+  })
+
+  it("that forgets client ids at a restart", { timeout: 60_000 }, async () => {
+    const { report, violations } = await runBroken("forget-ids", 2)
+    expect(violations.some(({ invariant }) => invariant === "EXACTLY-ONCE-EFFECT"), report).toBe(true)
+  })
+
+  it("that loses the last link message", { timeout: 60_000 }, async () => {
+    const { report, violations } = await runBroken("lose-last-link", 0)
+    expect(violations.some(({ invariant }) => invariant === "NO-GAP-SYNC"), report).toBe(true)
+  })
+
+  it("and the same run of a sound one is not", { timeout: 60_000 }, async () => {
+    const { report, violations } = await runBroken("none", 1)
+    expect(violations.length, report).toBe(0)
+  })
+})

@@ -1,0 +1,77 @@
+/**
+ * The power goes under load, at random instants: the data directory lies on a file system that drops what was not
+ * synced (`infra/faults/lossyfs.py`). With the log's `synchronous=FULL` every promise holds; with NORMAL and OFF the
+ * same test finds what was lost, or it would prove nothing.
+ */
+import { setTimeout as delay } from "node:timers/promises"
+import { describe, expect, it } from "vitest"
+import { Folder } from "./harness/Folder.ts"
+import { LossyMount, noFuse } from "./harness/LossyMount.ts"
+import { Random } from "./harness/Random.ts"
+import { Server } from "./harness/Server.ts"
+import { type Verdict, verdict } from "./harness/Verdict.ts"
+import { Workload } from "./harness/Workload.ts"
+
+type Synchronous = "FULL" | "NORMAL" | "OFF"
+
+const settings = (synchronous: Synchronous): Readonly<Record<string, string>> =>
+  synchronous === "FULL" ? {} : { PARLEY_LOG_SYNCHRONOUS: synchronous, PARLEY_UNSAFE_LOG: "true" }
+
+/** Loses power `rounds` times; of every other cut a random part of what was not synced is left. */
+const losePower = async (synchronous: Synchronous, rounds: number): Promise<Verdict> => {
+  await using folder = await Folder.make()
+  const random = Random.fromEnvironment()
+  const environment = settings(synchronous)
+  const backing = folder.in("disk")
+  let server: Server | undefined
+  let printed = ""
+  const workload = new Workload({ random, url: () => server?.url, mutationsMax: 4_000, pauseMs: 20 })
+  try {
+    for (let round = 0; round < rounds; round++) {
+      const seed = round % 2 === 0 ? undefined : random.between(0, 1 << 30)
+      await using mount = await LossyMount.mount(backing, folder.in("mount"), seed)
+      server = await Server.start({ data: `${mount.path}/data`, environment })
+      if (round === 0) {
+        await workload.prepare()
+        workload.begin()
+      }
+      await untilAcked(workload, 100)
+      await delay(random.between(0, 500))
+      mount.cut()
+      await server.kill()
+      printed = server.output
+    }
+    server = Server.launch({ data: `${backing}/data`, environment })
+    // With less than FULL it may refuse what it finds; then nothing of what was promised can be read.
+    await server.whenReady()
+    await workload.end(3_000)
+    return await verdict(workload, () => server, random, 8_000)
+  } catch (error) {
+    throw new Error(`seed ${random.seed}; the server printed before:\n${printed}`, { cause: error })
+  } finally {
+    await workload.stop()
+    await server?.kill()
+  }
+}
+
+/** Acks from now on; or a bounded time, where the server takes no more. */
+const untilAcked = (workload: Workload, count: number): Promise<void> =>
+  Promise.race([new Promise<void>((resolve) => workload.whenAcked(count, resolve)), delay(5_000)])
+
+describe("power loss at random instants under load", () => {
+  it("with synchronous=FULL breaks no promise", { timeout: 120_000 }, async (ctx) => {
+    const why = noFuse()
+    if (why !== undefined) return ctx.skip(why)
+    const { acked, report, violations } = await losePower("FULL", 4)
+    expect(violations.length, report).toBe(0)
+    expect(acked).toBeGreaterThan(200)
+  })
+
+  it.for(["NORMAL", "OFF"] as const)("with synchronous=%s is caught", { timeout: 120_000 }, async (synchronous, ctx) => {
+    const why = noFuse()
+    if (why !== undefined) return ctx.skip(why)
+    const { report, violations } = await losePower(synchronous, 2)
+    if (process.env['DBG']) console.log(report)
+    expect(violations.some(({ invariant }) => invariant === "DURABLE-BEFORE-ACK"), report).toBe(true)
+  })
+})
