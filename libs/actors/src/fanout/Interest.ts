@@ -21,11 +21,6 @@ export class Interest {
     return this.#versions.get(edge) ?? 0
   }
 
-  /** The edges that have a version, with it. */
-  get versions(): ReadonlyMap<string, number> {
-    return this.#versions
-  }
-
   add(edge: string, topics: ReadonlyArray<TopicName>): number {
     for (const topic of topics) {
       const held = this.#edges.get(topic)

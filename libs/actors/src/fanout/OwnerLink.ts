@@ -37,6 +37,11 @@ export class OwnerLinks {
     this.#publish = options.publish
   }
 
+  /** The edge has interest here: it gets heartbeats from now on. */
+  open(edge: string): void {
+    this.#link(edge)
+  }
+
   /** Gathers an item; it goes out with everything else of this turn of the event loop. */
   push(edge: string, item: LinkItem): void {
     const link = this.#link(edge)

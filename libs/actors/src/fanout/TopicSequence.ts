@@ -24,13 +24,17 @@ export type Offered =
   | "repair"
 
 export class TopicSequence<Item extends SequencedItem> {
-  generation = 0
+  #generation = 0
   #delivered = -1
   #held: Array<Item> | null = null
 
   /** Everything up to here was delivered, or was there before the edge was interested; -1: not attached yet. */
   get delivered(): number {
     return this.#delivered
+  }
+  /** Positions of different generations do not compare. */
+  get generation(): number {
+    return this.#generation
   }
   get repairing(): boolean {
     return this.#held !== null
@@ -53,6 +57,13 @@ export class TopicSequence<Item extends SequencedItem> {
   /** Begins to hold items: heads showed a hole that no item has shown yet. */
   hold(): void {
     this.#held ??= []
+  }
+
+  /** Begins anew at a place of another generation, also a smaller one; what is held is of the old one. */
+  restart(generation: number, at: number): void {
+    this.#generation = generation
+    this.#delivered = at
+    if (this.#held !== null) this.#held = []
   }
 
   /** A repair has delivered up to `to` and goes on. */

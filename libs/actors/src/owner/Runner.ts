@@ -136,16 +136,15 @@ export class Runner implements LocalRunner {
     if (++this.#ticks % (linkHeartbeatMs / ownerTickMs) === 0) this.#heartbeat()
   }
 
+  /** Lists every shard served here, also those that know nothing of the edge (version 0): it may think they do. */
   #heartbeat(): void {
-    const digests = new Map<string, Array<{ shard: number; epoch: number; interestVersion: number }>>()
-    for (const edge of this.links.edges) digests.set(edge, [])
-    for (const owner of this.#owners.values()) {
-      for (const [edge, interestVersion] of owner.interest.versions) {
-        const digest = digests.get(edge) ?? []
-        digests.set(edge, digest)
-        digest.push({ shard: owner.shard, epoch: owner.epoch, interestVersion })
-      }
+    for (const edge of this.links.edges) {
+      const digest = [...this.#owners.values()].map(({ epoch, interest, shard }) => ({
+        shard,
+        epoch,
+        interestVersion: interest.version(edge)
+      }))
+      this.links.heartbeat(edge, digest)
     }
-    for (const [edge, digest] of digests) this.links.heartbeat(edge, digest)
   }
 }

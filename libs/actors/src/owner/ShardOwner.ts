@@ -126,6 +126,7 @@ export class ShardOwner {
       notMine()
       return
     }
+    this.context.links.open(attach.edge)
     const granted: Array<TopicName> = []
     const answers: Array<Attached["topics"][number] | undefined> = new Array(attach.topics.length)
     let left = attach.topics.length
