@@ -4,6 +4,7 @@
  * value that makes no sense stops the start with an error that names the setting.
  */
 import { Context, Effect, Layer, Schema } from "effect"
+import { count, flag, list, oneOf, type Setting, text } from "./Setting.ts"
 
 /** A setting's value can't be used. */
 export class ConfigInvalid extends Schema.TaggedError<ConfigInvalid>()("ConfigInvalid", {
@@ -16,71 +17,16 @@ export class ConfigInvalid extends Schema.TaggedError<ConfigInvalid>()("ConfigIn
   }
 }
 
-export interface Setting<A> {
-  readonly fallback: A
-  /** What a number counts; "" for text. */
-  readonly unit: string
-  readonly sentence: string
-  /** Not to be shown in logs or documents. */
-  readonly secret: boolean
-  /** The value, or what is wrong with it. */
-  readonly parse: (text: string) => { readonly value: A } | { readonly why: string }
-}
-
-const text = (fallback: string, sentence: string, secret = false): Setting<string> =>
-  ({ fallback, unit: "", sentence, secret, parse: (value) => ({ value }) })
-
-const list = (sentence: string, fits: RegExp, form: string, secret = false): Setting<ReadonlyArray<string>> => ({
-  fallback: [],
-  unit: "separated by commas",
-  sentence,
-  secret,
-  parse: (value) => {
-    const items = value.split(",").map((item) => item.trim()).filter((item) => item !== "")
-    const wrong = items.find((item) => !fits.test(item))
-    return wrong === undefined ? { value: items } : { why: `"${wrong}" is not ${form}` }
-  }
-})
-
-const count = (fallback: number, unit: string, minimum: number, maximum: number, sentence: string): Setting<number> => ({
-  fallback,
-  unit,
-  sentence,
-  secret: false,
-  parse: (value) => {
-    const number = Number(value)
-    return /^\d+$/.test(value) && number >= minimum && number <= maximum
-      ? { value: number }
-      : { why: `a whole number from ${minimum} to ${maximum} is needed` }
-  }
-})
-
-const flag = (fallback: boolean, sentence: string): Setting<boolean> => ({
-  fallback,
-  unit: "true or false",
-  sentence,
-  secret: false,
-  parse: (value) =>
-    value === "true" || value === "" ? { value: true } : value === "false" ? { value: false } : { why: "true or false is needed" }
-})
-
-const oneOf = <const A extends string>(fallback: NoInfer<A>, choices: ReadonlyArray<A>, sentence: string): Setting<A> => ({
-  fallback,
-  unit: choices.join(", "),
-  sentence,
-  secret: false,
-  parse: (value) => {
-    const choice = choices.find((name) => name === value)
-    return choice === undefined ? { why: `one of ${choices.join(", ")} is needed` } : { value: choice }
-  }
-})
-
 export const settings = {
   host: text("127.0.0.1", "Address to listen on; 0.0.0.0 for all. Development mode listens on loopback only."),
   port: count(8080, "port", 0, 65_535, "Port for WebSocket and HTTP; 0 takes a free one."),
   data: text("data", "Directory of the embedded log, store and keys."),
   name: text("", "Name of this node in a cluster; empty: the host's name."),
-  mode: oneOf("production", ["production", "development"], "Development hands a token to whoever asks, on loopback only."),
+  mode: oneOf(
+    "production",
+    ["production", "development"],
+    "Development hands a token to whoever asks, on loopback only."
+  ),
   logLevel: oneOf("info", ["debug", "info", "warn", "error"], "Least severity that is logged."),
 
   authSecret: text("", "Secret of HS256 tokens, at least 32 bytes.", true),
@@ -98,42 +44,155 @@ export const settings = {
     /^(\*|https?:\/\/[^/\s]+)$/,
     "an origin such as https://chat.example.com"
   ),
-  trustedProxies: list(
-    "Addresses of proxies whose X-Forwarded-For is believed.",
-    /^[0-9a-fA-F.:]+$/,
-    "an IP address"
-  ),
+  trustedProxies: list("Addresses of proxies whose X-Forwarded-For is believed.", /^[0-9a-fA-F.:]+$/, "an IP address"),
 
   helloTimeoutMs: count(10_000, "ms", 10, 60_000, "Time for the first frame after the handshake."),
-  idleTimeoutMs: count(27_000, "ms", 100, 600_000, "Silence after which a connection is closed; a ping is sent at 12/27 of it."),
-  connectionsMax: count(100_000, "connections", 1, 10_000_000, "Connections this node takes; further ones are answered 503."),
-  unauthenticatedPerAddressMax: count(256, "connections", 1, 1_000_000, "Connections of one address that have not said hello."),
-  connectsPerAddressPerSecond: count(200, "per second", 1, 1_000_000, "New connections of one address, after a burst of five times as many."),
-  outboundSoftBytes: count(262_144, "bytes", 1_024, 1 << 30, "Unsent bytes of a connection past which ephemeral frames are dropped."),
-  outboundHardBytes: count(1_048_576, "bytes", 4_096, 1 << 30, "Unsent bytes of a connection past which it is closed as a slow consumer."),
+  idleTimeoutMs: count(
+    27_000,
+    "ms",
+    100,
+    600_000,
+    "Silence after which a connection is closed; a ping is sent at 12/27 of it."
+  ),
+  connectionsMax: count(
+    100_000,
+    "connections",
+    1,
+    10_000_000,
+    "Connections this node takes; further ones are answered 503."
+  ),
+  unauthenticatedPerAddressMax: count(
+    256,
+    "connections",
+    1,
+    1_000_000,
+    "Connections of one address that have not said hello."
+  ),
+  socketsPerAddressMax: count(
+    1_024,
+    "connections",
+    1,
+    1_000_000,
+    "TCP connections of one address that are not WebSockets (yet)."
+  ),
+  connectsPerAddressPerSecond: count(
+    200,
+    "per second",
+    1,
+    1_000_000,
+    "New connections of one address, after a burst of five times as many."
+  ),
+  outboundSoftBytes: count(
+    262_144,
+    "bytes",
+    1_024,
+    1 << 30,
+    "Unsent bytes of a connection past which ephemeral frames are dropped."
+  ),
+  outboundHardBytes: count(
+    1_048_576,
+    "bytes",
+    4_096,
+    1 << 30,
+    "Unsent bytes of a connection past which it is closed as a slow consumer."
+  ),
   framesPerSecond: count(100, "per second", 1, 1_000_000, "Frames of one connection, after a burst of twice as many."),
-  sendsPerSecond: count(20, "per second", 1, 1_000_000, "Messages and edits of one user, after a burst of twice as many."),
-  mutationsPerSecond: count(10, "per second", 1, 1_000_000, "Other changes of one user, after a burst of twice as many."),
-  readsPerSecond: count(50, "per second", 1, 1_000_000, "Syncs, history pages and cursor moves of one user, after a burst of twice as many."),
-  ephemeralPerSecond: count(10, "per second", 1, 1_000_000, "Typing and presence signs of one user, after a burst of twice as many."),
+  sendsPerSecond: count(
+    20,
+    "per second",
+    1,
+    1_000_000,
+    "Messages and edits of one user, after a burst of twice as many."
+  ),
+  mutationsPerSecond: count(
+    10,
+    "per second",
+    1,
+    1_000_000,
+    "Other changes of one user, after a burst of twice as many."
+  ),
+  readsPerSecond: count(
+    50,
+    "per second",
+    1,
+    1_000_000,
+    "Syncs, history pages and cursor moves of one user, after a burst of twice as many."
+  ),
+  ephemeralPerSecond: count(
+    10,
+    "per second",
+    1,
+    1_000_000,
+    "Typing and presence signs of one user, after a burst of twice as many."
+  ),
   rateTableMax: count(200_000, "buckets", 100, 10_000_000, "Rate buckets kept; full ones go first."),
-  floodStrikesMax: count(100, "refusals", 1, 1_000_000, "Refusals in a row after which a connection is closed for flooding."),
-  eventLoopLagMs: count(250, "ms", 10, 60_000, "Lag of the event loop past which changes and new connections are refused as overloaded."),
+  floodStrikesMax: count(
+    100,
+    "refusals",
+    1,
+    1_000_000,
+    "Refusals in a row after which a connection is closed for flooding."
+  ),
+  eventLoopLagMs: count(
+    500,
+    "ms",
+    10,
+    60_000,
+    "Lag of the event loop past which changes and new connections are refused as overloaded."
+  ),
   presenceReportMs: count(1_000, "ms", 10, 60_000, "Interval of presence reports to the presence shards."),
-  detachGraceMs: count(30_000, "ms", 0, 3_600_000, "How long interest in a topic is kept after the last connection that wanted it."),
+  detachGraceMs: count(
+    30_000,
+    "ms",
+    0,
+    3_600_000,
+    "How long interest in a topic is kept after the last connection that wanted it."
+  ),
   drainWindowMs: count(10_000, "ms", 0, 600_000, "Window over which a stopping node's clients are told to move."),
   drainDeadlineMs: count(20_000, "ms", 0, 600_000, "Time after which a stopping node closes what is left."),
   httpBodyBytesMax: count(131_072, "bytes", 1_024, 1 << 26, "Largest HTTP request body."),
 
   shards: count(8, "shards", 1, 65_536, "Shards of the cluster; fixed when the data directory is made (†2)."),
   commitWindowMs: count(3, "ms", 0, 1_000, "Least time between two commits of the log under load."),
-  logSoftBytes: count(1_073_741_824, "bytes", 1_048_576, 1_099_511_627_776, "Size of the embedded log at which sends are refused."),
-  logHardBytes: count(1_342_177_280, "bytes", 2_097_152, 1_099_511_627_776, "Size of the embedded log at which even checkpoints are (†28)."),
-  residentBytes: count(268_435_456, "bytes", 1_048_576, 1_099_511_627_776, "Memory for resident channels and sessions, and as much again for warm ones."),
-  fanoutThreshold: count(200, "members", 1, 1_000_000, "Members up to which every member's devices get every event of a channel."),
-  logSynchronous: oneOf("FULL", ["FULL", "NORMAL", "OFF"], "How SQLite syncs the log. Anything but FULL loses acknowledged messages when the power goes; needs --unsafe-log."),
+  logSoftBytes: count(
+    1_073_741_824,
+    "bytes",
+    1_048_576,
+    1_099_511_627_776,
+    "Size of the embedded log at which sends are refused."
+  ),
+  logHardBytes: count(
+    1_342_177_280,
+    "bytes",
+    2_097_152,
+    1_099_511_627_776,
+    "Size of the embedded log at which even checkpoints are (†28)."
+  ),
+  residentBytes: count(
+    268_435_456,
+    "bytes",
+    1_048_576,
+    1_099_511_627_776,
+    "Memory for resident channels and sessions, and as much again for warm ones."
+  ),
+  fanoutThreshold: count(
+    200,
+    "members",
+    1,
+    1_000_000,
+    "Members up to which every member's devices get every event of a channel."
+  ),
+  logSynchronous: oneOf(
+    "FULL",
+    ["FULL", "NORMAL", "OFF"],
+    "How SQLite syncs the log. Anything but FULL loses acknowledged messages when the power goes; needs --unsafe-log."
+  ),
   unsafeLog: flag(false, "Allows settings that break the promises of the log; for tests only."),
-  testFault: oneOf("none", ["none", "ack-before-commit", "forget-ids", "lose-last-link"], "Builds a known defect in, for tests of the tests; needs --unsafe-log.")
+  testFault: oneOf(
+    "none",
+    ["none", "ack-before-commit", "forget-ids", "lose-last-link"],
+    "Builds a known defect in, for tests of the tests; needs --unsafe-log."
+  )
 } as const
 
 type SettingName = keyof typeof settings
@@ -162,14 +221,19 @@ export interface ConfigSources {
 
 /** Reads all settings; the first that can't be used fails. */
 export const readSettings = (sources: ConfigSources): Effect.Effect<NodeSettings, ConfigInvalid> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const values: Record<string, unknown> = {}
     for (const name of names) {
       const flag = sources.flags?.[name] ?? sources.flags?.[flagName(name).slice(2)]
       const given = flag ?? sources.environment?.[environmentName(name)]
       const parsed = given === undefined ? { value: settings[name].fallback } : settings[name].parse(given)
       if ("why" in parsed) {
-        return yield* invalid(flag === undefined ? environmentName(name) : flagName(name), name, given ?? "", parsed.why)
+        return yield* invalid(
+          flag === undefined ? environmentName(name) : flagName(name),
+          name,
+          given ?? "",
+          parsed.why
+        )
       }
       values[name] = parsed.value
     }
@@ -181,7 +245,8 @@ const invalid = (setting: string, name: SettingName, value: string, why: string)
   new ConfigInvalid({ setting, value: settings[name].secret ? "(hidden)" : value, why })
 
 /** Whether an address can only be reached from this machine. */
-export const isLoopback = (host: string): boolean => host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host)
+export const isLoopback = (host: string): boolean =>
+  host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host)
 
 /** What a single setting can't see. */
 const checkTogether = (values: NodeSettings): Effect.Effect<NodeSettings, ConfigInvalid> => {
@@ -192,7 +257,12 @@ const checkTogether = (values: NodeSettings): Effect.Effect<NodeSettings, Config
   if (values.authSecret !== "" && Buffer.byteLength(values.authSecret) < 32) {
     return fail("authSecret", "an HS256 secret needs at least 32 bytes")
   }
-  if (values.mode === "production" && values.authSecret === "" && values.authPublicKey === "" && values.authJwks === "") {
+  if (
+    values.mode === "production" &&
+    values.authSecret === "" &&
+    values.authPublicKey === "" &&
+    values.authJwks === ""
+  ) {
     return fail("mode", "production needs --auth-secret, --auth-public-key or --auth-jwks to check tokens with")
   }
   if (values.authJwks.startsWith("http://")) return fail("authJwks", "a JWKS comes from a file or over https")
@@ -201,10 +271,14 @@ const checkTogether = (values: NodeSettings): Effect.Effect<NodeSettings, Config
   }
   if (values.logSoftBytes >= values.logHardBytes) return fail("logSoftBytes", "it must be below --log-hard-bytes")
   if (values.logSynchronous !== "FULL" && !values.unsafeLog) {
-    return fail("logSynchronous", "this loses acknowledged messages when the power goes; if that is what you want, add --unsafe-log")
+    return fail(
+      "logSynchronous",
+      "this loses acknowledged messages when the power goes; if that is what you want, add --unsafe-log"
+    )
   }
   if (values.testFault !== "none" && !values.unsafeLog) return fail("testFault", "it needs --unsafe-log")
-  if (values.drainWindowMs > values.drainDeadlineMs) return fail("drainWindowMs", "it may not be above --drain-deadline-ms")
+  if (values.drainWindowMs > values.drainDeadlineMs)
+    return fail("drainWindowMs", "it may not be above --drain-deadline-ms")
   return Effect.succeed(values)
 }
 
@@ -216,6 +290,8 @@ export class NodeConfig extends Context.Service<NodeConfig, NodeSettings>()("@pa
   static readonly layerTest = (overrides: Partial<NodeSettings> = {}): Layer.Layer<NodeConfig, ConfigInvalid> =>
     Layer.effect(
       NodeConfig,
-      readSettings({ flags: { mode: "development", port: "0" } }).pipe(Effect.map((read) => ({ ...read, ...overrides })))
+      readSettings({ flags: { mode: "development", port: "0" } }).pipe(
+        Effect.map((read) => ({ ...read, ...overrides }))
+      )
     )
 }

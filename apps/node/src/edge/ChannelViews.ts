@@ -10,7 +10,9 @@ import { Limits } from "@parley/protocol/Limits"
 import { fromWire } from "@parley/protocol/WireText"
 import { ask } from "./OwnerAnswers.ts"
 
-export type ChannelView = { readonly ok: Extract<SyncResult, { readonly _tag: "Sync" }> } | { readonly failure: ApiFailure }
+export type ChannelView =
+  | { readonly ok: Extract<SyncResult, { readonly _tag: "Sync" }> }
+  | { readonly failure: ApiFailure }
 
 const start = { generation: 0, seq: 0 }
 
@@ -29,15 +31,24 @@ export const viewChannel = (
   })
 
 const syncOne = (calls: OwnerCalls["Service"], user: string, item: SyncItem, done: (view: ChannelView) => void): void =>
-  ask(calls, calls.shardOf(item.channel), {
-    _tag: "Sync", user, items: [item], eventsMax: Limits.syncEventsPerChannelMax, bytesMax: Limits.syncPageBytesMax
-  }, (reply) => {
-    if (!("ok" in reply)) return done(reply)
-    const result = reply.ok[0]
-    if (result === undefined || result._tag === "Lost") done({ failure: { code: "not_found" } })
-    else if (result._tag === "Failed") done({ failure: result.failure })
-    else done({ ok: result })
-  })
+  ask(
+    calls,
+    calls.shardOf(item.channel),
+    {
+      _tag: "Sync",
+      user,
+      items: [item],
+      eventsMax: Limits.syncEventsPerChannelMax,
+      bytesMax: Limits.syncPageBytesMax
+    },
+    (reply) => {
+      if (!("ok" in reply)) return done(reply)
+      const result = reply.ok[0]
+      if (result === undefined || result._tag === "Lost") done({ failure: { code: "not_found" } })
+      else if (result._tag === "Failed") done({ failure: result.failure })
+      else done({ ok: result })
+    }
+  )
 
 /** The head within a sync. */
 export const headOf = (view: Extract<SyncResult, { readonly _tag: "Sync" }>): ChannelSync["head"] =>

@@ -81,7 +81,7 @@ export class Connections {
   })
 
   #handler(handle: (connection: Connection, first: unknown, second: unknown) => void) {
-    return function(this: unknown, first?: unknown, second?: unknown): void {
+    return function (this: unknown, first?: unknown, second?: unknown): void {
       // Only ever installed on sockets of the edge.
       const { connection } = this as EdgeSocket
       if (connection !== undefined) handle(connection, first, second)

@@ -13,7 +13,7 @@ const steps = 20
 const reconnectMsMax = 1_000
 const pollMs = 20
 
-export const drain = Effect.fn("Edge.drain")(function*(edge: EdgeRuntime) {
+export const drain = Effect.fn("Edge.drain")(function* (edge: EdgeRuntime) {
   const { drainDeadlineMs, drainWindowMs } = edge.settings
   const order = [...edge.connections]
   order.forEach((connection, index) => tell(edge, connection, Math.floor((drainWindowMs * (index + 1)) / order.length)))
@@ -23,18 +23,21 @@ export const drain = Effect.fn("Edge.drain")(function*(edge: EdgeRuntime) {
     for (const connection of order.slice(at, at + perStep)) closeDraining(edge, connection)
   }
   for (const connection of edge.connections) closeDraining(edge, connection)
-  yield* waitUntilGone(edge).pipe(Effect.timeoutOption(Duration.millis(Math.max(pollMs, drainDeadlineMs - drainWindowMs))))
+  yield* waitUntilGone(edge).pipe(
+    Effect.timeoutOption(Duration.millis(Math.max(pollMs, drainDeadlineMs - drainWindowMs)))
+  )
   for (const connection of edge.connections) connection.socket.terminate()
 })
 
 const tell = (edge: EdgeRuntime, connection: Connection, afterMs: number): void => {
-  if (connection.state === "live") edge.outbound.push(connection, frameOf(`{"ev":"drain","after_ms":${afterMs}}`), false)
+  if (connection.state === "live")
+    edge.outbound.push(connection, frameOf(`{"ev":"drain","after_ms":${afterMs}}`), false)
 }
 
 const closeDraining = (edge: EdgeRuntime, connection: Connection): void =>
   edge.close(connection, "draining", String(Math.floor(Math.random() * reconnectMsMax)))
 
 const waitUntilGone = (edge: EdgeRuntime) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     while (edge.connections.size > 0) yield* Effect.sleep(Duration.millis(pollMs))
   })

@@ -2,33 +2,18 @@
  * The edge as a layer: one HTTP server for WebSockets and the HTTP API, and the parts behind it. It holds sockets and
  * nothing else that matters; losing it is routine, for clients resume at another edge by sync. Released, it drains.
  */
-import { randomBytes } from "node:crypto"
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
-import { hostname } from "node:os"
 import { Context, Effect, Layer, Schema } from "effect"
 import { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import { renderFailure } from "@parley/protocol/ApiError"
 import { NodeConfig, type NodeSettings } from "../NodeConfig.ts"
 import { Authentication } from "./Authentication.ts"
-import type { Connection } from "./Connection.ts"
-import { Connections } from "./Connections.ts"
-import { drain } from "./Drain.ts"
-import { EdgeLinks } from "./EdgeLinks.ts"
+import type { Connections } from "./Connections.ts"
+import type { EdgeLinks } from "./EdgeLinks.ts"
 import type { EdgeRuntime } from "./EdgeRuntime.ts"
-import { EdgeTopics } from "./EdgeTopics.ts"
-import { Heartbeats } from "./Heartbeats.ts"
-import { type AttachedTopic, Interest } from "./Interest.ts"
-import { joinChannel } from "./Joining.ts"
-import { Lag } from "./Lag.ts"
-import { heartbeatMs } from "./ops/Hello.ts"
-import { watchedUsers } from "./ops/Live.ts"
-import { Outbound, pingFrame } from "./Outbound.ts"
-import { ask } from "./OwnerAnswers.ts"
-import { PresenceReports } from "./PresenceReports.ts"
-import { type OpRates, ratePerSecond, RateTable } from "./RateLimit.ts"
-import type { Personal, Topic } from "./Topic.ts"
-import { TopicRepair } from "./TopicRepair.ts"
-import { Upgrade } from "./Upgrade.ts"
+import type { RawSockets } from "./RawSockets.ts"
+import type { Upgrade } from "./Upgrade.ts"
+import { assembleEdge } from "./EdgeParts.ts"
 
 /** The server can't listen where it was told to. */
 export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFailed", {
@@ -42,27 +27,43 @@ export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFail
 }
 
 /** Where the server listens; the port is the one it got. */
-export class Listening extends Context.Service<Listening, {
-  readonly host: string
-  readonly port: number
-  /** The server itself, for what else is to be served on it. */
-  readonly server: Server
-}>()("@parley/node/Listening") {}
+export class Listening extends Context.Service<
+  Listening,
+  {
+    readonly host: string
+    readonly port: number
+    /** The server itself, for what else is to be served on it. */
+    readonly server: Server
+  }
+>()("@parley/node/Listening") {}
 
 /** What other parts of the node ask of the edge. */
-export class Edge extends Context.Service<Edge, {
-  readonly name: string
-  readonly runtime: EdgeRuntime
-  readonly upgrade: Upgrade
-  readonly connections: Connections
-  readonly links: EdgeLinks
-  readonly draining: () => boolean
-}>()("@parley/node/Edge") {
-  static readonly layer: Layer.Layer<Edge | Listening, ListenFailed, OwnerCalls | LinkBus | NodeConfig | Authentication> =
-    Layer.effectContext(Effect.gen(function*() {
+export class Edge extends Context.Service<
+  Edge,
+  {
+    readonly name: string
+    readonly runtime: EdgeRuntime
+    readonly upgrade: Upgrade
+    readonly rawSockets: RawSockets
+    readonly connections: Connections
+    readonly links: EdgeLinks
+    readonly draining: () => boolean
+  }
+>()("@parley/node/Edge") {
+  static readonly layer: Layer.Layer<
+    Edge | Listening,
+    ListenFailed,
+    OwnerCalls | LinkBus | NodeConfig | Authentication
+  > = Layer.effectContext(
+    Effect.gen(function* () {
       const settings = yield* NodeConfig
-      const parts = assemble(settings, yield* OwnerCalls, yield* LinkBus, yield* Authentication)
-      const server = createServer({ headersTimeout: settings.helloTimeoutMs, requestTimeout: 30_000, connectionsCheckingInterval: 5_000 })
+      const parts = assembleEdge(settings, yield* OwnerCalls, yield* LinkBus, yield* Authentication)
+      const server = createServer({
+        headersTimeout: settings.helloTimeoutMs,
+        requestTimeout: 30_000,
+        connectionsCheckingInterval: 5_000
+      })
+      server.on("connection", parts.rawSockets.accept)
       server.on("upgrade", parts.upgrade.handle)
       server.on("request", notReady(server))
       yield* Effect.acquireRelease(Effect.sync(parts.start), () => parts.stop)
@@ -70,159 +71,18 @@ export class Edge extends Context.Service<Edge, {
       return Context.make(Edge, Edge.of(parts)).pipe(
         Context.add(Listening, Listening.of({ host: settings.host, port, server }))
       )
-    }))
+    })
+  )
 }
 
 /** While no other handler serves requests (starting, draining) the answer is 503, for load balancers too. */
-const notReady = (server: Server) => (_request: IncomingMessage, response: ServerResponse): void => {
-  if (server.listenerCount("request") > 1) return
-  response.writeHead(503, { "content-type": "application/json", connection: "close" })
-  response.end(JSON.stringify({ error: renderFailure({ code: "draining" }) }))
-}
-
-/** Interval of the sweep over idle topics and silent links. */
-const sweepMs = 1_000
-
-const assemble = (
-  settings: NodeSettings,
-  calls: OwnerCalls["Service"],
-  bus: LinkBus["Service"],
-  authentication: Authentication["Service"]
-) => {
-  // A new name at each start: owners number their links by it from 1.
-  const name = `${settings.name === "" ? hostname() : settings.name}-${randomBytes(6).toString("hex")}`
-  let isDraining = false
-  const lag = new Lag(settings.eventLoopLagMs)
-  const close: EdgeRuntime["close"] = (connection, why, reason) => connections.close(connection, why, reason)
-  const outbound = new Outbound({
-    softBytes: settings.outboundSoftBytes,
-    hardBytes: settings.outboundHardBytes,
-    onSlow: (connection) => close(connection, "slow_consumer")
-  })
-  const heartbeats = new Heartbeats({
-    helloTimeoutMs: settings.helloTimeoutMs,
-    pingAfterMs: heartbeatMs(settings.idleTimeoutMs),
-    idleTimeoutMs: settings.idleTimeoutMs,
-    now: Date.now,
-    ping: (connection) => outbound.push(connection, pingFrame, false),
-    close
-  })
-  const repair = new TopicRepair({ calls, topics: () => topics, close })
-  const interest: Interest = new Interest({
-    edge: name,
-    calls,
-    onAttached: (answer) => takeAttached(runtime, repair, answer),
-    topicsOf: (shard) => wantedOf(topics.ofShard(shard))
-  })
-  const topics: EdgeTopics = new EdgeTopics({
-    edge: name,
-    outbound,
-    shardOf: (id) => calls.shardOf(id),
-    detachGraceMs: settings.detachGraceMs,
-    close,
-    repair: (topic) => repair.start(topic),
-    onPersonal: (topic, item) => takePersonal(runtime, topic, item),
-    onDropped: (topic) => interest.unwant(topic.shard, topic.name)
-  })
-  const presence = new PresenceReports({
-    edge: name, calls, intervalMs: settings.presenceReportMs, epochOf: (shard) => interest.epochOf(shard)
-  })
-  const links = new EdgeLinks({ edge: name, calls, bus, topics, interest })
-  const runtime: EdgeRuntime = {
-    name, settings, calls, authentication, outbound, heartbeats, topics, interest, presence, lag, close,
-    rateTable: new RateTable(settings.rateTableMax),
-    opRates: opRatesOf(settings),
-    frameRate: ratePerSecond(settings.framesPerSecond, settings.framesPerSecond * burstSeconds),
-    connections: new Set<Connection>(),
-    now: Date.now,
-    authenticated: (connection) => upgrade.leave(connection.address)
+const notReady =
+  (server: Server) =>
+  (_request: IncomingMessage, response: ServerResponse): void => {
+    if (server.listenerCount("request") > 1) return
+    response.writeHead(503, { "content-type": "application/json", connection: "close" })
+    response.end(JSON.stringify({ error: renderFailure({ code: "draining" }) }))
   }
-  const connections = new Connections({ edge: () => runtime, onUnauthenticatedGone: (address) => upgrade.leave(address) })
-  const upgrade = new Upgrade({
-    settings,
-    lag,
-    connectionCount: () => runtime.connections.size,
-    draining: () => isDraining,
-    onConnection: (socket, address) => connections.accept(socket, address)
-  })
-  let sweeper: NodeJS.Timeout | undefined = undefined
-  return {
-    name, runtime, upgrade, connections, links,
-    draining: () => isDraining,
-    start: () => {
-      links.start()
-      lag.start()
-      heartbeats.start()
-      presence.start()
-      sweeper = setInterval(() => {
-        topics.sweep(performance.now())
-        links.sweep(performance.now())
-      }, sweepMs).unref()
-    },
-    stop: Effect.gen(function*() {
-      isDraining = true
-      yield* drain(runtime)
-      presence.flush()
-      clearInterval(sweeper)
-      presence.stop()
-      heartbeats.stop()
-      lag.stop()
-      interest.stop()
-      links.stop()
-    })
-  }
-}
-
-/** A burst, in seconds of a rate. */
-const burstSeconds = 2
-
-const opRatesOf = (settings: NodeSettings): OpRates => {
-  const rate = (perSecond: number) => ratePerSecond(perSecond, perSecond * burstSeconds)
-  return {
-    send: rate(settings.sendsPerSecond),
-    mutate: rate(settings.mutationsPerSecond),
-    read: rate(settings.readsPerSecond),
-    ephemeral: rate(settings.ephemeralPerSecond)
-  }
-}
-
-const wantedOf = function*(topics: Iterable<Topic>) {
-  for (const topic of topics) if (topic.size > 0) yield { topic: topic.name, users: topic.users() }
-}
-
-/** An owner's answer to an attach: where the topic stands, and who may not have it. */
-const takeAttached = (edge: EdgeRuntime, repair: TopicRepair, answer: AttachedTopic): void => {
-  const topic = edge.topics.get(answer.topic)
-  if (topic === undefined) return
-  if (topic.kind === "channel" && answer.denied.length > 0) edge.topics.removeUsers(topic, answer.denied)
-  if (!answer.granted) return
-  if (topic.kind === "presence") {
-    // A new owner of the shard knows no watchers.
-    if (answer.again) {
-      const users = watchedUsers(edge, topic.shard)
-      ask(edge.calls, topic.shard, { _tag: "Watch", shard: topic.shard, edge: edge.name, users }, () => {})
-    }
-    return
-  }
-  const { sequence } = topic
-  if (sequence.delivered < 0) {
-    sequence.generation = answer.generation
-    edge.topics.resume(topic, answer.head)
-  } else if (answer.generation !== sequence.generation) repair.giveUp(topic, answer.head, answer.generation)
-  else if (answer.again && answer.head > sequence.delivered && !sequence.repairing) {
-    sequence.hold()
-    repair.start(topic)
-  }
-}
-
-/** What a personal event means for the user's connections here. */
-const takePersonal = (edge: EdgeRuntime, topic: Topic, item: Personal): void => {
-  if (item.kind === "added") joinChannel(edge, topic.id, item.channel)
-  if (item.kind !== "revoked") return
-  for (const connection of edge.topics.connectionsOf(topic.id)) {
-    if (connection.issuedAt < item.revokedBefore) edge.close(connection, "revoked")
-  }
-}
 
 const listen = (server: Server, { host, port }: NodeSettings) =>
   Effect.acquireRelease(
@@ -235,9 +95,10 @@ const listen = (server: Server, { host, port }: NodeSettings) =>
         resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : port))
       })
     }),
-    () => Effect.sync(() => {
-      // Connections that are still open are the drain's, which comes after.
-      server.close()
-      server.closeIdleConnections()
-    })
+    () =>
+      Effect.sync(() => {
+        // Connections that are still open are the drain's, which comes after.
+        server.close()
+        server.closeIdleConnections()
+      })
   )

@@ -35,6 +35,9 @@ export interface EdgeRuntime {
   readonly opRates: OpRates
   readonly frameRate: Rate
   readonly connections: Set<Connection>
+  /** Since the start, for metrics: ops by name, and refusals by code. */
+  readonly opsDone: Map<string, number>
+  readonly refusals: Map<string, number>
   /** Wall clock in ms. */
   readonly now: () => number
   /** The connection has said hello: it no longer counts against its address. */
@@ -45,8 +48,14 @@ export interface EdgeRuntime {
 export const answerOk = (edge: EdgeRuntime, connection: Connection, re: number, ok: WireText): void =>
   edge.outbound.push(connection, frameOf(okFrame(re, ok)), false)
 
-export const answerFailure = (edge: EdgeRuntime, connection: Connection, re: number, failure: ApiFailure): void =>
+export const answerFailure = (edge: EdgeRuntime, connection: Connection, re: number, failure: ApiFailure): void => {
+  edge.refusals.set(failure.code, (edge.refusals.get(failure.code) ?? 0) + 1)
   edge.outbound.push(connection, frameOf(errorFrame(re, failure)), false)
+}
 
-export const callerOf = (edge: EdgeRuntime, connection: Connection): Caller =>
-  ({ user: connection.user, device: connection.device, connection: connection.number, edge: edge.name })
+export const callerOf = (edge: EdgeRuntime, connection: Connection): Caller => ({
+  user: connection.user,
+  device: connection.device,
+  connection: connection.number,
+  edge: edge.name
+})

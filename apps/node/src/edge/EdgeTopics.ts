@@ -3,13 +3,28 @@
  * to have it, in seq order (†9). A removal is delivered, and the removed users' connections are off the channel before
  * the next event is looked at (REVOKED-IS-OUT). Plain TypeScript on the hot path: bench `fanout`.
  */
-import { channelTopic, type LinkItem, presenceTopic, type TopicName, userTopic } from "@parley/actors/owner/OwnerProtocol"
+import {
+  channelTopic,
+  type LinkItem,
+  presenceTopic,
+  type TopicName,
+  userTopic
+} from "@parley/actors/owner/OwnerProtocol"
 import type { CloseName } from "@parley/protocol/CloseCode"
 import type { WireText } from "@parley/protocol/WireText"
 import type { Connection } from "./Connection.ts"
 import { frameOf, type Outbound } from "./Outbound.ts"
 import { deliverPresence } from "./PresenceDelivery.ts"
-import { type Covered, type Ephemeral, type Event, lateFramesMax, type Personal, type Sequenced, Topic, type TopicKind } from "./Topic.ts"
+import {
+  type Covered,
+  type Ephemeral,
+  type Event,
+  lateFramesMax,
+  type Personal,
+  type Sequenced,
+  Topic,
+  type TopicKind
+} from "./Topic.ts"
 
 export interface EdgeTopicsOptions {
   readonly edge: string
@@ -21,6 +36,8 @@ export interface EdgeTopicsOptions {
   readonly repair: (topic: Topic) => void
   /** A personal event was delivered to the user's connections. */
   readonly onPersonal: (topic: Topic, item: Personal) => void
+  /** Whether somebody waits for an owner's answer about the topic. */
+  readonly isAsking: (topic: Topic) => boolean
   /** The edge holds the topic no longer. */
   readonly onDropped: (topic: Topic) => void
 }
@@ -71,7 +88,7 @@ export class EdgeTopics {
       topic = new Topic(name, kind, id, shard)
       this.#topics.set(name, topic)
       let siblings = this.#byShard.get(shard)
-      if (siblings === undefined) this.#byShard.set(shard, siblings = new Set())
+      if (siblings === undefined) this.#byShard.set(shard, (siblings = new Set()))
       siblings.add(topic)
       this.#becameIdle(topic)
     }
@@ -114,14 +131,14 @@ export class EdgeTopics {
     for (const topic of this.#idle) {
       // In the order in which they became idle.
       if (now - topic.idleSince < this.#options.detachGraceMs) return
-      if (topic.size === 0) this.drop(topic)
-      else this.#idle.delete(topic)
+      this.#idle.delete(topic)
+      if (topic.size > 0) continue
+      if (this.#options.isAsking(topic)) this.#becameIdle(topic)
+      else this.#drop(topic)
     }
   }
 
-  /** Forgets a topic that has no connection. */
-  drop(topic: Topic): void {
-    this.#idle.delete(topic)
+  #drop(topic: Topic): void {
     this.#topics.delete(topic.name)
     this.#byShard.get(topic.shard)?.delete(topic)
     this.#options.onDropped(topic)
@@ -206,7 +223,9 @@ export class EdgeTopics {
 
   #deliverEvent(topic: Topic, item: Event): void {
     topic.readFanout = item.readFanout
-    const frame = frameOf(`{"ev":"event","channel":"${topic.id}","from":${item.from},"to":${item.to},"event":${item.body}}`)
+    const frame = frameOf(
+      `{"ev":"event","channel":"${topic.id}","from":${item.from},"to":${item.to},"event":${item.body}}`
+    )
     // Small channels always; in large ones those that watch, besides what everybody has to know.
     const watchersOnly = item.readFanout && item.kind !== "removed" && item.kind !== "fanout"
     const origin = item.originEdge === this.#options.edge ? item.originConnection : 0

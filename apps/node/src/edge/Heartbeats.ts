@@ -88,12 +88,13 @@ export class Heartbeats {
   /** Into the slot of the next moment at which something may be due. */
   #schedule(connection: Connection): void {
     const { helloTimeoutMs, idleTimeoutMs, now, pingAfterMs } = this.#options
-    const waitMs = connection.state !== "live"
-      ? connection.openedAt + helloTimeoutMs - this.now
-      : Math.min(
-        connection.heardAt + (connection.pinged ? idleTimeoutMs : pingAfterMs) - this.now,
-        connection.expiresAt - now()
-      )
+    const waitMs =
+      connection.state !== "live"
+        ? connection.openedAt + helloTimeoutMs - this.now
+        : Math.min(
+            connection.heardAt + (connection.pinged ? idleTimeoutMs : pingAfterMs) - this.now,
+            connection.expiresAt - now()
+          )
     const ticks = Math.min(Math.max(1, Math.ceil(waitMs / tickMs)), slotsMax - 1)
     connection.dueTick = this.#tick + ticks
     this.#slots[connection.dueTick % slotsMax]?.push(connection)

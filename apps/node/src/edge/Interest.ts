@@ -12,6 +12,8 @@ export const attachTopicsMax = 512
 export const attachUsersMax = 4_096
 /** Heartbeats that may differ in version before everything is attached again; a batch or detach may be on its way. */
 const mismatchesMax = 2
+/** A shard that no heartbeat has listed for this long has an owner that does not know this edge. */
+export const unlistedMsMax = 10_000
 /** Wait before attaching again after a failure. */
 const attachRetryMs = 500
 
@@ -39,15 +41,23 @@ interface Wish {
 interface ShardInterest {
   readonly shard: number
   epoch: number
+  /** The epoch for which everything is being attached again. */
+  expectedEpoch: number
   version: number
   /** The (owner, start) whose digest last listed the shard. */
   listedBy: string
+  /** When a digest listed it, or an attach was answered. */
+  listedAt: number
   mismatches: number
   inFlight: boolean
   scheduled: boolean
   wishes: Map<TopicName, Wish>
+  /** The batch in flight. */
+  asked: ReadonlyMap<TopicName, Wish>
   detaching: Set<TopicName>
 }
+
+const nothingAsked: ReadonlyMap<TopicName, Wish> = new Map()
 
 export interface InterestOptions {
   readonly edge: string
@@ -86,6 +96,12 @@ export class Interest {
     this.#schedule(interest)
   }
 
+  /** Whether an answer about the topic is on its way. */
+  isAsking(shard: number, topic: TopicName): boolean {
+    const interest = this.#shards.get(shard)
+    return interest !== undefined && (interest.wishes.has(topic) || interest.asked.has(topic))
+  }
+
   /** Nobody here wants the topic any more. */
   unwant(shard: number, topic: TopicName): void {
     const interest = this.#shard(shard)
@@ -107,18 +123,32 @@ export class Interest {
   }
 
   /** Compares what an owner says it serves with what it should serve. */
-  digest(link: string, served: ReadonlyArray<{ readonly shard: number; readonly epoch: number; readonly interestVersion: number }>): void {
+  digest(
+    link: string,
+    served: ReadonlyArray<{ readonly shard: number; readonly epoch: number; readonly interestVersion: number }>
+  ): void {
     const listed = new Set<number>()
     for (const { epoch, interestVersion, shard } of served) {
       listed.add(shard)
       const interest = this.#shards.get(shard)
       if (interest === undefined || epoch < interest.epoch) continue
       interest.listedBy = link
-      if (epoch === interest.epoch && interestVersion === interest.version) interest.mismatches = 0
-      else this.#mismatch(interest, epoch > interest.epoch)
+      interest.listedAt = performance.now()
+      if (epoch > interest.epoch) this.#moved(interest, epoch)
+      else if (interestVersion === interest.version) interest.mismatches = 0
+      else this.#mismatch(interest)
     }
     for (const interest of this.#shards.values()) {
-      if (interest.listedBy === link && !listed.has(interest.shard)) this.#mismatch(interest, false)
+      if (interest.listedBy === link && !listed.has(interest.shard)) this.#mismatch(interest)
+    }
+  }
+
+  /** Shards that nobody lists: the owner died, and the new one has lost this edge's interest. */
+  sweep(now: number): void {
+    for (const interest of this.#shards.values()) {
+      if (now - interest.listedAt < unlistedMsMax || interest.inFlight) continue
+      interest.listedAt = now
+      this.attachAgain(interest.shard)
     }
   }
 
@@ -129,17 +159,33 @@ export class Interest {
     }
   }
 
-  #mismatch(interest: ShardInterest, certain: boolean): void {
+  #mismatch(interest: ShardInterest): void {
     if (interest.inFlight || interest.wishes.size > 0) return
-    if (certain || ++interest.mismatches >= mismatchesMax) this.attachAgain(interest.shard)
+    if (++interest.mismatches >= mismatchesMax) this.attachAgain(interest.shard)
+  }
+
+  #moved(interest: ShardInterest, epoch: number): void {
+    if (interest.expectedEpoch === epoch && (interest.inFlight || interest.wishes.size > 0)) return
+    interest.expectedEpoch = epoch
+    this.attachAgain(interest.shard)
   }
 
   #shard(shard: number): ShardInterest {
     let interest = this.#shards.get(shard)
     if (interest === undefined) {
       interest = {
-        shard, epoch: 0, version: 0, listedBy: "", mismatches: 0, inFlight: false, scheduled: false,
-        wishes: new Map(), detaching: new Set()
+        shard,
+        epoch: 0,
+        expectedEpoch: 0,
+        version: 0,
+        listedBy: "",
+        listedAt: performance.now(),
+        mismatches: 0,
+        inFlight: false,
+        scheduled: false,
+        wishes: new Map(),
+        asked: nothingAsked,
+        detaching: new Set()
       }
       this.#shards.set(shard, interest)
     }
@@ -168,33 +214,43 @@ export class Interest {
     if (interest.wishes.size === 0) return
     const batch = takeBatch(interest)
     interest.inFlight = true
+    interest.asked = batch
     const topics = [...batch].map(([topic, wish]) => ({ topic, users: [...wish.users] }))
     calls.attach({ shard, edge, topics }, (reply) => {
       interest.inFlight = false
+      interest.asked = nothingAsked
       if ("ok" in reply) this.#attached(interest, batch, reply)
       else this.#failed(interest, batch, reply.failure)
       if (interest.wishes.size > 0 || interest.detaching.size > 0) this.#schedule(interest)
     })
   }
 
-  #attached(interest: ShardInterest, batch: ReadonlyMap<TopicName, Wish>, reply: Extract<OwnerReply<Attached>, { ok: unknown }>): void {
+  #attached(
+    interest: ShardInterest,
+    batch: ReadonlyMap<TopicName, Wish>,
+    reply: Extract<OwnerReply<Attached>, { ok: unknown }>
+  ): void {
     const { epoch, interestVersion, topics } = reply.ok
     const moved = interest.epoch !== 0 && epoch !== interest.epoch
     interest.epoch = epoch
     interest.version = interestVersion
+    interest.listedAt = performance.now()
     interest.mismatches = 0
     for (const { denied, generation, head, topic } of topics) {
       const wish = batch.get(topic)
       if (wish === undefined) continue
       this.#options.onAttached({
-        topic, head, generation, denied,
+        topic,
+        head,
+        generation,
+        denied,
         granted: wish.users.size === 0 || denied.length < wish.users.size,
         again: wish.again
       })
       for (const { done, user } of wish.waiters) done({ head, generation, denied: denied.includes(user) })
     }
     // Another owner answered: it has heard of this batch only.
-    if (moved) this.attachAgain(interest.shard)
+    if (moved && epoch !== interest.expectedEpoch) this.attachAgain(interest.shard)
   }
 
   #failed(interest: ShardInterest, batch: ReadonlyMap<TopicName, Wish>, failure: ApiFailure): void {

@@ -66,11 +66,13 @@ const waitForHello = (edge: EdgeRuntime, connection: Connection, parsed: Frame):
   else connection.early.push(parsed)
 }
 
-const takeEarly = (edge: EdgeRuntime) => (connection: Connection): void => {
-  const { early } = connection
-  connection.early = null
-  for (const frame of early ?? []) if (connection.state === "live") dispatch(edge, connection, frame)
-}
+const takeEarly =
+  (edge: EdgeRuntime) =>
+  (connection: Connection): void => {
+    const { early } = connection
+    connection.early = null
+    for (const frame of early ?? []) if (connection.state === "live") dispatch(edge, connection, frame)
+  }
 
 const dispatch = (edge: EdgeRuntime, connection: Connection, parsed: Frame): void => {
   const { id, op, value } = parsed
@@ -90,7 +92,10 @@ const dispatch = (edge: EdgeRuntime, connection: Connection, parsed: Frame): voi
   connection.strikes = 0
   const decoded = decodeOp(op, value)
   if ("failure" in decoded) answerFailure(edge, connection, id, decoded.failure)
-  else perform(edge, connection, decoded.frame)
+  else {
+    edge.opsDone.set(op, (edge.opsDone.get(op) ?? 0) + 1)
+    perform(edge, connection, decoded.frame)
+  }
 }
 
 const refuseRate = (edge: EdgeRuntime, connection: Connection, id: number, waitMs: number): void => {

@@ -22,9 +22,20 @@ export const frameOf = (payload: WireText): WireText => {
   const length = payload.length
   if (length < 126) return String.fromCharCode(finText, length) + payload
   if (length < 65_536) return String.fromCharCode(finText, 126, length >>> 8, length & 0xff) + payload
-  return String.fromCharCode(
-    finText, 127, 0, 0, 0, 0, (length >>> 24) & 0xff, (length >>> 16) & 0xff, (length >>> 8) & 0xff, length & 0xff
-  ) + payload
+  return (
+    String.fromCharCode(
+      finText,
+      127,
+      0,
+      0,
+      0,
+      0,
+      (length >>> 24) & 0xff,
+      (length >>> 16) & 0xff,
+      (length >>> 8) & 0xff,
+      length & 0xff
+    ) + payload
+  )
 }
 
 /** An empty ping: browsers answer it without their page's help, also in a throttled tab. */

@@ -4,7 +4,14 @@
  */
 import type { OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import type {
-  ChannelAck, CursorMoved, OwnerReply, OwnerRequest, PresenceView, SessionView, SyncResult, UnreadCounts
+  ChannelAck,
+  CursorMoved,
+  OwnerReply,
+  OwnerRequest,
+  PresenceView,
+  SessionView,
+  SyncResult,
+  UnreadCounts
 } from "@parley/actors/owner/OwnerProtocol"
 import type { Membership } from "@parley/storage/Directory"
 import type { WireText } from "@parley/protocol/WireText"

@@ -112,7 +112,8 @@ export class PresenceReports {
     ask(this.#options.calls, shard, { _tag: "Report", shard, edge: this.#options.edge, full, devices }, (reply) => {
       report.inFlight = false
       if (!("ok" in reply)) report.full = true
-      else if (report.devices.size === 0 && report.changed.size === 0 && report.gone.size === 0) this.#shards.delete(shard)
+      else if (report.devices.size === 0 && report.changed.size === 0 && report.gone.size === 0)
+        this.#shards.delete(shard)
     })
   }
 
@@ -121,8 +122,13 @@ export class PresenceReports {
     let report = this.#shards.get(shard)
     if (report === undefined) {
       report = {
-        devices: new Map(), changed: new Set(), gone: new Map(), full: true, inFlight: false,
-        epoch: this.#options.epochOf(shard), turn: Math.floor(Math.random() * fullEvery)
+        devices: new Map(),
+        changed: new Set(),
+        gone: new Map(),
+        full: true,
+        inFlight: false,
+        epoch: this.#options.epochOf(shard),
+        turn: Math.floor(Math.random() * fullEvery)
       }
       this.#shards.set(shard, report)
     }

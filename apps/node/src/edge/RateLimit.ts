@@ -14,8 +14,10 @@ export interface Rate {
   readonly burstMs: number
 }
 
-export const ratePerSecond = (perSecond: number, burst: number): Rate =>
-  ({ intervalMs: 1_000 / perSecond, burstMs: (1_000 / perSecond) * (burst - 1) })
+export const ratePerSecond = (perSecond: number, burst: number): Rate => ({
+  intervalMs: 1_000 / perSecond,
+  burstMs: (1_000 / perSecond) * (burst - 1)
+})
 
 /** The bucket's next value where the request may pass; otherwise minus the exact wait in ms. */
 export const takeToken = (nextAt: number, now: number, rate: Rate): number => {

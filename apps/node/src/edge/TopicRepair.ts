@@ -33,11 +33,8 @@ export class TopicRepair {
 
   /** The topic holds what comes; one repair a topic at a time. */
   start(topic: Topic): void {
-    if (topic.size === 0) {
-      // Nobody misses anything; who comes next attaches anew.
-      this.#options.topics().drop(topic)
-      return
-    }
+    // Nobody misses anything: the next attach says where the topic stands, see Edge.
+    if (topic.size === 0) return
     if (topic.kind === "channel") this.#channel(topic)
     else if (topic.kind === "user") this.#user(topic)
     else this.#options.topics().resume(topic, topic.sequence.delivered)
@@ -52,14 +49,22 @@ export class TopicRepair {
       held: { generation, seq: delivered },
       cursor: { generation: 0, seq: delivered }
     }
-    ask(this.#options.calls, topic.shard, {
-      _tag: "Sync", user: viewer.user, items: [item],
-      eventsMax: Limits.syncEventsPerChannelMax, bytesMax: Limits.syncPageBytesMax
-    }, (reply) => {
-      const result = "ok" in reply ? reply.ok[0] : undefined
-      if (result === undefined || result._tag === "Failed") this.#later(topic)
-      else this.#fill(topic, viewer.user, result)
-    })
+    ask(
+      this.#options.calls,
+      topic.shard,
+      {
+        _tag: "Sync",
+        user: viewer.user,
+        items: [item],
+        eventsMax: Limits.syncEventsPerChannelMax,
+        bytesMax: Limits.syncPageBytesMax
+      },
+      (reply) => {
+        const result = "ok" in reply ? reply.ok[0] : undefined
+        if (result === undefined || result._tag === "Failed") this.#later(topic)
+        else this.#fill(topic, viewer.user, result)
+      }
+    )
   }
 
   #fill(topic: Topic, user: string, result: Exclude<SyncResult, { readonly _tag: "Failed" }>): void {
@@ -82,15 +87,27 @@ export class TopicRepair {
         from: at,
         to: event.seq,
         item: {
-          _tag: "Event", topic: topic.name, from: at, to: event.seq, body: toWire(JSON.stringify(event)), kind: event.kind,
-          originEdge: "", originConnection: 0, members, readFanout: sync.head.fanout === "read"
+          _tag: "Event",
+          topic: topic.name,
+          from: at,
+          to: event.seq,
+          body: toWire(JSON.stringify(event)),
+          kind: event.kind,
+          originEdge: "",
+          originConnection: 0,
+          members,
+          readFanout: sync.head.fanout === "read"
         }
       })
       at = event.seq
       topic.sequence.advance(at)
     }
     if (sync.to > at) {
-      topics.deliver(topic, { from: at, to: sync.to, item: { _tag: "Covered", topic: topic.name, from: at, to: sync.to } })
+      topics.deliver(topic, {
+        from: at,
+        to: sync.to,
+        item: { _tag: "Covered", topic: topic.name, from: at, to: sync.to }
+      })
     }
     topic.sequence.advance(sync.to)
     topic.repairTries = 0
@@ -114,10 +131,15 @@ export class TopicRepair {
           from: event.user_seq - 1,
           to: event.user_seq,
           item: {
-            _tag: "Personal", topic: topic.name, seq: event.user_seq, kind: event.kind,
+            _tag: "Personal",
+            topic: topic.name,
+            seq: event.user_seq,
+            kind: event.kind,
             frame: `{"ev":"personal","event":${body}}`,
-            channel: "channel" in event ? event.channel : "", channelSeq: "seq" in event ? event.seq : 0,
-            exceptConnection: 0, revokedBefore: event.kind === "revoked" ? event.before : 0
+            channel: "channel" in event ? event.channel : "",
+            channelSeq: "seq" in event ? event.seq : 0,
+            exceptConnection: 0,
+            revokedBefore: event.kind === "revoked" ? event.before : 0
           }
         })
         topic.sequence.advance(event.user_seq)
@@ -128,16 +150,17 @@ export class TopicRepair {
   }
 
   #later(topic: Topic): void {
-    if (++topic.repairTries > repairTriesMax) return this.giveUp(topic, topic.sequence.delivered, topic.sequence.generation)
+    if (++topic.repairTries > repairTriesMax)
+      return this.giveUp(topic, topic.sequence.delivered, topic.sequence.generation)
     const waitMs = retryMs * 2 ** Math.min(topic.repairTries, 5)
     setTimeout(() => this.start(topic), waitMs * (0.5 + Math.random())).unref()
   }
 
   /** Nobody here can be given what is missing: each connection resumes by itself. */
   giveUp(topic: Topic, head: number, generation: number): void {
-    for (const connection of [...topic.connections]) this.#options.close(connection, "lost_place")
+    for (const connection of Array.from(topic.connections)) this.#options.close(connection, "lost_place")
     topic.repairTries = 0
-    topic.sequence.generation = generation
+    if (generation !== topic.sequence.generation) topic.sequence.restart(generation, head)
     this.#options.topics().resume(topic, head)
   }
 }

@@ -10,6 +10,7 @@ import { Limits } from "@parley/protocol/Limits"
 import type { NodeSettings } from "../NodeConfig.ts"
 import { EdgeSocket } from "./EdgeSocket.ts"
 import type { Lag } from "./Lag.ts"
+import { plainAddress, type RawSockets } from "./RawSockets.ts"
 import { ratePerSecond, RateTable } from "./RateLimit.ts"
 
 export const socketPath = "/v1/socket"
@@ -26,6 +27,7 @@ const burstSeconds = 5
 export interface UpgradeOptions {
   readonly settings: NodeSettings
   readonly lag: Lag
+  readonly rawSockets: RawSockets
   readonly connectionCount: () => number
   readonly draining: () => boolean
   readonly onConnection: (socket: EdgeSocket, address: string) => void
@@ -46,7 +48,11 @@ export class Upgrade {
     const perSecond = options.settings.connectsPerAddressPerSecond
     this.#rate = ratePerSecond(perSecond, perSecond * burstSeconds)
     // `closeTimeout` is missing in the typings of ws 8.18.
-    const closing: object = { closeTimeout: closeTimeoutMs, maxFragments: fragmentsMax, maxBufferedChunks: bufferedChunksMax }
+    const closing: object = {
+      closeTimeout: closeTimeoutMs,
+      maxFragments: fragmentsMax,
+      maxBufferedChunks: bufferedChunksMax
+    }
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -67,6 +73,7 @@ export class Upgrade {
       refuse(socket, refusal)
       return
     }
+    this.#options.rawSockets.leave(request.socket)
     this.#server.handleUpgrade(request, socket, head, (opened) => {
       this.#unauthenticated.set(address, this.unauthenticatedOf(address) + 1)
       this.#options.onConnection(opened, address)
@@ -90,7 +97,7 @@ export class Upgrade {
     const { trustedProxies } = this.#options.settings
     if (!trustedProxies.includes(peer)) return peer
     const forwarded = request.headers["x-forwarded-for"]
-    const hops = (Array.isArray(forwarded) ? forwarded.join(",") : forwarded ?? "").split(",")
+    const hops = (Array.isArray(forwarded) ? forwarded.join(",") : (forwarded ?? "")).split(",")
     for (let i = hops.length - 1; i >= 0; i--) {
       const hop = plainAddress((hops[i] ?? "").trim())
       if (hop !== "" && !trustedProxies.includes(hop)) return hop
@@ -109,7 +116,11 @@ export class Upgrade {
       return { status: 429, text: "too many connections a second", retryAfterSeconds: Math.ceil(waitMs / 1_000) }
     }
     if (this.unauthenticatedOf(address) >= settings.unauthenticatedPerAddressMax) {
-      return { status: 429, text: "too many connections without hello", retryAfterSeconds: Math.ceil(settings.helloTimeoutMs / 1_000) }
+      return {
+        status: 429,
+        text: "too many connections without hello",
+        retryAfterSeconds: Math.ceil(settings.helloTimeoutMs / 1_000)
+      }
     }
     if (lag.overloaded || connectionCount() >= settings.connectionsMax) {
       return { status: 503, text: "overloaded", retryAfterSeconds: 1 + Math.floor(Math.random() * 10) }
@@ -125,7 +136,11 @@ interface Refusal {
 }
 
 const reasonPhrase: Readonly<Record<number, string>> = {
-  400: "Bad Request", 403: "Forbidden", 404: "Not Found", 429: "Too Many Requests", 503: "Service Unavailable"
+  400: "Bad Request",
+  403: "Forbidden",
+  404: "Not Found",
+  429: "Too Many Requests",
+  503: "Service Unavailable"
 }
 
 const refuse = (socket: Duplex, { retryAfterSeconds, status, text }: Refusal): void => {
@@ -133,8 +148,8 @@ const refuse = (socket: Duplex, { retryAfterSeconds, status, text }: Refusal): v
   socket.once("finish", () => socket.destroy())
   const retry = retryAfterSeconds === undefined ? "" : `Retry-After: ${retryAfterSeconds}\r\n`
   socket.end(
-    `HTTP/1.1 ${status} ${reasonPhrase[status] ?? ""}\r\nConnection: close\r\nContent-Type: text/plain\r\n${retry}`
-      + `Content-Length: ${text.length}\r\n\r\n${text}`
+    `HTTP/1.1 ${status} ${reasonPhrase[status] ?? ""}\r\nConnection: close\r\nContent-Type: text/plain\r\n${retry}` +
+      `Content-Length: ${text.length}\r\n\r\n${text}`
   )
 }
 
@@ -147,6 +162,3 @@ export const originAllowed = (origins: ReadonlyArray<string>, request: IncomingM
   if (origin === undefined || origins.includes("*") || origins.includes(origin)) return true
   return origins.length === 0 && host !== undefined && (origin === `http://${host}` || origin === `https://${host}`)
 }
-
-/** An IPv4 address that came in over an IPv6 socket, as IPv4. */
-const plainAddress = (address: string): string => (address.startsWith("::ffff:") ? address.slice(7) : address)

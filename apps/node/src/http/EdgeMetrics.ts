@@ -35,6 +35,9 @@ const lag = gauge("parley_event_loop_lag_seconds", "How late the event loop is."
 const resends = total("parley_edge_link_resends_total", "Times an owner was asked for lost link messages.")
 const repairs = total("parley_edge_link_repairs_total", "Times a link was given up on and its topics compared by head.")
 
+const opsDone = total("parley_edge_ops_total", "Ops taken from clients, by name.")
+const refusals = total("parley_edge_refusals_total", "Requests of sockets answered with an error, by code.")
+
 export const recordEdgeMetrics = Effect.fnUntraced(function* () {
   const edge = yield* Edge
   const { runtime } = edge
@@ -44,6 +47,8 @@ export const recordEdgeMetrics = Effect.fnUntraced(function* () {
   for (const [reason, count] of edge.connections.closedBy) {
     yield* connectionsClosed(count, { reason })
   }
+  for (const [op, count] of runtime.opsDone) yield* opsDone(count, { op })
+  for (const [code, count] of runtime.refusals) yield* refusals(count, { code })
   yield* rawRefused(edge.rawSockets.refused)
   for (const [status, count] of edge.upgrade.refused) {
     yield* refused(count, { status: String(status) })

@@ -48,7 +48,10 @@ describe("frames that are no frames", () => {
 
   it("takes many brackets that are not deep, or in text", async () => {
     const client = await harness.join("ann")
-    const answer = await client.request("send", send({ text: "{[".repeat(200), extra: Array.from({ length: 50 }, () => [{}]) }))
+    const answer = await client.request(
+      "send",
+      send({ text: "{[".repeat(200), extra: Array.from({ length: 50 }, () => [{}]) })
+    )
     expect(answer["ok"]).toBeDefined()
   })
 
@@ -130,13 +133,21 @@ describe("tokens", () => {
     return client.whenClosed()
   }
   const now = () => Math.floor(Date.now() / 1_000)
-  const claims = (token: UnsecuredJWT | SignJWT) => token.setSubject("ann").setIssuedAt(now()).setExpirationTime(now() + 600)
+  const claims = (token: UnsecuredJWT | SignJWT) =>
+    token
+      .setSubject("ann")
+      .setIssuedAt(now())
+      .setExpirationTime(now() + 600)
 
   it("refuses one that is none, unsigned, of a foreign key, or signed with a public key as a secret", async () => {
     const { privateKey, publicKey } = await generateKeyPair("EdDSA", { extractable: true })
     const { exportSPKI } = await import("jose")
     const spki = new TextEncoder().encode(await exportSPKI(publicKey))
-    const unsigned = new UnsecuredJWT({}).setSubject("ann").setIssuedAt(now()).setExpirationTime(now() + 600).encode()
+    const unsigned = new UnsecuredJWT({})
+      .setSubject("ann")
+      .setIssuedAt(now())
+      .setExpirationTime(now() + 600)
+      .encode()
     const tokens = [
       "nonsense",
       unsigned,
@@ -154,11 +165,26 @@ describe("tokens", () => {
     const tokens = [
       await sign(new SignJWT({}).setSubject("ann").setIssuedAt(now())),
       await sign(new SignJWT({}).setIssuedAt(now()).setExpirationTime(now() + 600)),
-      await sign(new SignJWT({}).setSubject("../etc").setIssuedAt(now()).setExpirationTime(now() + 600)),
-      await sign(new SignJWT({}).setSubject("ann").setNotBefore(now() + 600).setExpirationTime(now() + 1_200))
+      await sign(
+        new SignJWT({})
+          .setSubject("../etc")
+          .setIssuedAt(now())
+          .setExpirationTime(now() + 600)
+      ),
+      await sign(
+        new SignJWT({})
+          .setSubject("ann")
+          .setNotBefore(now() + 600)
+          .setExpirationTime(now() + 1_200)
+      )
     ]
     for (const token of tokens) expect((await refused(token)).code).toBe(closeTable.unauthenticated.code)
-    const expired = await sign(new SignJWT({}).setSubject("ann").setIssuedAt(now() - 600).setExpirationTime(now() - 300))
+    const expired = await sign(
+      new SignJWT({})
+        .setSubject("ann")
+        .setIssuedAt(now() - 600)
+        .setExpirationTime(now() - 300)
+    )
     expect((await refused(expired)).code).toBe(closeTable.token_expired.code)
   })
 
@@ -175,8 +201,12 @@ describe("tokens", () => {
 
   it("keeps a connection's user and device whatever a second hello says", async () => {
     const client = await harness.hello("ann", "d1")
-    expect((await client.request("hello", { token: await harness.token("bob"), device: "d1" }))["error"].code).toBe("forbidden")
-    expect((await client.request("hello", { token: await harness.token("ann"), device: "d9" }))["error"].code).toBe("forbidden")
+    expect((await client.request("hello", { token: await harness.token("bob"), device: "d1" }))["error"].code).toBe(
+      "forbidden"
+    )
+    expect((await client.request("hello", { token: await harness.token("ann"), device: "d9" }))["error"].code).toBe(
+      "forbidden"
+    )
   })
 
   it("closes connections whose tokens were revoked, and takes no such token again", async () => {
@@ -209,6 +239,19 @@ describe("before hello", () => {
     clearInterval(drip)
   }, 15_000)
 
+  it("bounds the silent TCP connections of one address, and serves others meanwhile", async () => {
+    const bounded = await EdgeHarness.start({ socketsPerAddressMax: 100, eventLoopLagMs: 60_000 })
+    const sockets = Array.from({ length: 1_000 }, () => connect(bounded.port, "127.0.0.1").on("error", () => {}))
+    await until(() => bounded.edge.rawSockets.refused === 900)
+    const other = await bounded.open({ localAddress: "127.0.0.2" })
+    expect((await other.request("hello", { token: await bounded.token("ann"), device: "d" }))["ok"]).toBeDefined()
+    for (const socket of sockets) socket.destroy()
+    await until(() => bounded.edge.rawSockets.countOf("127.0.0.1") === 0)
+    // One that became a WebSocket counts no longer as a raw one.
+    expect(bounded.edge.rawSockets.countOf("127.0.0.2")).toBe(0)
+    await bounded.stop()
+  }, 15_000)
+
   it("refuses evil origins, a missing subprotocol and other paths with a status", async () => {
     const evil = await TestClient.open(harness.url, { origin: "https://evil.example.com" })
     expect(evil.refusedWith).toBe(403)
@@ -222,7 +265,8 @@ describe("before hello", () => {
 
   it("survives 1,000 silent sockets of one address: refuses most, frees the rest, and answers others meanwhile", async () => {
     const silent = Array.from({ length: 1_000 }, () => new TestClient(harness.url))
-    const done = (client: TestClient) => client.refusedWith !== undefined || client.socket.readyState === 1 || client.closed !== undefined
+    const done = (client: TestClient) =>
+      client.refusedWith !== undefined || client.socket.readyState === 1 || client.closed !== undefined
     await until(() => silent.every(done))
     expect(silent.filter((client) => client.refusedWith === 429).length).toBeGreaterThan(900)
     const other = await TestClient.open(harness.url, { localAddress: "127.0.0.2" })

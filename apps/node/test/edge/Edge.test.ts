@@ -1,6 +1,6 @@
 /** The edge end to end over a plain socket: hello, sync, sends and what comes live. */
 import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
-import { clientId, EdgeHarness, until } from "./EdgeHarness.ts"
+import { clientId, EdgeHarness, type Frame, until } from "./EdgeHarness.ts"
 
 let harness: EdgeHarness
 beforeAll(async () => {
@@ -12,7 +12,12 @@ describe("the edge", () => {
   it("answers hello with who is there and what the limits are", async () => {
     const client = await harness.open()
     const answer = await client.request("hello", { token: await harness.token("ann"), device: "phone" })
-    expect(answer["ok"]).toMatchObject({ user: "ann", device: "phone", heartbeat_ms: 12_000, session: { generation: 1, seq: 0 } })
+    expect(answer["ok"]).toMatchObject({
+      user: "ann",
+      device: "phone",
+      heartbeat_ms: 12_000,
+      session: { generation: 1, seq: 0 }
+    })
     expect(answer["ok"].limits.frameBytesMax).toBe(65_536)
     expect(answer["ok"].expires_at).toBeGreaterThan(Date.now())
   })
@@ -57,8 +62,17 @@ describe("the edge", () => {
     harness.owners.channel("team:left", ["eve"])
     harness.owners.remove("team:left", "eve")
     const client = await harness.hello("eve")
-    const answer = await client.request("sync", { channels: [["team:left", 1, 1], ["team:never", 1, 4]], session: { generation: 1, seq: 0 } })
-    expect(answer["ok"].lost).toEqual([{ channel: "team:left", seq: 2 }, { channel: "team:never", seq: 0 }])
+    const answer = await client.request("sync", {
+      channels: [
+        ["team:left", 1, 1],
+        ["team:never", 1, 4]
+      ],
+      session: { generation: 1, seq: 0 }
+    })
+    expect(answer["ok"].lost).toEqual([
+      { channel: "team:left", seq: 2 },
+      { channel: "team:never", seq: 0 }
+    ])
   })
 
   it("pages a sync by channel id, each channel once", async () => {
@@ -68,7 +82,8 @@ describe("the edge", () => {
     const seen: Array<string> = []
     let page: string | undefined = undefined
     do {
-      const answer: { readonly [field: string]: any } = await client.request("sync", { channels: [], session: { generation: 1, seq: 0 }, ...(page === undefined ? {} : { page }) }) // the answer's shape
+      const from: object = page === undefined ? {} : { page }
+      const answer: Frame = await client.request("sync", { channels: [], session: { generation: 1, seq: 0 }, ...from })
       seen.push(...answer["ok"].channels.map((c: { head: { channel: string } }) => c.head.channel))
       page = answer["ok"].more ?? undefined
     } while (page !== undefined)

@@ -7,7 +7,14 @@ import { Interest } from "@parley/actors/fanout/Interest"
 import { OwnerLinks } from "@parley/actors/fanout/OwnerLink"
 import { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import type {
-  Attach, ChannelMutation, LinkItem, LinkMessage, OwnerReply, OwnerRequest, SyncItem, SyncResult
+  Attach,
+  ChannelMutation,
+  LinkItem,
+  LinkMessage,
+  OwnerReply,
+  OwnerRequest,
+  SyncItem,
+  SyncResult
 } from "@parley/actors/owner/OwnerProtocol"
 import { channelTopic, userTopic } from "@parley/actors/owner/OwnerProtocol"
 import { clientIdTime } from "@parley/protocol/Ids"
@@ -57,8 +64,9 @@ export class FakeOwners {
     }
   })
 
-  readonly layer = Layer.effectContext(Effect.sync(() =>
-    Context.make(OwnerCalls, this.calls).pipe(Context.add(LinkBus, this.bus))))
+  readonly layer = Layer.effectContext(
+    Effect.sync(() => Context.make(OwnerCalls, this.calls).pipe(Context.add(LinkBus, this.bus)))
+  )
 
   channel(channel: string, members: ReadonlyArray<string> = []): FakeChannel {
     let found = this.channels.get(channel)
@@ -83,29 +91,57 @@ export class FakeOwners {
     return found
   }
 
-  append(channel: string, kind: string, by: string, fields: Record<string, unknown>, origin = { edge: "", connection: 0 }): number {
+  append(
+    channel: string,
+    kind: string,
+    by: string,
+    fields: Record<string, unknown>,
+    origin = { edge: "", connection: 0 }
+  ): number {
     const state = this.channel(channel)
     const seq = ++state.seq
     if (kind === "message") state.n++
-    const body = toWire(JSON.stringify({ kind, seq, at: 1_000 + seq, by, ...fields, ...(kind === "message" ? { n: state.n } : {}) }))
+    const body = toWire(
+      JSON.stringify({ kind, seq, at: 1_000 + seq, by, ...fields, ...(kind === "message" ? { n: state.n } : {}) })
+    )
     state.events.push({ seq, body, kind, by })
+    // Callers give these kinds a list of users.
     const members = kind === "added" || kind === "removed" ? (fields["members"] as ReadonlyArray<string>) : []
     this.publish({
-      _tag: "Event", topic: channelTopic(channel), from: seq - 1, to: seq, body, kind,
-      originEdge: origin.edge, originConnection: origin.connection, members, readFanout: state.readFanout
+      _tag: "Event",
+      topic: channelTopic(channel),
+      from: seq - 1,
+      to: seq,
+      body,
+      kind,
+      originEdge: origin.edge,
+      originConnection: origin.connection,
+      members,
+      readFanout: state.readFanout
     })
     return seq
   }
 
-  personal(user: string, kind: string, fields: { channel?: string; seq?: number; before?: number; [other: string]: unknown }): number {
+  personal(
+    user: string,
+    kind: string,
+    fields: { channel?: string; seq?: number; before?: number; [other: string]: unknown }
+  ): number {
     const session = this.session(user)
     const seq = ++session.userSeq
     const body = toWire(JSON.stringify({ kind, user_seq: seq, at: 1, ...fields }))
     session.personal.push({ seq, body })
     if (fields.before !== undefined) session.revokedBefore = fields.before
     this.publish({
-      _tag: "Personal", topic: userTopic(user), seq, kind, frame: `{"ev":"personal","event":${body}}`,
-      channel: fields.channel ?? "", channelSeq: fields.seq ?? 0, exceptConnection: 0, revokedBefore: fields.before ?? 0
+      _tag: "Personal",
+      topic: userTopic(user),
+      seq,
+      kind,
+      frame: `{"ev":"personal","event":${body}}`,
+      channel: fields.channel ?? "",
+      channelSeq: fields.seq ?? 0,
+      exceptConnection: 0,
+      revokedBefore: fields.before ?? 0
     })
     return seq
   }
@@ -134,8 +170,13 @@ export class FakeOwners {
   }
 
   heartbeat(): void {
-    for (const [edge, interestVersion] of this.interest.versions) {
-      const digest = Array.from({ length: shardCount }, (_, i) => ({ shard: i + 1, epoch: this.epoch, interestVersion }))
+    for (const edge of this.subscribers.keys()) {
+      const interestVersion = this.interest.version(edge)
+      const digest = Array.from({ length: shardCount }, (_, i) => ({
+        shard: i + 1,
+        epoch: this.epoch,
+        interestVersion
+      }))
       this.links.heartbeat(edge, digest)
     }
   }
@@ -163,7 +204,9 @@ export class FakeOwners {
       this.attaches.push(attach)
       queueMicrotask(() => {
         const topics = attach.topics.map(({ topic, users }) => this.authorise(topic, users))
-        const granted = topics.filter(({ denied }, i) => denied.length < (attach.topics[i]?.users.length ?? 0)).map(({ topic }) => topic)
+        const granted = topics
+          .filter(({ denied }, i) => denied.length < (attach.topics[i]?.users.length ?? 0))
+          .map(({ topic }) => topic)
         const interestVersion = this.interest.add(attach.edge, granted)
         reply({ ok: { shard: attach.shard, epoch: this.epoch, interestVersion, topics } })
       })
@@ -179,7 +222,8 @@ export class FakeOwners {
       const denied = users.filter((user) => state?.members.has(user) !== true)
       return { topic, head: state?.seq ?? 0, generation: 1, denied }
     }
-    if (topic.startsWith("u/")) return { topic, head: this.session(id).userSeq, generation: 1, denied: users.filter((u) => u !== id) }
+    if (topic.startsWith("u/"))
+      return { topic, head: this.session(id).userSeq, generation: 1, denied: users.filter((u) => u !== id) }
     return { topic, head: 0, generation: 0, denied: [] }
   }
 
@@ -194,7 +238,10 @@ export class FakeOwners {
             position: { generation: 1, seq: session.userSeq },
             reload: request.after.generation !== 1,
             personal: session.personal.filter(({ seq }) => seq > request.after.seq).map(({ body }) => body),
-            channels: [...session.channels].map((channel) => ({ channel, cursor: session.cursors.get(channel) ?? { generation: 0, seq: 0 } })),
+            channels: [...session.channels].map((channel) => ({
+              channel,
+              cursor: session.cursors.get(channel) ?? { generation: 0, seq: 0 }
+            })),
             left: [...session.left].map(([channel, seq]) => ({ channel, seq })),
             revokedBefore: session.revokedBefore
           }
@@ -206,7 +253,9 @@ export class FakeOwners {
         const state = this.channels.get(request.channel)
         if (state === undefined || !state.members.has(request.user)) return reply({ failure: { code: "not_found" } })
         if (request.cursor.seq > state.seq) return reply({ failure: { code: "invalid", detail: "past the head" } })
-        const unread = state.events.filter((e) => e.kind === "message" && e.seq > request.cursor.seq && e.by !== request.user).length
+        const unread = state.events.filter(
+          (e) => e.kind === "message" && e.seq > request.cursor.seq && e.by !== request.user
+        ).length
         return reply({ ok: { unread, mentions: 0, head: state.seq } })
       }
       case "MoveCursor": {
@@ -218,7 +267,11 @@ export class FakeOwners {
         return reply({ ok: { cursor, userSeq: session.userSeq } })
       }
       case "MarkUnread": {
-        const userSeq = this.personal(request.caller.user, "marked_unread", { channel: request.channel, seq: request.seq, cid: request.cid })
+        const userSeq = this.personal(request.caller.user, "marked_unread", {
+          channel: request.channel,
+          seq: request.seq,
+          cid: request.cid
+        })
         const cursor = { generation: userSeq, seq: request.seq }
         this.session(request.caller.user).cursors.set(request.channel, cursor)
         return reply({ ok: { cursor, userSeq } })
@@ -227,37 +280,84 @@ export class FakeOwners {
         this.personal(request.user, "revoked", { before: request.before, cid: request.cid })
         return reply({ ok: { userSeq: this.session(request.user).userSeq } })
       case "History": {
-        const bodies = this.channel(request.channel).events.filter((e) => e.kind === "message").map((e) => e.body)
-        return reply({ ok: `{"channel":"${request.channel}","generation":1,"from":0,"to":${bodies.length},"events":[${bodies.join(",")}],"before":false,"after":false}` })
+        const bodies = this.channel(request.channel)
+          .events.filter((e) => e.kind === "message")
+          .map((e) => e.body)
+        return reply({
+          ok: `{"channel":"${request.channel}","generation":1,"from":0,"to":${bodies.length},"events":[${bodies.join(",")}],"before":false,"after":false}`
+        })
       }
       case "Watch":
-        return reply({ ok: { shard: request.shard, epoch: 1, n: 0, users: request.users.map((user) => ({ user, state: "offline", last_seen: null })) } })
+        return reply({
+          ok: {
+            shard: request.shard,
+            epoch: 1,
+            n: 0,
+            users: request.users.map((user) => ({ user, state: "offline", last_seen: null }))
+          }
+        })
       case "Members":
-        return reply({ ok: [...this.channel(request.channel).members].map(([user, from]) => ({ channel: request.channel, user, role: "member", from, to: null, seq: from })) })
+        return reply({
+          ok: [...this.channel(request.channel).members].map(([user, from]) => ({
+            channel: request.channel,
+            user,
+            role: "member",
+            from,
+            to: null,
+            seq: from
+          }))
+        })
       default:
         return reply({ ok: {} })
     }
   }
 
-  private cursorPush(caller: { readonly user: string; readonly connection: number }, channel: string, state: { readonly cursor: object; readonly unread: number; readonly mentions: number; readonly head: number }) {
+  private cursorPush(
+    caller: { readonly user: string; readonly connection: number },
+    channel: string,
+    state: { readonly cursor: object; readonly unread: number; readonly mentions: number; readonly head: number }
+  ) {
     const { cursor, head, mentions, unread } = state
     this.publish({
-      _tag: "Personal", topic: userTopic(caller.user), seq: 0, kind: "cursor",
+      _tag: "Personal",
+      topic: userTopic(caller.user),
+      seq: 0,
+      kind: "cursor",
       frame: JSON.stringify({ ev: "cursor", channel, cursor, unread, mentions, head }),
-      channel: "", channelSeq: 0, exceptConnection: caller.connection, revokedBefore: 0
+      channel: "",
+      channelSeq: 0,
+      exceptConnection: caller.connection,
+      revokedBefore: 0
     })
   }
 
-  private mutate(user: string, mutation: ChannelMutation, origin: { readonly edge: string; readonly connection: number }): OwnerReply<unknown> {
+  private mutate(
+    user: string,
+    mutation: ChannelMutation,
+    origin: { readonly edge: string; readonly connection: number }
+  ): OwnerReply<unknown> {
     if (clientIdTime(mutation.cid) > Date.now() + Limits.clientIdAheadMsMax) {
       return { failure: { code: "id_ahead", server_time: Date.now() } }
     }
-    const state = mutation.op === "create" ? this.channel(mutation.channel, [user, ...mutation.members]) : this.channels.get(mutation.channel)
+    const state =
+      mutation.op === "create"
+        ? this.channel(mutation.channel, [user, ...mutation.members])
+        : this.channels.get(mutation.channel)
     if (state === undefined || !state.members.has(user)) return { failure: { code: "not_found" } }
     const known = state.acks.get(mutation.cid)
     if (known !== undefined) return { ok: known }
     const { channel, op, ...fields } = mutation
-    const kind = { send: "message", edit: "edit", delete: "delete", create: "updated", update: "updated", join: "added", leave: "removed", add_members: "added", remove_members: "removed" }[op]
+    const kind = {
+      send: "message",
+      edit: "edit",
+      delete: "delete",
+      create: "updated",
+      update: "updated",
+      join: "added",
+      leave: "removed",
+      add_members: "added",
+      remove_members: "removed"
+    }[op]
     const seq = op === "leave" ? this.remove(channel, user) : this.append(channel, kind, user, fields, origin)
     const ack = { seq, n: state.n, at: 1_000 + seq, generation: 1 }
     state.acks.set(mutation.cid, ack)
@@ -273,11 +373,24 @@ export class FakeOwners {
     const events = state.events.filter((e) => e.seq > from && e.seq >= since).slice(0, eventsMax)
     const to = events.length < eventsMax ? state.seq : events.at(-1)!.seq
     const head = {
-      channel, generation: 1, seq: state.seq, n: state.n, name: channel, topic: "", members: state.members.size, role: "member",
-      fanout: state.readFanout ? "read" : "write", cursor, unread: 0, mentions: 0, last: null
+      channel,
+      generation: 1,
+      seq: state.seq,
+      n: state.n,
+      name: channel,
+      topic: "",
+      members: state.members.size,
+      role: "member",
+      fanout: state.readFanout ? "read" : "write",
+      cursor,
+      unread: 0,
+      mentions: 0,
+      last: null
     }
     return {
-      _tag: "Sync", channel, head: state.seq,
+      _tag: "Sync",
+      channel,
+      head: state.seq,
       sync: `{"head":${JSON.stringify(head)},"from":${from},"to":${to},"events":[${events.map((e) => e.body).join(",")}],"reload":${reload}}`
     }
   }

@@ -71,7 +71,13 @@ describe("a client that stops reading", () => {
     let sent = 0
     while (harness.edge.runtime.outbound.ephemeralDropped === 0) {
       harness.owners.append("team:a", "message", "x", { text, cid: "" })
-      harness.owners.publish({ _tag: "Ephemeral", topic: "c/team:a", frame: typing, exceptUser: "bob", exceptConnection: 0 })
+      harness.owners.publish({
+        _tag: "Ephemeral",
+        topic: "c/team:a",
+        frame: typing,
+        exceptUser: "bob",
+        exceptConnection: 0
+      })
       sent++
       await new Promise((resolve) => setImmediate(resolve))
     }
@@ -108,9 +114,14 @@ describe("an overloaded node", () => {
 describe("a node that leaves", () => {
   it("tells its clients to move, spread over the window, then closes them with a delay", async () => {
     harness = await EdgeHarness.start({ drainWindowMs: 200, drainDeadlineMs: 1_000 })
-    const clients = [await harness.hello("ann"), await harness.hello("bob"), await harness.hello("cat"), await harness.hello("dan")]
+    const clients = [
+      await harness.hello("ann"),
+      await harness.hello("bob"),
+      await harness.hello("cat"),
+      await harness.hello("dan")
+    ]
     await harness.release()
-    const told = clients.map((client) => client.frames.find((frame) => frame["ev"] === "drain")?.["after_ms"] as number)
+    const told = clients.map((client) => client.frames.find((frame) => frame["ev"] === "drain")?.["after_ms"])
     expect(told).toEqual([50, 100, 150, 200])
     for (const client of clients) {
       const { code, reason } = await client.whenClosed()

@@ -5,8 +5,14 @@ import { EdgeLinkState, linkHeldMax, resendTriesMax } from "../../src/fanout/Edg
 import { TopicSequence } from "../../src/fanout/TopicSequence.ts"
 import type { LinkItem, LinkMessage } from "../../src/owner/OwnerProtocol.ts"
 
-const message = (number: number, items: ReadonlyArray<LinkItem> = []): LinkMessage =>
-  ({ owner: "o", start: 1, edge: "e", number, items, digest: null })
+const message = (number: number, items: ReadonlyArray<LinkItem> = []): LinkMessage => ({
+  owner: "o",
+  start: 1,
+  edge: "e",
+  number,
+  items,
+  digest: null
+})
 const heartbeat = (number: number): LinkMessage => ({ ...message(number), digest: [] })
 const tags = (state: EdgeLinkState, m: LinkMessage) => state.receive(m).map((step) => step._tag)
 
@@ -111,41 +117,52 @@ class ModelEdge {
 }
 
 const fates = fc.array(fc.constantFrom("deliver", "lose", "twice", "late"), { minLength: 1, maxLength: 60 })
-const writes = fc.array(fc.array(fc.constantFrom("c/a", "c/b", "u/x"), { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 40 })
+const writes = fc.array(fc.array(fc.constantFrom("c/a", "c/b", "u/x"), { minLength: 1, maxLength: 4 }), {
+  minLength: 1,
+  maxLength: 40
+})
 
 describe("a link and its topics", () => {
   it("deliver every event once and in order whatever was lost, repeated or reordered, once heartbeats came (†9)", () => {
-    fc.assert(fc.property(writes, fates, fc.integer({ min: 0, max: 50 }), (batches, fate, ringMax) => {
-      const heads = new Map([["c/a", 0], ["c/b", 0], ["u/x", 0]])
-      const sent: Array<LinkMessage> = []
-      const late: Array<LinkMessage> = []
-      let turn = 0
-      const publish = (m: LinkMessage) => {
-        const what = fate[turn++ % fate.length]
-        if (what === "lose") return
-        if (what === "late") late.push(m)
-        else edge.receive(m)
-        if (what === "twice") edge.receive(m)
-      }
-      const edge: ModelEdge = new ModelEdge(heads, (from) => {
-        for (const m of sent.slice(Math.max(from - 1, sent.length - ringMax))) if (turn < 2_000) publish(m)
-      })
-      for (const batch of batches) {
-        const items = batch.map((topic) => {
-          const seq = heads.get(topic)! + 1
-          heads.set(topic, seq)
-          return event(topic, seq)
+    fc.assert(
+      fc.property(writes, fates, fc.integer({ min: 0, max: 50 }), (batches, fate, ringMax) => {
+        const heads = new Map([
+          ["c/a", 0],
+          ["c/b", 0],
+          ["u/x", 0]
+        ])
+        const sent: Array<LinkMessage> = []
+        const late: Array<LinkMessage> = []
+        let turn = 0
+        const publish = (m: LinkMessage) => {
+          const what = fate[turn++ % fate.length]
+          if (what === "lose") return
+          if (what === "late") late.push(m)
+          else edge.receive(m)
+          if (what === "twice") edge.receive(m)
+        }
+        const edge: ModelEdge = new ModelEdge(heads, (from) => {
+          for (const m of sent.slice(Math.max(from - 1, sent.length - ringMax))) if (turn < 2_000) publish(m)
         })
-        const m = message(sent.length + 1, items)
-        sent.push(m)
-        publish(m)
-        if (sent.length % 7 === 0) for (const waiting of late.splice(0).reverse()) edge.receive(waiting)
-      }
-      for (const waiting of late.splice(0).reverse()) edge.receive(waiting)
-      for (let i = 0; i <= resendTriesMax + 1; i++) edge.receive(heartbeat(sent.length))
-      for (const [topic, head] of heads) {
-        expect(edge.seen.get(topic)).toEqual(Array.from({ length: head }, (_, i) => i + 1))
-      }
-    }), { numRuns: 300 })
+        for (const batch of batches) {
+          const items = batch.map((topic) => {
+            const seq = heads.get(topic)! + 1
+            heads.set(topic, seq)
+            return event(topic, seq)
+          })
+          const m = message(sent.length + 1, items)
+          sent.push(m)
+          publish(m)
+          if (sent.length % 7 === 0) for (const waiting of late.splice(0).reverse()) edge.receive(waiting)
+        }
+        for (const waiting of late.splice(0).reverse()) edge.receive(waiting)
+        // Each number that comes after all begins the count of tries anew.
+        for (let i = 0; i < (sent.length + 1) * (resendTriesMax + 1); i++) edge.receive(heartbeat(sent.length))
+        for (const [topic, head] of heads) {
+          expect(edge.seen.get(topic)).toEqual(Array.from({ length: head }, (_, i) => i + 1))
+        }
+      }),
+      { numRuns: 300 }
+    )
   })
 })

@@ -32,11 +32,22 @@ export const hello = (edge: EdgeRuntime, connection: Connection, frame: Op<"hell
 /** Answers, so that the client can show why, and closes. */
 const refuse = (edge: EdgeRuntime, connection: Connection, re: number, failure: ApiFailure): void => {
   answerFailure(edge, connection, re, failure)
-  const why = failure.code === "token_expired" ? "token_expired" : failure.code === "unauthenticated" ? "unauthenticated" : "replaced"
+  const why =
+    failure.code === "token_expired"
+      ? "token_expired"
+      : failure.code === "unauthenticated"
+        ? "unauthenticated"
+        : "replaced"
   edge.close(connection, why)
 }
 
-const attachUser = (edge: EdgeRuntime, connection: Connection, re: number, verified: Verified, onLive: OnLive): void => {
+const attachUser = (
+  edge: EdgeRuntime,
+  connection: Connection,
+  re: number,
+  verified: Verified,
+  onLive: OnLive
+): void => {
   const { user } = verified
   const topic = edge.topics.user(user)
   const open = () => {
@@ -52,7 +63,13 @@ const attachUser = (edge: EdgeRuntime, connection: Connection, re: number, verif
   })
 }
 
-const openSession = (edge: EdgeRuntime, connection: Connection, re: number, verified: Verified, onLive: OnLive): void => {
+const openSession = (
+  edge: EdgeRuntime,
+  connection: Connection,
+  re: number,
+  verified: Verified,
+  onLive: OnLive
+): void => {
   const { user } = verified
   ask(edge.calls, edge.calls.shardOf(user), { _tag: "Open", user, after: nothingHeld }, (reply) => {
     if (connection.state === "closed") return
@@ -70,16 +87,26 @@ const openSession = (edge: EdgeRuntime, connection: Connection, re: number, veri
   })
 }
 
-const answerHello = (edge: EdgeRuntime, connection: Connection, re: number, session: { readonly generation: number; readonly seq: number }): void =>
-  answerOk(edge, connection, re, JSON.stringify({
-    user: connection.user,
-    device: connection.device,
-    server_time: edge.now(),
-    heartbeat_ms: heartbeatMs(edge.settings.idleTimeoutMs),
-    session: { generation: session.generation, seq: session.seq },
-    expires_at: connection.expiresAt,
-    limits: Limits
-  }))
+const answerHello = (
+  edge: EdgeRuntime,
+  connection: Connection,
+  re: number,
+  session: { readonly generation: number; readonly seq: number }
+): void =>
+  answerOk(
+    edge,
+    connection,
+    re,
+    JSON.stringify({
+      user: connection.user,
+      device: connection.device,
+      server_time: edge.now(),
+      heartbeat_ms: heartbeatMs(edge.settings.idleTimeoutMs),
+      session: { generation: session.generation, seq: session.seq },
+      expires_at: connection.expiresAt,
+      limits: Limits
+    })
+  )
 
 /** Silence after which either side pings: the same part of the idle timeout whatever that is. */
 export const heartbeatMs = (idleTimeoutMs: number): number =>
@@ -91,15 +118,23 @@ export const refreshToken = (edge: EdgeRuntime, connection: Connection, frame: O
     if (connection.state === "closed") return
     if ("failure" in result) return answerFailure(edge, connection, frame.id, result.failure)
     if (result.ok.user !== connection.user || frame.device !== connection.device) {
-      return answerFailure(edge, connection, frame.id, { code: "forbidden", detail: "a connection keeps its user and device" })
+      return answerFailure(edge, connection, frame.id, {
+        code: "forbidden",
+        detail: "a connection keeps its user and device"
+      })
     }
-    ask(edge.calls, edge.calls.shardOf(connection.user), { _tag: "Open", user: connection.user, after: nothingHeld }, (reply) => {
-      if (connection.state === "closed") return
-      if (!("ok" in reply)) return answerFailure(edge, connection, frame.id, reply.failure)
-      if (reply.ok.revokedBefore > result.ok.issuedAt) return edge.close(connection, "revoked")
-      connection.issuedAt = result.ok.issuedAt
-      connection.expiresAt = result.ok.expiresAt
-      edge.heartbeats.add(connection)
-      answerHello(edge, connection, frame.id, reply.ok.position)
-    })
+    ask(
+      edge.calls,
+      edge.calls.shardOf(connection.user),
+      { _tag: "Open", user: connection.user, after: nothingHeld },
+      (reply) => {
+        if (connection.state === "closed") return
+        if (!("ok" in reply)) return answerFailure(edge, connection, frame.id, reply.failure)
+        if (reply.ok.revokedBefore > result.ok.issuedAt) return edge.close(connection, "revoked")
+        connection.issuedAt = result.ok.issuedAt
+        connection.expiresAt = result.ok.expiresAt
+        edge.heartbeats.add(connection)
+        answerHello(edge, connection, frame.id, reply.ok.position)
+      }
+    )
   })

@@ -28,7 +28,8 @@ export const watch = (edge: EdgeRuntime, connection: Connection, frame: Op<"watc
   const watched = (connection.watchedChannels ??= new Set())
   if (!watched.has(channel) && watched.size >= Limits.watchesPerConnectionMax) {
     return answerFailure(edge, connection, id, {
-      code: "invalid", detail: `a connection watches at most ${Limits.watchesPerConnectionMax} channels`
+      code: "invalid",
+      detail: `a connection watches at most ${Limits.watchesPerConnectionMax} channels`
     })
   }
   // From now on: what comes between the head of the answer and the answer must not be missed.
@@ -47,10 +48,15 @@ export const unwatch = (edge: EdgeRuntime, connection: Connection, frame: Op<"un
 
 export const typing = (edge: EdgeRuntime, connection: Connection, frame: Op<"typing">): void => {
   const { channel, id, on } = frame
-  ask(edge.calls, edge.calls.shardOf(channel), { _tag: "Typing", caller: callerOf(edge, connection), channel, on }, (reply) => {
-    if ("ok" in reply) answerOk(edge, connection, id, done)
-    else answerFailure(edge, connection, id, reply.failure)
-  })
+  ask(
+    edge.calls,
+    edge.calls.shardOf(channel),
+    { _tag: "Typing", caller: callerOf(edge, connection), channel, on },
+    (reply) => {
+      if ("ok" in reply) answerOk(edge, connection, id, done)
+      else answerFailure(edge, connection, id, reply.failure)
+    }
+  )
 }
 
 export const presenceSet = (edge: EdgeRuntime, connection: Connection, frame: Op<"presence_set">): void => {
@@ -70,7 +76,7 @@ export const presenceWatch = (edge: EdgeRuntime, connection: Connection, frame: 
   const users = [...new Set<string>(frame.users)]
   connection.watchedUsers = users.length === 0 ? null : new Set(users)
   const shards = new Set(users.map((user) => edge.calls.shardOf(user)))
-  for (const topic of [...connection.topics]) {
+  for (const topic of connection.topics.slice()) {
     if (topic.kind === "presence" && !shards.has(topic.shard)) edge.topics.remove(topic, connection)
   }
   const views: Array<PresenceView> = []
@@ -78,10 +84,15 @@ export const presenceWatch = (edge: EdgeRuntime, connection: Connection, frame: 
   const finish = () => {
     if (views.length < shards.size) return answerFailure(edge, connection, frame.id, { code: "unavailable" })
     const wanted = views.flatMap((view) => view.users.filter(({ user }) => connection.watchedUsers?.has(user) === true))
-    answerOk(edge, connection, frame.id, JSON.stringify({
-      shards: views.map(({ epoch, n, shard }) => ({ shard, epoch, n })),
-      users: wanted.map(({ last_seen, state, user }) => ({ user, state, last_seen }))
-    }))
+    answerOk(
+      edge,
+      connection,
+      frame.id,
+      JSON.stringify({
+        shards: views.map(({ epoch, n, shard }) => ({ shard, epoch, n })),
+        users: wanted.map(({ last_seen, state, user }) => ({ user, state, last_seen }))
+      })
+    )
   }
   if (waiting === 0) return finish()
   for (const shard of shards) {
@@ -92,13 +103,19 @@ export const presenceWatch = (edge: EdgeRuntime, connection: Connection, frame: 
   }
 }
 
-const watchShard = (edge: EdgeRuntime, connection: Connection, shard: number, finished: (view: PresenceView | undefined) => void): void => {
+const watchShard = (
+  edge: EdgeRuntime,
+  connection: Connection,
+  shard: number,
+  finished: (view: PresenceView | undefined) => void
+): void => {
   const topic = edge.topics.presence(shard)
   edge.interest.want(shard, presenceTopic(shard), connection.user, (result) => {
     if ("failure" in result || result.denied || connection.state !== "live") return finished(undefined)
     edge.topics.add(topic, connection)
     ask(edge.calls, shard, { _tag: "Watch", shard, edge: edge.name, users: watchedUsers(edge, shard) }, (reply) =>
-      finished("ok" in reply ? reply.ok : undefined))
+      finished("ok" in reply ? reply.ok : undefined)
+    )
   })
 }
 

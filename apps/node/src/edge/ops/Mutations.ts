@@ -12,24 +12,38 @@ import { reportSeen } from "./Reading.ts"
 
 const nobody: ReadonlyArray<string> = []
 
-type MutationOp = Op<"send" | "edit" | "delete" | "create" | "update" | "join" | "leave" | "add_members" | "remove_members">
+type MutationOp = Op<
+  "send" | "edit" | "delete" | "create" | "update" | "join" | "leave" | "add_members" | "remove_members"
+>
 
 export const mutate = (edge: EdgeRuntime, connection: Connection, frame: MutationOp): void => {
   const { channel, id } = frame
-  ask(edge.calls, edge.calls.shardOf(channel), {
-    _tag: "Mutate", caller: callerOf(edge, connection), mutation: mutationOf(frame), admin: false
-  }, (reply) => {
-    if (!("ok" in reply)) return answerFailure(edge, connection, id, reply.failure)
-    answerOk(edge, connection, id, ackOf(frame, reply.ok))
-    // A send says what its device has seen; the cursor moves there, not to the send (†13).
-    if (frame.op === "send" && frame.seen !== undefined) reportSeen(edge, connection, channel, frame.seen)
-  })
+  ask(
+    edge.calls,
+    edge.calls.shardOf(channel),
+    {
+      _tag: "Mutate",
+      caller: callerOf(edge, connection),
+      mutation: mutationOf(frame),
+      admin: false
+    },
+    (reply) => {
+      if (!("ok" in reply)) return answerFailure(edge, connection, id, reply.failure)
+      answerOk(edge, connection, id, ackOf(frame, reply.ok))
+      // A send says what its device has seen; the cursor moves there, not to the send (†13).
+      if (frame.op === "send" && frame.seen !== undefined) reportSeen(edge, connection, channel, frame.seen)
+    }
+  )
 }
 
 /** A channel id is ASCII without anything to escape. */
 const ackOf = (frame: MutationOp, ack: ChannelAck): string => {
   const start = `{"channel":"${frame.channel}","seq":${ack.seq},"at":${ack.at}`
-  return frame.op === "send" ? `${start},"n":${ack.n}}` : frame.op === "create" ? `${start},"generation":${ack.generation}}` : `${start}}`
+  return frame.op === "send"
+    ? `${start},"n":${ack.n}}`
+    : frame.op === "create"
+      ? `${start},"generation":${ack.generation}}`
+      : `${start}}`
 }
 
 const mutationOf = (frame: MutationOp): ChannelMutation => {
@@ -45,7 +59,9 @@ const mutationOf = (frame: MutationOp): ChannelMutation => {
       return { op: "create", channel, cid, name: frame.name, topic: frame.topic ?? "", members: frame.members }
     case "update":
       return {
-        op: "update", channel, cid,
+        op: "update",
+        channel,
+        cid,
         ...(frame.name === undefined ? {} : { name: frame.name }),
         ...(frame.topic === undefined ? {} : { topic: frame.topic })
       }

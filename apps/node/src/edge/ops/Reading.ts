@@ -14,11 +14,18 @@ import { ask } from "../OwnerAnswers.ts"
 
 type Counted = { readonly ok: UnreadCounts } | { readonly failure: ApiFailure }
 
-const count = (edge: EdgeRuntime, user: string, channel: string, cursor: Position, done: (counted: Counted) => void): void =>
+const count = (
+  edge: EdgeRuntime,
+  user: string,
+  channel: string,
+  cursor: Position,
+  done: (counted: Counted) => void
+): void =>
   ask(edge.calls, edge.calls.shardOf(channel), { _tag: "Unread", user, channel, cursor }, (reply) => {
     if (!("ok" in reply)) return done(reply)
     // The owner says so too; a cursor past the head must never be stored.
-    if (cursor.seq > reply.ok.head) return done({ failure: { code: "invalid", detail: `seq is past the channel's head, ${reply.ok.head}` } })
+    if (cursor.seq > reply.ok.head)
+      return done({ failure: { code: "invalid", detail: `seq is past the channel's head, ${reply.ok.head}` } })
     done(reply)
   })
 
@@ -37,7 +44,8 @@ export const read = (edge: EdgeRuntime, connection: Connection, frame: Op<"read"
     if (!("ok" in counted)) return fail(counted.failure)
     moveCursor(edge, connection, channel, seq, counted.ok, (moved) => {
       if (!("ok" in moved)) return fail(moved.failure)
-      if (moved.ok.cursor.seq === seq) return answerOk(edge, connection, id, JSON.stringify(readState(moved.ok, counted.ok)))
+      if (moved.ok.cursor.seq === seq)
+        return answerOk(edge, connection, id, JSON.stringify(readState(moved.ok, counted.ok)))
       count(edge, user, channel, moved.ok.cursor, (again) => {
         if ("ok" in again) answerOk(edge, connection, id, JSON.stringify(readState(moved.ok, again.ok)))
         else fail(again.failure)
@@ -54,9 +62,20 @@ const moveCursor = (
   { head, mentions, unread }: UnreadCounts,
   done: (moved: { readonly ok: CursorMoved } | { readonly failure: ApiFailure }) => void
 ): void =>
-  ask(edge.calls, edge.calls.shardOf(connection.user), {
-    _tag: "MoveCursor", caller: callerOf(edge, connection), channel, seq, unread, mentions, head
-  }, done)
+  ask(
+    edge.calls,
+    edge.calls.shardOf(connection.user),
+    {
+      _tag: "MoveCursor",
+      caller: callerOf(edge, connection),
+      channel,
+      seq,
+      unread,
+      mentions,
+      head
+    },
+    done
+  )
 
 export const markUnread = (edge: EdgeRuntime, connection: Connection, frame: Op<"mark_unread">): void => {
   const { channel, cid, id, seq } = frame
@@ -64,12 +83,29 @@ export const markUnread = (edge: EdgeRuntime, connection: Connection, frame: Op<
   count(edge, connection.user, channel, { generation: 0, seq }, (counted) => {
     if (!("ok" in counted)) return fail(counted.failure)
     const { head, mentions, unread } = counted.ok
-    ask(edge.calls, edge.calls.shardOf(connection.user), {
-      _tag: "MarkUnread", caller: callerOf(edge, connection), channel, seq, cid, unread, mentions, head
-    }, (reply) => {
-      if (!("ok" in reply)) return fail(reply.failure)
-      answerOk(edge, connection, id, JSON.stringify({ ...readState(reply.ok, counted.ok), user_seq: reply.ok.userSeq }))
-    })
+    ask(
+      edge.calls,
+      edge.calls.shardOf(connection.user),
+      {
+        _tag: "MarkUnread",
+        caller: callerOf(edge, connection),
+        channel,
+        seq,
+        cid,
+        unread,
+        mentions,
+        head
+      },
+      (reply) => {
+        if (!("ok" in reply)) return fail(reply.failure)
+        answerOk(
+          edge,
+          connection,
+          id,
+          JSON.stringify({ ...readState(reply.ok, counted.ok), user_seq: reply.ok.userSeq })
+        )
+      }
+    )
   })
 }
 
@@ -88,11 +124,22 @@ export const history = (edge: EdgeRuntime, connection: Connection, frame: Op<"hi
   if ([after, around, before].filter((place) => place !== undefined).length > 1) {
     return answerFailure(edge, connection, id, { code: "invalid", detail: "at most one of before, after and around" })
   }
-  ask(edge.calls, edge.calls.shardOf(channel), {
-    _tag: "History", user: connection.user, admin: false, channel,
-    before: before ?? null, after: after ?? null, around: around ?? null, limit: limit ?? Limits.historyLimitDefault
-  }, (reply) => {
-    if ("ok" in reply) answerOk(edge, connection, id, reply.ok)
-    else answerFailure(edge, connection, id, reply.failure)
-  })
+  ask(
+    edge.calls,
+    edge.calls.shardOf(channel),
+    {
+      _tag: "History",
+      user: connection.user,
+      admin: false,
+      channel,
+      before: before ?? null,
+      after: after ?? null,
+      around: around ?? null,
+      limit: limit ?? Limits.historyLimitDefault
+    },
+    (reply) => {
+      if ("ok" in reply) answerOk(edge, connection, id, reply.ok)
+      else answerFailure(edge, connection, id, reply.failure)
+    }
+  )
 }

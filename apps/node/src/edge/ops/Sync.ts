@@ -53,7 +53,13 @@ class SyncPage {
   #more: string | null = null
   #failure: ApiFailure | undefined = undefined
 
-  constructor(edge: EdgeRuntime, connection: Connection, frame: Op<"sync">, token: PageToken | undefined, view: SessionView) {
+  constructor(
+    edge: EdgeRuntime,
+    connection: Connection,
+    frame: Op<"sync">,
+    token: PageToken | undefined,
+    view: SessionView
+  ) {
     this.#edge = edge
     this.#connection = connection
     this.#frame = frame
@@ -62,12 +68,17 @@ class SyncPage {
   }
 
   run(): void {
-    const held = new Map(this.#frame.channels.map(([channel, generation, seq]) => [String(channel), { generation, seq }]))
+    const held = new Map(
+      this.#frame.channels.map(([channel, generation, seq]) => [String(channel), { generation, seq }])
+    )
     const after = this.#token?.after ?? ""
-    const rest = this.#view.channels.filter(({ channel }) => channel > after).sort((a, b) => (a.channel < b.channel ? -1 : 1))
+    const rest = this.#view.channels
+      .filter(({ channel }) => channel > after)
+      .sort((a, b) => (a.channel < b.channel ? -1 : 1))
     const page = rest.slice(0, Limits.syncPageChannelsMax)
     if (rest.length > page.length) this.#more = page.at(-1)?.channel ?? null
-    for (const { channel, cursor } of page) this.#items.set(channel, { channel, cursor, held: held.get(channel) ?? null })
+    for (const { channel, cursor } of page)
+      this.#items.set(channel, { channel, cursor, held: held.get(channel) ?? null })
     if (this.#token === undefined) this.#findLost(held.keys())
     this.#attach()
   }
@@ -107,14 +118,22 @@ class SyncPage {
     let waiting = byShard.size
     if (waiting === 0) return this.#answer()
     for (const [shard, items] of byShard) {
-      ask(this.#edge.calls, shard, {
-        _tag: "Sync", user: this.#connection.user, items,
-        eventsMax: Limits.syncEventsPerChannelMax, bytesMax: Limits.syncPageBytesMax
-      }, (reply) => {
-        if ("ok" in reply) for (const result of reply.ok) this.#take(result)
-        else this.#failure = reply.failure
-        if (--waiting === 0) this.#answer()
-      })
+      ask(
+        this.#edge.calls,
+        shard,
+        {
+          _tag: "Sync",
+          user: this.#connection.user,
+          items,
+          eventsMax: Limits.syncEventsPerChannelMax,
+          bytesMax: Limits.syncPageBytesMax
+        },
+        (reply) => {
+          if ("ok" in reply) for (const result of reply.ok) this.#take(result)
+          else this.#failure = reply.failure
+          if (--waiting === 0) this.#answer()
+        }
+      )
     }
   }
 
@@ -134,7 +153,7 @@ class SyncPage {
   }
 
   #fail(failure: ApiFailure): void {
-    for (const channel of [...this.#joined.keys()]) this.#abort(channel)
+    for (const channel of this.#joined.keys()) this.#abort(channel)
     answerFailure(this.#edge, this.#connection, this.#frame.id, failure)
   }
 
@@ -145,10 +164,14 @@ class SyncPage {
     const first = this.#token === undefined
     const session = this.#token?.session ?? this.#view.position
     const more = this.#more === null ? "null" : `"${writeToken({ after: this.#more, session })}"`
-    answerOk(this.#edge, this.#connection, this.#frame.id,
+    answerOk(
+      this.#edge,
+      this.#connection,
+      this.#frame.id,
       `{"session":{"generation":${session.generation},"seq":${session.seq}},"reload":${first && this.#view.reload},"personal":[${
         first ? this.#view.personal.join(",") : ""
-      }],"channels":[${parts.join(",")}],"lost":${JSON.stringify(this.#lost)},"more":${more}}`)
+      }],"channels":[${parts.join(",")}],"lost":${JSON.stringify(this.#lost)},"more":${more}}`
+    )
     for (const { channel, head } of written) {
       const topic = this.#joined.get(channel)
       if (topic !== undefined) this.#edge.topics.endJoin(topic, this.#connection, head)
