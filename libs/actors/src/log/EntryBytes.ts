@@ -10,7 +10,17 @@ import { RecordDamaged } from "./RecordDamaged.ts"
 
 /** Part of the format: append only, never reorder. Code 0 stands for a kind that is spelled out. */
 const kinds = [
-  "", "message", "edit", "delete", "created", "updated", "added", "removed", "fanout", "mentioned", "marked_unread",
+  "",
+  "message",
+  "edit",
+  "delete",
+  "created",
+  "updated",
+  "added",
+  "removed",
+  "fanout",
+  "mentioned",
+  "marked_unread",
   "revoked"
 ] as const
 const kindCodes = new Map<string, number>(kinds.map((kind, code) => [kind, code]))
@@ -24,8 +34,14 @@ export const entryNameBytesMax = 255
 
 /** An upper bound of the entry's bytes, exact where `hidden` is ASCII and the kind is not a known one. */
 export const entryBytesMax = (entry: Entry): number =>
-  entryFixedBytes + entry.id.length + entry.kind.length + entry.by.length + entry.cid.length + entry.bodyHash.length +
-  entry.hidden.length * 3 + entry.body.length
+  entryFixedBytes +
+  entry.id.length +
+  entry.kind.length +
+  entry.by.length +
+  entry.cid.length +
+  entry.bodyHash.length +
+  entry.hidden.length * 3 +
+  entry.body.length
 
 /** Writes the entry at `start` and returns its end. The caller has made room for `entryBytesMax`. */
 export const writeEntry = (bytes: Buffer, view: DataView, start: number, entry: Entry): number => {
@@ -65,8 +81,16 @@ export const readEntries = (bytes: Buffer, view: DataView, start: number, end: n
   let at = start
   for (let index = 0; index < count; index++) {
     if (at + entryFixedBytes > end) throw new RecordDamaged({ what: "an entry begins beyond the record's end" })
-    const next = at + entryFixedBytes + view.getUint8(at + 2) + view.getUint8(at + 3) + view.getUint8(at + 4) +
-      view.getUint8(at + 5) + view.getUint8(at + 6) + view.getUint32(at + 8, true) + view.getUint32(at + 12, true)
+    const next =
+      at +
+      entryFixedBytes +
+      view.getUint8(at + 2) +
+      view.getUint8(at + 3) +
+      view.getUint8(at + 4) +
+      view.getUint8(at + 5) +
+      view.getUint8(at + 6) +
+      view.getUint32(at + 8, true) +
+      view.getUint32(at + 12, true)
     if (next > end) throw new RecordDamaged({ what: "an entry ends beyond the record's end" })
     entries.push(readEntry(bytes, view, at))
     at = next

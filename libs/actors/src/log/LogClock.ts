@@ -21,5 +21,5 @@ export const retryMsMax = 1_000
 /** Full jitter above the half: after a lost leader all shards of all nodes would otherwise retry at once. */
 export const retryMs = (tries: number): number => {
   const ms = Math.min(retryMsMax, retryMsMin * 2 ** Math.min(tries, 10))
-  return ms / 2 + Math.random() * ms / 2
+  return ms / 2 + (Math.random() * ms) / 2
 }

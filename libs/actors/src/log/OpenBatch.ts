@@ -56,7 +56,7 @@ export class OpenBatch<P extends Pending> {
 
   /** The same bytes each time (†19). */
   seal(header: RecordHeader): SealedRecord {
-    return this.#sealed ??= this.#writer.seal(header)
+    return (this.#sealed ??= this.#writer.seal(header))
   }
 
   /** Those who have waited since `before` or longer and were not told yet. */

@@ -35,7 +35,7 @@ export interface CheckpointBodies {
   readonly incremental: Uint8Array | undefined
 }
 
-export const replay = Effect.fnUntraced(function*(
+export const replay = Effect.fnUntraced(function* (
   options: Replay
 ): Effect.fn.Return<CheckpointBodies, LogUnavailable | ChainBroken | Overtaken> {
   const chain = new Chain(options)

@@ -12,11 +12,21 @@ import type { Handover } from "./Takeover.ts"
 import { OpenBatch, type Pending } from "./OpenBatch.ts"
 import { readSeen } from "./PlaceRead.ts"
 import {
-  encodeBody, type RecordHash, type RecordHeader, recordBytesMaxDefault, recordFrameBytes, type RecordPlace,
+  encodeBody,
+  type RecordHash,
+  type RecordHeader,
+  recordBytesMaxDefault,
+  recordFrameBytes,
+  type RecordPlace,
   type SealedRecord
 } from "./Record.ts"
 import {
-  servingShardLog, type ShardLogEffect, type ShardLogEvent, type ShardLogState, stepShardLog, type Tip
+  servingShardLog,
+  type ShardLogEffect,
+  type ShardLogEvent,
+  type ShardLogState,
+  stepShardLog,
+  type Tip
 } from "./ShardLogState.ts"
 
 /** Under load at least this lies between two records of a shard: larger records, fewer commits. */

@@ -35,16 +35,21 @@ interface OpeningOptions {
 
 export type ShardLogState =
   | ({ readonly _tag: "Reading"; readonly tries: number; readonly behind: number } & OpeningOptions)
-  | ({ readonly _tag: "Opening"; readonly after: Tip; readonly flight: Flight; readonly handedOver: boolean } & OpeningOptions)
+  | ({
+      readonly _tag: "Opening"
+      readonly after: Tip
+      readonly flight: Flight
+      readonly handedOver: boolean
+    } & OpeningOptions)
   | {
-    readonly _tag: "Serving"
-    readonly epoch: number
-    readonly tip: Tip
-    readonly flight: Flight | null
-    /** Something has gathered that is not part of the record in flight. */
-    readonly gathered: boolean
-    readonly checkpointAsked: boolean
-  }
+      readonly _tag: "Serving"
+      readonly epoch: number
+      readonly tip: Tip
+      readonly flight: Flight | null
+      /** Something has gathered that is not part of the record in flight. */
+      readonly gathered: boolean
+      readonly checkpointAsked: boolean
+    }
   | { readonly _tag: "Out"; readonly reason: OutReason; readonly epoch: number }
   | { readonly _tag: "Quarantined"; readonly what: string }
 
@@ -73,7 +78,12 @@ export type ShardLogEffect =
   | { readonly _tag: "Pause"; readonly tries: number }
   | { readonly _tag: "Committed"; readonly kind: Flight["kind"]; readonly tip: Tip }
   /** The record in flight failed for certain, and with `gathered` all that gathered since (†20). */
-  | { readonly _tag: "Failed"; readonly kind: Flight["kind"]; readonly reason: "full" | "too_large"; readonly gathered: boolean }
+  | {
+      readonly _tag: "Failed"
+      readonly kind: Flight["kind"]
+      readonly reason: "full" | "too_large"
+      readonly gathered: boolean
+    }
   /** Callers past their deadline: outcome unknown, retry with the same id (†21). */
   | { readonly _tag: "TellUnknown" }
   | { readonly _tag: "GoOut"; readonly reason: OutReason; readonly epoch: number }
@@ -101,8 +111,14 @@ export const openShardLog = (opening: Opening): Step => {
 }
 
 /** How an owner goes on whose epoch record is in the log. */
-export const servingShardLog = (epoch: number, tip: Tip): ShardLogState =>
-  ({ _tag: "Serving", epoch, tip, flight: null, gathered: false, checkpointAsked: false })
+export const servingShardLog = (epoch: number, tip: Tip): ShardLogState => ({
+  _tag: "Serving",
+  epoch,
+  tip,
+  flight: null,
+  gathered: false,
+  checkpointAsked: false
+})
 
 const newFlight = (kind: Flight["kind"], epoch: number, after: Tip): Flight => ({
   kind,
@@ -132,10 +148,14 @@ const appendEpoch = (options: OpeningOptions, after: Tip, lastEpoch: number, han
 }
 
 const stay = (state: ShardLogState): Step => ({ state, effects: [] })
-const out = (reason: OutReason, epoch: number): Step =>
-  ({ state: { _tag: "Out", reason, epoch }, effects: [{ _tag: "GoOut", reason, epoch }] })
-const quarantine = (what: string): Step =>
-  ({ state: { _tag: "Quarantined", what }, effects: [{ _tag: "Quarantine", what }] })
+const out = (reason: OutReason, epoch: number): Step => ({
+  state: { _tag: "Out", reason, epoch },
+  effects: [{ _tag: "GoOut", reason, epoch }]
+})
+const quarantine = (what: string): Step => ({
+  state: { _tag: "Quarantined", what },
+  effects: [{ _tag: "Quarantine", what }]
+})
 
 type Reading = Extract<ShardLogState, { _tag: "Reading" }>
 type Serving = Extract<ShardLogState, { _tag: "Serving" }>
@@ -177,8 +197,10 @@ const stepReading = (state: Reading, event: ShardLogEvent): Step => {
   }
 }
 
-const pauseReading = (state: Reading): Step =>
-  ({ state: { ...state, tries: state.tries + 1 }, effects: [{ _tag: "Pause", tries: state.tries }] })
+const pauseReading = (state: Reading): Step => ({
+  state: { ...state, tries: state.tries + 1 },
+  effects: [{ _tag: "Pause", tries: state.tries }]
+})
 
 const stepInFlight = (state: InFlight, event: ShardLogEvent, rules: LogRules): Step => {
   const { flight } = state
@@ -215,7 +237,8 @@ const settled = (state: InFlight, outcome: AppendOutcome, rules: LogRules): Step
       return pause(state, { ...flight, doubtful: flight.doubtful || left })
     case "WrongSequence": {
       const behind = outcome.actual < flight.expectedLast ? flight.behind + 1 : 0
-      if (behind >= behindMax) return quarantine(`the log ends at ${outcome.actual}, but ${flight.expectedLast} is known`)
+      if (behind >= behindMax)
+        return quarantine(`the log ends at ${outcome.actual}, but ${flight.expectedLast} is known`)
       // Either an earlier attempt of mine is there, or another owner's record, or the refusal is a deposed leader's.
       const asked: Flight = { ...flight, doubtful: flight.doubtful || left, behind, waits: "read" }
       if (outcome.actual === 0) return placeRead({ ...state, flight: asked }, 0, { _tag: "Nothing" }, rules)

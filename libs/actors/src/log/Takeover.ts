@@ -16,7 +16,12 @@ import { readSeen } from "./PlaceRead.ts"
 import { decodeRecord, encodeBody, noPlace, type RecordPlace, type SealedRecord, type ShardRecord } from "./Record.ts"
 import { replay } from "./Replay.ts"
 import {
-  openShardLog, type ShardLogEffect, type ShardLogEvent, stepShardLog, type Step, type Tip
+  openShardLog,
+  type ShardLogEffect,
+  type ShardLogEvent,
+  stepShardLog,
+  type Step,
+  type Tip
 } from "./ShardLogState.ts"
 
 /** The shard's log is not what it must be. It is left as it is until a person has looked at it (†24). */
@@ -88,7 +93,9 @@ export type OpenShardError = LogUnavailable | ShardQuarantined | ShardTaken | Ha
 export const openTriesMax = 40
 
 /** Opens the shard's log for its new owner: afterwards no older owner can append. */
-export const openShard = Effect.fnUntraced(function*(options: OpenShard): Effect.fn.Return<OpenedShard, OpenShardError> {
+export const openShard = Effect.fnUntraced(function* (
+  options: OpenShard
+): Effect.fn.Return<OpenedShard, OpenShardError> {
   const opening = new Opening(options)
   const { epoch, tip } = yield* opening.run
   const opened = {
@@ -105,7 +112,12 @@ export const openShard = Effect.fnUntraced(function*(options: OpenShard): Effect
   const entries: Array<ReplayedEntry> = []
   const onEntry = options.onEntry ?? ((entry, position) => entries.push({ entry, position }))
   const bodies = yield* replay({
-    log: options.log, shard: options.shard, epoch, full: opening.fullPlace, to: tip, onEntry
+    log: options.log,
+    shard: options.shard,
+    epoch,
+    full: opening.fullPlace,
+    to: tip,
+    onEntry
   }).pipe(
     Effect.catchTags({
       ChainBroken: ({ what }) => Effect.fail(new ShardQuarantined({ shard: options.shard, what })),
@@ -131,7 +143,7 @@ class Opening {
   }
 
   get run(): Effect.Effect<{ readonly epoch: number; readonly tip: Tip }, OpenShardError> {
-    return Effect.gen({ self: this }, function*() {
+    return Effect.gen({ self: this }, function* () {
       const { epochAtLeast, handover, knownAtLeast } = this.#options
       let step: Step = openShardLog({ epochAtLeast, knownAtLeast: knownAtLeast ?? 0, handover })
       while (true) {
@@ -152,8 +164,11 @@ class Opening {
       case "Append":
         return this.#append(effect.flight.expectedLast)
       case "Read":
-        return Effect.map(readSeen(log, shard, effect.position), (seen) =>
-          ({ _tag: "PlaceRead", position: effect.position, seen }))
+        return Effect.map(readSeen(log, shard, effect.position), (seen) => ({
+          _tag: "PlaceRead",
+          position: effect.position,
+          seen
+        }))
       case "Pause":
         return ++this.#tries > openTriesMax
           ? Effect.fail(new LogUnavailable({ cause: `shard ${shard} could not be opened in ${openTriesMax} attempts` }))
@@ -195,8 +210,8 @@ class Opening {
   #placesAfter(record: ShardRecord | undefined, position: LogPosition): void {
     const here: RecordPlace = { position, number: record?.number ?? 0 }
     const isCheckpoint = record?.kind === "full" || record?.kind === "incremental"
-    this.checkpointPlace = isCheckpoint ? here : record?.checkpoint ?? noPlace
-    this.fullPlace = record?.kind === "full" ? here : record?.full ?? noPlace
+    this.checkpointPlace = isCheckpoint ? here : (record?.checkpoint ?? noPlace)
+    this.fullPlace = record?.kind === "full" ? here : (record?.full ?? noPlace)
   }
 
   /**
@@ -207,15 +222,18 @@ class Opening {
     const { flight } = effect
     if (effect.again || step.state._tag !== "Opening") return step
     this.#epoch = flight.epoch
-    this.#sealed = encodeBody({
-      kind: "epoch",
-      shard: this.#options.shard,
-      epoch: flight.epoch,
-      number: flight.number,
-      previous: step.state.after.hash,
-      checkpoint: this.checkpointPlace,
-      full: this.fullPlace
-    }, Buffer.concat([randomBytes(16), Buffer.from(this.#options.owner ?? "", "utf8")]))
+    this.#sealed = encodeBody(
+      {
+        kind: "epoch",
+        shard: this.#options.shard,
+        epoch: flight.epoch,
+        number: flight.number,
+        previous: step.state.after.hash,
+        checkpoint: this.checkpointPlace,
+        full: this.fullPlace
+      },
+      Buffer.concat([randomBytes(16), Buffer.from(this.#options.owner ?? "", "utf8")])
+    )
     return stepShardLog(step.state, { _tag: "Taken", hash: this.#sealed.hash })
   }
 

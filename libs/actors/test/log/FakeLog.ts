@@ -93,8 +93,7 @@ export class FakeLog {
         this.#attempt(append, this.fates.shift() ?? "ok")
         this.#look()
       }),
-    last: (shard) =>
-      Effect.sync(() => Option.fromNullishOr(this.shard(shard).at(-1 - (this.staleLasts.shift() ?? 0)))),
+    last: (shard) => Effect.sync(() => Option.fromNullishOr(this.shard(shard).at(-1 - (this.staleLasts.shift() ?? 0)))),
     read: (shard, position) =>
       Effect.sync(() =>
         this.emptyReads-- > 0
@@ -117,7 +116,10 @@ export class FakeLog {
     purge: (shard, upTo) =>
       Effect.sync(() => {
         const records = this.shard(shard)
-        this.records.set(shard, records.filter((record, index) => record.position > upTo || index === records.length - 1))
+        this.records.set(
+          shard,
+          records.filter((record, index) => record.position > upTo || index === records.length - 1)
+        )
       }),
     usage: Effect.succeed({ bytes: 0, softBytes: 1, hardBytes: 2 }),
     shards: Effect.sync(() => [...this.records.keys()]),

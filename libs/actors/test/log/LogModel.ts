@@ -4,8 +4,15 @@
  * an owner does is `stepShardLog`, unchanged; what must never happen is checked here at the moment it would.
  */
 import {
-  emptyTip, openShardLog, servingShardLog, type ShardLogEffect, type ShardLogEvent, type ShardLogState, type Step,
-  stepShardLog, type Tip
+  emptyTip,
+  openShardLog,
+  servingShardLog,
+  type ShardLogEffect,
+  type ShardLogEvent,
+  type ShardLogState,
+  type Step,
+  stepShardLog,
+  type Tip
 } from "../../src/log/ShardLogState.ts"
 import type { Seen } from "../../src/log/LogRules.ts"
 
@@ -85,8 +92,16 @@ export interface ModelOptions {
 }
 
 const idle: Owner = {
-  started: false, state: { _tag: "Out", reason: "stepped_down", epoch: 0 }, waits: { _tag: "Nothing" }, known: 0, proposed: 0,
-  flying: [], open: [], sealed: null, late: [], handover: null
+  started: false,
+  state: { _tag: "Out", reason: "stepped_down", epoch: 0 },
+  waits: { _tag: "Nothing" },
+  known: 0,
+  proposed: 0,
+  flying: [],
+  open: [],
+  sealed: null,
+  late: [],
+  handover: null
 }
 
 export class LogModel {
@@ -97,7 +112,13 @@ export class LogModel {
   }
 
   get start(): World {
-    return { log: [], purged: 0, owners: Array.from({ length: this.#options.owners }, () => idle), failed: "", served: 0 }
+    return {
+      log: [],
+      purged: 0,
+      owners: Array.from({ length: this.#options.owners }, () => idle),
+      failed: "",
+      served: 0
+    }
   }
 
   successors(world: World, faults: boolean): ReadonlyArray<Move> {
@@ -129,8 +150,13 @@ export class LogModel {
     for (const { handover } of world.owners) {
       if (handover === null) continue
       add("opens with a hand-over", () =>
-        this.#perform(world, index, { ...owner, known: handover.known },
-          openShardLog({ epochAtLeast, knownAtLeast: 0, handover })))
+        this.#perform(
+          world,
+          index,
+          { ...owner, known: handover.known },
+          openShardLog({ epochAtLeast, knownAtLeast: 0, handover })
+        )
+      )
     }
   }
 
@@ -155,22 +181,31 @@ export class LogModel {
         for (const position of [0, ...recent(world), world.log.length]) {
           const last = world.log[position - 1]
           const stale = position !== this.#last(world)
-          add(`reads ${position} as the last`, () =>
-            event({
-              _tag: "LastRead",
-              last: last === undefined ? null : { position, number: last.number, hash: last.id, epoch: last.epoch }
-            }), stale)
+          add(
+            `reads ${position} as the last`,
+            () =>
+              event({
+                _tag: "LastRead",
+                last: last === undefined ? null : { position, number: last.number, hash: last.id, epoch: last.epoch }
+              }),
+            stale
+          )
         }
         return
       case "Place": {
         const { position } = waits
         const record = position > world.purged ? world.log[position - 1] : undefined
         const nothing: Seen = { _tag: "Nothing" }
-        add(`finds nothing at ${position}`, () => event({ _tag: "PlaceRead", position, seen: nothing }), record !== undefined)
+        add(
+          `finds nothing at ${position}`,
+          () => event({ _tag: "PlaceRead", position, seen: nothing }),
+          record !== undefined
+        )
         if (record === undefined) return
         const { epoch, id: hash, number } = record
         add(`finds ${name(record)} at ${position}`, () =>
-          event({ _tag: "PlaceRead", position, seen: { _tag: "Record", epoch, number, hash } }))
+          event({ _tag: "PlaceRead", position, seen: { _tag: "Record", epoch, number, hash } })
+        )
         return
       }
       case "Answer":
@@ -195,20 +230,32 @@ export class LogModel {
     }
     const written = this.#write(world, record)
     add(`is answered ${written.committed === null ? "wrong sequence" : "committed"}`, () =>
-      settled(written.world, written.committed === null
-        ? { _tag: "WrongSequence", actual: this.#last(written.world) }
-        : { _tag: "Committed", position: written.committed }))
+      settled(
+        written.world,
+        written.committed === null
+          ? { _tag: "WrongSequence", actual: this.#last(written.world) }
+          : { _tag: "Committed", position: written.committed }
+      )
+    )
     add("has its answer lost", () => settled(written.world, { _tag: "Ambiguous", cause: "" }), true)
     const known = world.log.findIndex(({ identity }) => identity === record.identity)
-    if (known >= 0) add("is told that it is a duplicate", () => settled(world, { _tag: "Committed", position: known + 1 }))
+    if (known >= 0)
+      add("is told that it is a duplicate", () => settled(world, { _tag: "Committed", position: known + 1 }))
     if (!owner.late.some(({ id }) => id === record.id)) {
       const late = [...owner.late, record]
-      add("has its attempt delayed", () =>
-        settled(set(world, index, { ...owner, late }), { _tag: "Ambiguous", cause: "" }), true)
+      add(
+        "has its attempt delayed",
+        () => settled(set(world, index, { ...owner, late }), { _tag: "Ambiguous", cause: "" }),
+        true
+      )
     }
     for (const actual of [0, ...recent(world)]) {
       if (actual === record.expectedLast) continue
-      add(`is refused by a deposed leader that ends at ${actual}`, () => settled(world, { _tag: "WrongSequence", actual }), true)
+      add(
+        `is refused by a deposed leader that ends at ${actual}`,
+        () => settled(world, { _tag: "WrongSequence", actual }),
+        true
+      )
     }
   }
 
@@ -237,10 +284,14 @@ export class LogModel {
     }
     const log = [...world.log, record]
     // What expects an older last record can't be written any more, unless the log forgets what its last one is.
-    const owners = this.#options.purgesLast === true
-      ? world.owners
-      : world.owners.map((owner) =>
-        owner.late.length === 0 ? owner : { ...owner, late: owner.late.filter((late) => late.expectedLast === log.length) })
+    const owners =
+      this.#options.purgesLast === true
+        ? world.owners
+        : world.owners.map((owner) =>
+            owner.late.length === 0
+              ? owner
+              : { ...owner, late: owner.late.filter((late) => late.expectedLast === log.length) }
+          )
     return { world: { ...world, log, owners }, committed: log.length }
   }
 
@@ -260,7 +311,8 @@ export class LogModel {
   #take(world: World, index: number): World {
     const owner = ownerOf(world, index)
     const { state } = owner
-    if ((state._tag !== "Serving" && state._tag !== "Opening") || state.flight === null) throw new Error("nothing to take")
+    if ((state._tag !== "Serving" && state._tag !== "Opening") || state.flight === null)
+      throw new Error("nothing to take")
     const { epoch, expectedLast, kind, number } = state.flight
     const previous = state._tag === "Serving" ? state.tip.hash : state.after.hash
     const writer = kind === "epoch" && this.#options.epochWithoutNonce === true ? "" : index
@@ -270,7 +322,12 @@ export class LogModel {
       id,
       identity: this.#options.identityWithoutBytes === true ? `${index}.${epoch}.${number}` : id,
       kind: kind === "epoch" ? "epoch" : "events",
-      owner: index, epoch, number, previous, expectedLast, entries: owner.flying
+      owner: index,
+      epoch,
+      number,
+      previous,
+      expectedLast,
+      entries: owner.flying
     }
     const taken: Owner = { ...owner, sealed: record, waits: { _tag: "Answer", record } }
     return this.#event(world, index, taken, { _tag: "Taken", hash: id })
@@ -320,8 +377,19 @@ export class LogModel {
         const open = effect.gathered ? [] : owner.open
         // An entry can only come back in an attempt that is still on its way.
         const underWay = new Set(owner.late.flatMap(({ entries }) => entries.map(({ name }) => name)))
-        const failed = world.failed + failing.map(({ name }) => name).filter((name) => underWay.has(name)).join("")
-        return set({ ...world, failed }, index, { ...owner, flying: [], open, sealed: null, waits: { _tag: "Nothing" } })
+        const failed =
+          world.failed +
+          failing
+            .map(({ name }) => name)
+            .filter((name) => underWay.has(name))
+            .join("")
+        return set({ ...world, failed }, index, {
+          ...owner,
+          flying: [],
+          open,
+          sealed: null,
+          waits: { _tag: "Nothing" }
+        })
       }
       case "TellUnknown":
         return world
@@ -330,7 +398,10 @@ export class LogModel {
         // Nobody listens any more, but an attempt under way may still arrive.
         const late = owner.waits._tag === "Answer" && owner.waits.record !== null ? [owner.waits.record] : []
         return set(world, index, {
-          ...idle, started: true, state: owner.state, handover: owner.handover,
+          ...idle,
+          started: true,
+          state: owner.state,
+          handover: owner.handover,
           late: [...owner.late.filter(({ id }) => id !== late[0]?.id), ...late]
         })
       }
@@ -343,7 +414,8 @@ export class LogModel {
     if (record === undefined || record.id !== tip.hash) throw new Violation("what was told committed is not in the log")
     for (const { name } of owner.flying) {
       const places = world.log.filter(({ entries }) => entries.some((entry) => entry.name === name))
-      if (places.length !== 1 || places[0] !== record) throw new Violation(`${name} is told "committed" and is not there once`)
+      if (places.length !== 1 || places[0] !== record)
+        throw new Violation(`${name} is told "committed" and is not there once`)
     }
     if (kind === "epoch") {
       // It replays, unless the state was handed over: that one has to be what a replay would give.
@@ -394,7 +466,8 @@ const ownerKey = (owner: Owner, world: World): string => {
   if (!owner.started) return ""
   const { state, waits } = owner
   let key = ""
-  for (const late of owner.late) key += `l${late.epoch},${late.expectedLast},${late.entries.length},${late.id === owner.sealed?.id}`
+  for (const late of owner.late)
+    key += `l${late.epoch},${late.expectedLast},${late.entries.length},${late.id === owner.sealed?.id}`
   if (owner.handover !== null) key += `h${owner.handover.position},${owner.handover.epoch},${owner.handover.known}`
   if (dead(state)) return `x${key}`
   key += `${waits._tag}${owner.known},${owner.proposed},${owner.flying.length},${owner.open.length}`
@@ -402,7 +475,10 @@ const ownerKey = (owner: Owner, world: World): string => {
   if (owner.sealed !== null) key += `s${placeOf(world, owner.sealed)}`
   if (state._tag !== "Serving" && state._tag !== "Opening") return key
   const { flight } = state
-  key += state._tag === "Serving" ? `S${state.epoch},${state.tip.position},${state.gathered}` : `O${state.after.position},${state.handedOver}`
+  key +=
+    state._tag === "Serving"
+      ? `S${state.epoch},${state.tip.position},${state.gathered}`
+      : `O${state.after.position},${state.handedOver}`
   if (flight === null) return key
   return `${key}f${flight.epoch},${flight.expectedLast},${flight.hash === null},${flight.doubtful},${flight.waits}`
 }
@@ -410,8 +486,10 @@ const ownerKey = (owner: Owner, world: World): string => {
 const placeOf = (world: World, record: ModelRecord): number => world.log.findIndex(({ id }) => id === record.id)
 
 const ownerOf = (world: World, index: number): Owner => world.owners[index] ?? idle
-const set = (world: World, index: number, owner: Owner): World =>
-  ({ ...world, owners: world.owners.map((other, at) => at === index ? owner : other) })
+const set = (world: World, index: number, owner: Owner): World => ({
+  ...world,
+  owners: world.owners.map((other, at) => (at === index ? owner : other))
+})
 
 /** Counters only pace: without them there are finitely many states. */
 const calm = (state: ShardLogState): ShardLogState => {

@@ -2,7 +2,14 @@ import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import * as fc from "fast-check"
 import {
-  decodeRecord, encodeBody, encodeRecord, noHash, noPlace, type RecordHeader, recordFrameBytes, RecordWriter
+  decodeRecord,
+  encodeBody,
+  encodeRecord,
+  noHash,
+  noPlace,
+  type RecordHeader,
+  recordFrameBytes,
+  RecordWriter
 } from "../../src/log/Record.ts"
 import { anyEntry, entry } from "./Entries.ts"
 
@@ -17,30 +24,47 @@ const anyHeader: fc.Arbitrary<RecordHeader> = fc.record({
   full: place
 })
 const header: RecordHeader = {
-  kind: "events", shard: 3, epoch: 7, number: 12, previous: noHash, checkpoint: noPlace, full: noPlace
+  kind: "events",
+  shard: 3,
+  epoch: 7,
+  number: 12,
+  previous: noHash,
+  checkpoint: noPlace,
+  full: noPlace
 }
 
 describe("Record", () => {
   it("gives back exactly what was put in", () => {
-    fc.assert(fc.property(anyHeader, fc.array(anyEntry, { maxLength: 12 }), (header, entries) => {
-      const { bytes, hash } = encodeRecord(header, entries)
-      const decoded = Result.getOrThrow(decodeRecord(bytes))
-      assert.deepStrictEqual(decoded, { ...header, hash, entries, body: decoded.body })
-      assert.strictEqual(decoded.body.length, 0)
-    }))
+    fc.assert(
+      fc.property(anyHeader, fc.array(anyEntry, { maxLength: 12 }), (header, entries) => {
+        const { bytes, hash } = encodeRecord(header, entries)
+        const decoded = Result.getOrThrow(decodeRecord(bytes))
+        assert.deepStrictEqual(decoded, { ...header, hash, entries, body: decoded.body })
+        assert.strictEqual(decoded.body.length, 0)
+      })
+    )
   })
 
   it("gives back the body of an epoch record or a checkpoint", () => {
-    fc.assert(fc.property(anyHeader, fc.constantFrom("epoch", "full", "incremental"), fc.uint8Array({ maxLength: 300 }),
-      (header, kind, body) => {
-        const { bytes, hash } = encodeBody({ ...header, kind }, body)
-        const decoded = Result.getOrThrow(decodeRecord(bytes))
-        assert.deepStrictEqual({ ...decoded, body: new Uint8Array(decoded.body) }, { ...header, kind, hash, entries: [], body })
-      }))
+    fc.assert(
+      fc.property(
+        anyHeader,
+        fc.constantFrom("epoch", "full", "incremental"),
+        fc.uint8Array({ maxLength: 300 }),
+        (header, kind, body) => {
+          const { bytes, hash } = encodeBody({ ...header, kind }, body)
+          const decoded = Result.getOrThrow(decodeRecord(bytes))
+          assert.deepStrictEqual(
+            { ...decoded, body: new Uint8Array(decoded.body) },
+            { ...header, kind, hash, entries: [], body }
+          )
+        }
+      )
+    )
   })
 
   it("†24 recognises every flipped bit", () => {
-    const { bytes } = encodeRecord(header, [entry(1), entry(2, { hidden: "{\"device\":\"phöne\"}" })])
+    const { bytes } = encodeRecord(header, [entry(1), entry(2, { hidden: '{"device":"phöne"}' })])
     for (let index = 0; index < bytes.length; index++) {
       for (let bit = 0; bit < 8; bit++) {
         const damaged = Uint8Array.from(bytes)
@@ -61,7 +85,10 @@ describe("Record", () => {
 
   it("†19 has another hash for the same entries under another epoch, number or predecessor", () => {
     const hashes = [
-      header, { ...header, epoch: 8 }, { ...header, number: 13 }, { ...header, previous: "\u0001".repeat(16) }
+      header,
+      { ...header, epoch: 8 },
+      { ...header, number: 13 },
+      { ...header, previous: "\u0001".repeat(16) }
     ].map((header) => encodeRecord(header, [entry(1)]).hash)
     assert.strictEqual(new Set(hashes).size, 4)
   })

@@ -20,11 +20,18 @@ const serve = (over: Partial<ShardLogOptions<Sent>> = {}) => {
   const told: Array<string> = []
   const seqs = (entries: ReadonlyArray<Sent>) => entries.map(({ entry }) => entry.seq).join(" ")
   const first = encodeBody(
-    { kind: "epoch", shard, epoch: 4, number: 1, previous: noHash, checkpoint: noPlace, full: noPlace }, new Uint8Array()
+    { kind: "epoch", shard, epoch: 4, number: 1, previous: noHash, checkpoint: noPlace, full: noPlace },
+    new Uint8Array()
   )
   const position = fake.put(shard, first.bytes)
   const log = new ShardLog<Sent>({
-    shard, epoch: 4, position, number: 1, hash: first.hash, checkpointPlace: noPlace, fullPlace: noPlace,
+    shard,
+    epoch: 4,
+    position,
+    number: 1,
+    hash: first.hash,
+    checkpointPlace: noPlace,
+    fullPlace: noPlace,
     log: fake.service,
     clock,
     commitWindowMs: 0,
@@ -178,10 +185,13 @@ describe("ShardLog", () => {
   it("†22 is out when a higher epoch is there, and takes nothing more", async () => {
     const { fake, log, records, send, settle, told } = serve()
     const tip = records()[0]
-    fake.put(shard, encodeBody(
-      { kind: "epoch", shard, epoch: 5, number: 2, previous: tip?.hash ?? "", checkpoint: noPlace, full: noPlace },
-      new Uint8Array()
-    ).bytes)
+    fake.put(
+      shard,
+      encodeBody(
+        { kind: "epoch", shard, epoch: 5, number: 2, previous: tip?.hash ?? "", checkpoint: noPlace, full: noPlace },
+        new Uint8Array()
+      ).bytes
+    )
     send(1, 2)
     await settle()
     assert.deepStrictEqual(told, ["out", "failed out 1 2"])
@@ -240,8 +250,16 @@ describe("ShardLog", () => {
     await settle()
     fake.release()
     await settle()
-    const committed = told.flatMap((line) => line.replace(/^committed | @.*$/g, "").split(" ").map(Number))
-    assert.deepStrictEqual(committed, Array.from({ length: taken }, (_, index) => index + 1))
+    const committed = told.flatMap((line) =>
+      line
+        .replace(/^committed | @.*$/g, "")
+        .split(" ")
+        .map(Number)
+    )
+    assert.deepStrictEqual(
+      committed,
+      Array.from({ length: taken }, (_, index) => index + 1)
+    )
     assert.strictEqual(told.length, 2)
   })
 
@@ -268,26 +286,40 @@ describe("ShardLog", () => {
     fake.fates = ["hold"]
     send(1)
     await settle()
-    log.appendCheckpoint(() => {
-      told.push("made")
-      return Uint8Array.of(7)
-    }, "full", (position) => told.push(`checkpoint @${position}`))
+    log.appendCheckpoint(
+      () => {
+        told.push("made")
+        return Uint8Array.of(7)
+      },
+      "full",
+      (position) => told.push(`checkpoint @${position}`)
+    )
     send(2)
     fake.release()
     await settle()
     assert.deepStrictEqual(told, ["committed 1 2 @10", "made", "checkpoint @13"])
-    assert.deepStrictEqual(fake.attempts.map(({ reserved }) => reserved), [false, true])
+    assert.deepStrictEqual(
+      fake.attempts.map(({ reserved }) => reserved),
+      [false, true]
+    )
     assert.strictEqual(log.replayFrom, 13)
     send(3)
     await settle()
     assert.deepStrictEqual(records().at(-1)?.full, { position: 13, number: 3 })
-    assert.deepStrictEqual(records().map(({ number }) => number), [1, 2, 3, 4])
+    assert.deepStrictEqual(
+      records().map(({ number }) => number),
+      [1, 2, 3, 4]
+    )
   })
 
   it("a refused checkpoint fails nobody's events", async () => {
     const { fake, log, send, settle, told } = serve()
     fake.fates = [{ refuse: "full" }]
-    log.appendCheckpoint(() => Uint8Array.of(7), "full", (position) => told.push(`checkpoint @${position}`))
+    log.appendCheckpoint(
+      () => Uint8Array.of(7),
+      "full",
+      (position) => told.push(`checkpoint @${position}`)
+    )
     send(1)
     await settle()
     assert.deepStrictEqual(told, ["checkpoint @null", "committed 1 @10"])
@@ -320,7 +352,10 @@ describe("ShardLog", () => {
     log.stepDown()
     assert.deepStrictEqual(told, ["committed 1 @10"])
     const { epoch, hash, number, position } = log.handover
-    assert.deepStrictEqual({ epoch, hash, number, position }, { epoch: 4, hash: records()[1]?.hash, number: 2, position: 10 })
+    assert.deepStrictEqual(
+      { epoch, hash, number, position },
+      { epoch: 4, hash: records()[1]?.hash, number: 2, position: 10 }
+    )
     assert.deepStrictEqual(send(2), [false])
   })
 
@@ -338,5 +373,11 @@ describe("ShardLog", () => {
 })
 
 const encodeHeader = (records: ReadonlyArray<ShardRecord>) => ({
-  kind: "events" as const, shard, epoch: 4, number: 2, previous: records[0]?.hash ?? "", checkpoint: noPlace, full: noPlace
+  kind: "events" as const,
+  shard,
+  epoch: 4,
+  number: 2,
+  previous: records[0]?.hash ?? "",
+  checkpoint: noPlace,
+  full: noPlace
 })
