@@ -57,3 +57,28 @@ describe("channels behind the edge", () => {
       assert.deepStrictEqual(one.items.map((item) => item._tag === "Event" ? item.to : 0), [2, 3, 4, 5])
     }).pipe(Effect.scoped, Effect.provide(layerMemoryWorld)))
 })
+
+const headOf = (synced: unknown): { unread: number; mentions: number } =>
+  JSON.parse((synced as { readonly sync: string }).sync).head // a Sync result of our own encoding
+
+describe("unread and mentions", () => {
+  it.live("a mention counts until it is read, edited away or deleted, also when its message has left the tail", () =>
+    Effect.gen(function* () {
+      const { create, mutate, sync } = yield* world
+      const channel = "group:one"
+      yield* create("ana", channel, ["ana", "ben"])
+      const name = (text: string) =>
+        mutate("ana", { op: "send", channel, cid: newId(), text, mentions: ["ben"] })
+      const first = yield* name("one @ben")
+      const second = yield* name("two @ben")
+      const third = yield* name("three @ben")
+      const counts = (seq: number) => sync("ben", channel, null, { generation: 0, seq }).pipe(Effect.map(headOf))
+      const { mentions, unread } = yield* counts(0)
+      assert.deepStrictEqual([unread, mentions], [3, 3])
+      yield* mutate("ana", { op: "edit", channel, cid: newId(), target: first.seq, text: "one", mentions: [] })
+      assert.deepStrictEqual([(yield* counts(0)).mentions, (yield* counts(0)).unread], [2, 3])
+      yield* mutate("ana", { op: "delete", channel, cid: newId(), target: second.seq })
+      assert.deepStrictEqual([(yield* counts(0)).mentions, (yield* counts(0)).unread], [1, 2])
+      assert.strictEqual((yield* counts(third.seq)).mentions, 0)
+    }).pipe(Effect.provide(layerMemoryWorld)))
+})

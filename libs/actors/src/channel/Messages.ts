@@ -2,7 +2,7 @@
 import type { StoredMessage } from "@parley/storage/MessageStore"
 import type { ChannelMutation } from "../owner/OwnerProtocol.ts"
 import { ask, type Decision, nextEntry, nextTime, plainEntry, type Question, reject } from "./Decision.ts"
-import { editBody, messageBody } from "./EventBody.ts"
+import { editBody, messageBody, textOf } from "./EventBody.ts"
 import { entering, outsiders } from "./Membership.ts"
 
 type Send = ChannelMutation & { readonly op: "send" }
@@ -30,7 +30,8 @@ export const decideEdit = (question: Question, mutation: Edit): Decision => {
   if (outside !== undefined) return outside
   const fields = { seq: state.seq + 1, at: nextTime(state, now), by: caller.user, cid: mutation.cid }
   const body = editBody(fields, mutation.target, mutation.text, mutation.mentions, false)
-  return nextEntry(question, mutation, { kind: "edit", body, n: state.n, target: mutation.target })
+  const more = unmentioned(target.mentions.filter((user) => !mutation.mentions.includes(user)))
+  return nextEntry(question, mutation, { kind: "edit", body, n: state.n, target: mutation.target, more })
 }
 
 export const decideDelete = (question: Question, mutation: Delete): Decision => {
@@ -45,33 +46,46 @@ export const decideDelete = (question: Question, mutation: Delete): Decision => 
   if (target.deleted) return reject("conflict", "the message was deleted before")
   // Whose unread does not change is for those who count to know.
   const author = target.by === caller.user ? "" : ',"author":"' + target.by + '"'
-  return plainEntry(question, mutation, "delete", { target: mutation.target }, author)
+  return plainEntry(question, mutation, "delete", { target: mutation.target }, author + unmentioned(target.mentions))
 }
+
+/** Whom the message names no longer, for the member fan-out. Ids need no escaping. */
+const unmentioned = (users: ReadonlyArray<string>): string =>
+  users.length === 0 ? "" : ',"unmentioned":["' + users.join('","') + '"]'
 
 const namesOutsiders = (question: Question, mentions: ReadonlyArray<string>): Decision | undefined => {
   const outside = outsiders(question, mentions)
   return outside.length === 0 ? undefined : reject("invalid", `mentions who are no members: ${outside.join(", ")}`)
 }
 
-type Target = Pick<StoredMessage, "by" | "deleted">
+interface Target extends Pick<StoredMessage, "by" | "deleted"> {
+  readonly mentions: ReadonlyArray<string>
+}
 
 /** The message that a mutation changes, as it is with all that is pending; or the answer where there is none. */
 const findTarget = (question: Question, seq: number): Target | Decision => {
   const { known, state } = question
   if (seq < 1 || seq > state.seq) return reject("not_found", "there is no such message")
-  const gone = state.pendingEntries().some((entry) => entry.kind === "delete" && entry.target === seq)
+  const changes = state.pendingEntries().filter((entry) => entry.target === seq)
+  const gone = changes.some((entry) => entry.kind === "delete")
+  const edit = changes.findLast((entry) => entry.kind === "edit")
   const held = state.tail.get(seq)
   if (held !== undefined || seq > state.committedSeq) {
     const event = held ?? state.pendingEntries().find((entry) => entry.seq === seq)
     return event === undefined || event.kind !== "message"
       ? reject("not_found", "there is no such message")
-      : { by: event.by, deleted: gone || (held !== undefined && held.deleted > 0) }
+      : {
+          by: event.by,
+          deleted: gone || (held !== undefined && held.deleted > 0),
+          mentions: textOf((edit ?? event).body).mentions
+        }
   }
   const { target } = known
   if (target === undefined || (target !== null && target.seq !== seq) || !state.joins(known.floor ?? state.floor)) {
     return ask(state, { target: seq })
   }
   if (target === null) return reject("not_found", "there is no such message")
-  const deletedInTail = state.changeOf(seq, state.tailFrom)?.deleted !== undefined
-  return { by: target.by, deleted: target.deleted || gone || deletedInTail }
+  const change = state.changeOf(seq, state.tailFrom)
+  const mentions = edit === undefined ? (change ?? textOf(target.body)).mentions : textOf(edit.body).mentions
+  return { by: target.by, deleted: target.deleted || gone || change?.deleted !== undefined, mentions }
 }

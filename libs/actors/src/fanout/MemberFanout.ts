@@ -42,8 +42,8 @@ export const noticesOf = (entry: Entry): ReadonlyArray<Notice> => {
   const { by, id: channel, seq } = entry
   // Our own encoding of a ChannelEvent.
   const event = JSON.parse(entry.body) as { readonly members?: ReadonlyArray<string>; readonly mentions?: ReadonlyArray<string> }
-  const to = (users: ReadonlyArray<string> | undefined, kind: Notice["kind"]): ReadonlyArray<Notice> =>
-    (users ?? []).map((user) => ({ _tag: "Notice", user, kind, channel, seq, by }))
+  const to = (users: ReadonlyArray<string> | undefined, kind: Notice["kind"], at = seq): ReadonlyArray<Notice> =>
+    (users ?? []).map((user) => ({ _tag: "Notice", user, kind, channel, seq: at, by }))
   switch (entry.kind) {
     case "created":
     case "added":
@@ -51,11 +51,21 @@ export const noticesOf = (entry: Entry): ReadonlyArray<Notice> => {
     case "removed":
       return to(event.members, "removed")
     case "message":
-    case "edit":
       return to(event.mentions?.filter((user) => user !== by), "mentioned")
+    case "edit":
+      // The mention is the message's: it is read, counted and taken away with it.
+      return to(event.mentions?.filter((user) => user !== by), "mentioned", entry.target)
     default:
       return []
   }
+}
+
+/** Mentions that an edit or a delete took away. */
+const mentionsTaken = (entry: Entry): ReadonlyArray<Mention> => {
+  if (!entry.hidden.includes('"unmentioned":')) return []
+  // as: the hidden part is made by the channel's decision
+  const { unmentioned } = JSON.parse(entry.hidden) as { readonly unmentioned: ReadonlyArray<string> }
+  return unmentioned.map((user) => ({ user, channel: entry.id, seq: entry.target }))
 }
 
 export const layerMemberFanout = Layer.effectDiscard(Effect.gen(function*() {
@@ -115,6 +125,8 @@ export const layerMemberFanout = Layer.effectDiscard(Effect.gen(function*() {
       const mentions: Array<Mention> = notices.filter((notice) => notice.kind === "mentioned")
         .map(({ channel, seq, user }) => ({ user, channel, seq }))
       if (mentions.length > 0) yield* inbox.addMentions(mentions)
+      const taken = entries.flatMap(mentionsTaken)
+      if (taken.length > 0) yield* inbox.removeMentions(taken)
       const rows = yield* inboxEntries(entries)
       if (rows.length > 0) yield* inbox.add(rows)
       yield* Effect.forEach(notices, notify, { concurrency: noticesAtOnce, discard: true })
