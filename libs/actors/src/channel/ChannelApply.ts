@@ -88,7 +88,7 @@ export class ChannelState extends CommittedChannel {
     this.generation = entry.generation
     this.seq = entry.seq
     this.n = entry.n
-    this.at = Math.max(at, entry.at)
+    this.at = entry.at
     this.by = entry.by
     if (entry.cid !== "") this.window.remember(entry)
     const size = entry.body.length + entry.hidden.length
@@ -118,7 +118,7 @@ export class ChannelState extends CommittedChannel {
       this.settled = settings
       this.pendingBytes -= entry.body.length + entry.hidden.length
       this.tail.push(tailEventOf(entry))
-      if (entry.kind !== "message") this.members.trim()
+      if (entry.kind !== "message") this.members.trim(entry.seq)
       done++
     }
     if (done > 0) this.#pending.splice(0, done)
@@ -210,7 +210,7 @@ export class ChannelState extends CommittedChannel {
     limits: ChannelLimits
   ): ChannelState {
     const state = ChannelState.#restore(storedSnapshot(row, head, members, events, limits), limits)
-    state.members.trim()
+    state.members.trim(state.seq)
     return state
   }
 

@@ -62,7 +62,7 @@ export class IdempotencyWindow {
     this.#pinned.pop()
   }
 
-  /** The store has everything up to `floor`: evicts what is too many. */
+  /** The store has everything up to `floor`: of those ids all but `idsMax` are evicted. */
   settle(floor: number): void {
     let settled = 0
     for (let next = this.#pinned[0]; next !== undefined && next.seq <= floor; next = this.#pinned[settled]) {
@@ -70,7 +70,7 @@ export class IdempotencyWindow {
       settled++
     }
     if (settled > 0) this.#pinned = this.#pinned.slice(settled)
-    while (this.#byKey.size > this.idsMax) {
+    while (this.#heap.length > this.idsMax) {
       const oldest = heapPop(this.#heap)
       if (oldest === undefined) return
       this.#byKey.delete(keyOf(oldest.sender, oldest.cid))
@@ -78,13 +78,12 @@ export class IdempotencyWindow {
     }
   }
 
-  /** What a snapshot at `head` keeps of it with room for `idsMax` ids: as if the others had been evicted. */
+  /** What a snapshot at `head` keeps of it, with `idsMax` of the ids that the store has: as if the others had been evicted. */
   snapshot(idsMax: number, head: number): { readonly bound: number; readonly ids: ReadonlyArray<Remembered> } {
     const pinned = this.#pinned.filter((remembered) => remembered.seq <= head)
-    const room = Math.max(0, idsMax - pinned.length)
     const settled = this.#heap.toSorted((a, b) => (before(a, b) ? 1 : -1))
-    const ids = [...settled.slice(0, room), ...pinned].sort((a, b) => a.seq - b.seq)
-    return { bound: Math.max(this.bound, settled[room]?.time ?? 0), ids }
+    const ids = [...settled.slice(0, idsMax), ...pinned].sort((a, b) => a.seq - b.seq)
+    return { bound: Math.max(this.bound, settled[idsMax]?.time ?? 0), ids }
   }
 
   static restore(

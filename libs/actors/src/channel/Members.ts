@@ -14,7 +14,7 @@ export interface Stay {
 /** What is known of one user. Replaced, never changed. */
 interface MemberRecord {
   readonly user: string
-  /** Order of joining while he is a member (`from * joinersMax` and his place among those of one event); 0: he is not. */
+  /** The seq that added him, while he is a member; 0: he is not. */
   readonly joined: number
   /** Ended stays, ascending. */
   readonly past: ReadonlyArray<Stay>
@@ -40,8 +40,9 @@ export interface MembersSnapshot {
   readonly rows: ReadonlyArray<MemberRow>
 }
 
-/** More than one event can add (`membersPerChangeMax` and the creator). */
-const joinersMax = 128
+/** Those whom one event added have no order but that of their ids: it can be had from the store's rows as well. */
+const joinedBefore = (a: MemberRecord, b: MemberRecord): boolean =>
+  a.joined !== b.joined ? a.joined < b.joined : a.user < b.user
 
 export class Members {
   readonly limits: MembersLimits
@@ -50,6 +51,7 @@ export class Members {
   resident: boolean
   /** Nobody who ever was here is missing from `#records`. */
   #allRecorded: boolean
+  #committed = 0
   readonly #owners = new Set<string>()
   readonly #records = new Map<string, MemberRecord>()
 
@@ -84,7 +86,7 @@ export class Members {
     let heir: MemberRecord | undefined
     for (const record of this.#records.values()) {
       if (record.joined === 0 || leavers.includes(record.user)) continue
-      if (heir === undefined || record.joined < heir.joined) heir = record
+      if (heir === undefined || joinedBefore(record, heir)) heir = record
     }
     return heir?.user
   }
@@ -104,7 +106,7 @@ export class Members {
     if (record === undefined) return this.#allRecorded ? [] : undefined
     if (!record.complete) return undefined
     const all: Array<{ readonly from: number; readonly to: number | null }> = [...record.past]
-    if (record.joined > 0) all.push({ from: Math.floor(record.joined / joinersMax), to: null })
+    if (record.joined > 0) all.push({ from: record.joined, to: null })
     return clipStays(all, head)
   }
 
@@ -112,21 +114,20 @@ export class Members {
   since(user: string, head: number): number | undefined {
     const record = this.#records.get(user)
     if (record === undefined) return undefined
-    const from = Math.floor(record.joined / joinersMax)
-    if (record.joined > 0 && from <= head) return from
-    const past = record.past.at(-1)
-    return past !== undefined && past.from <= head && past.to > head ? past.from : undefined
+    if (record.joined > 0 && record.joined <= head) return record.joined
+    // Ended above the head: he is still in down there.
+    return record.past.findLast((stay) => stay.from <= head && stay.to > head)?.from
   }
 
   /** Who is in already stays so: a replay may repeat what a store's row had. */
   add(named: ReadonlyArray<string>, seq: number, owner: string | undefined): () => void {
     const users = named.filter((user) => (this.#records.get(user)?.joined ?? 0) === 0)
     const before = users.map((user) => this.#records.get(user))
-    for (const [place, user] of users.entries()) {
+    for (const user of users) {
       const record = this.#records.get(user)
       this.#put({
         user,
-        joined: seq * joinersMax + place,
+        joined: seq,
         past: record?.past ?? [],
         complete: record?.complete ?? this.#allRecorded
       })
@@ -157,8 +158,9 @@ export class Members {
     const record = this.#records.get(user)
     // The log may remove someone from a large channel whose stay is not here.
     if (record === undefined) return { user, joined: 0, past: [], complete: false }
-    const past = [...record.past, { from: Math.floor(record.joined / joinersMax), to: seq }]
-    const tooMany = past.length > this.limits.staysPerUserMax
+    const past = [...record.past, { from: record.joined, to: seq }]
+    // A stay that readers still see, for what ended it is not committed, is kept whatever the bound.
+    const tooMany = past.length > this.limits.staysPerUserMax && (past[0]?.to ?? 0) <= this.#committed
     return { user, joined: 0, past: tooMany ? past.slice(1) : past, complete: record.complete && !tooMany }
   }
 
@@ -173,16 +175,13 @@ export class Members {
     const past = stays
       .flatMap((stay) => (stay.to === null ? [] : [{ from: stay.from, to: stay.to }]))
       .sort((a, b) => a.from - b.from)
-    this.#put({
-      user,
-      joined: current === undefined ? 0 : current.from * joinersMax,
-      past: past.slice(-this.limits.staysPerUserMax),
-      complete: past.length <= this.limits.staysPerUserMax
-    })
+    // All of them, also beyond the bound: who asked needs them now, and trimming forgets whole records.
+    this.#put({ user, joined: current?.from ?? 0, past, complete: true })
   }
 
-  /** Drops what is too many: all here is committed, and what is dropped can be asked for. */
-  trim(): void {
+  /** Drops what is too many once all up to `committed` is: what is dropped can be asked for. */
+  trim(committed: number): void {
+    this.#committed = committed
     if (this.resident && this.count > this.limits.membersResidentMax) this.resident = false
     const over = this.#records.size - this.limits.recordsMax - (this.resident ? this.count : 0)
     if (over <= 0) return
@@ -190,7 +189,9 @@ export class Members {
     let left = over
     for (const record of this.#records.values()) {
       if (left === 0) return
-      if (seniors === undefined ? record.joined > 0 : seniors.has(record.user)) continue
+      // What is under way is shown otherwise than it is kept, and may be taken back.
+      const pending = record.joined > committed || (record.past.at(-1)?.to ?? 0) > committed
+      if (pending || (seniors === undefined ? record.joined > 0 : seniors.has(record.user))) continue
       this.#records.delete(record.user)
       this.#allRecorded = false
       left--
@@ -199,7 +200,7 @@ export class Members {
 
   #seniors(): Set<string> {
     const members = [...this.#records.values()].filter((record) => record.joined > 0)
-    const oldest = members.sort((a, b) => a.joined - b.joined).slice(0, this.limits.seniorsMax)
+    const oldest = members.sort((a, b) => (joinedBefore(a, b) ? -1 : 1)).slice(0, this.limits.seniorsMax)
     return new Set([...oldest.map((record) => record.user), ...this.#owners])
   }
 

@@ -202,7 +202,7 @@ const deviceGone = (
   }
   if (user.devices.size === 0) {
     user.lastSeen = seen
-    user.offlineFrom = Math.max(now + state.limits.graceMs, state.settledAt)
+    user.offlineFrom = now + state.limits.graceMs
   }
   state.due.add(userName)
 }

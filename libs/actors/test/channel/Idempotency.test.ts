@@ -101,6 +101,24 @@ describe("client ids in a channel", () => {
     expect(harness.resolve("ann", late)._tag).toBe("Duplicate")
   })
 
+  it("that were executed while the store was asked are found in the tail (†29)", () => {
+    const harness = run("group:room", tightLimits, [])
+    const late = send(harness.cid(60_000), "late")
+    for (let sent = 0; sent < 8; sent++) harness.must("ann", { op: "send", text: String(sent), mentions: [] })
+    harness.setFloor(harness.state.seq)
+    const need = decide(harness.state, caller("ann"), false, late, harness.now, {})
+    if (need._tag !== "Need") throw new Error("no need")
+    const stale = harness.store().answer(need.need, need.floor)
+    harness.do("ann", late)
+    harness.commitAll()
+    harness.setFloor(harness.state.seq)
+    expect(harness.state.window.get("ann", late.cid)).toBeUndefined()
+    expect(decide(harness.state, caller("ann"), false, late, harness.now, stale)).toMatchObject({
+      _tag: "Duplicate",
+      seq: harness.state.seq
+    })
+  })
+
   it("older than the window are refused and never executed, as are those of the future (†30)", () => {
     const harness = run("group:room", tightLimits, [])
     harness.now = start + Limits.idempotencyWindowMs

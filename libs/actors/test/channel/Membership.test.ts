@@ -224,4 +224,30 @@ describe("membership", () => {
     expect(state.memberPage("", 9)).toEqual(harness.state.memberPage("", 9))
     expect(added.seq).toBe(2)
   })
+
+  it("of someone whose earlier stays are asked for takes what is under way with it, and no answer from before the tail", () => {
+    const harness = run("group:room", { ...tightLimits, staysPerUserMax: 1, recordsMax: 0 }, [])
+    for (const fields of [
+      { op: "remove_members", members: ["ben"] },
+      { op: "add_members", members: ["ben"] }
+    ] as const)
+      harness.must("ann", fields)
+    harness.setFloor(harness.state.seq)
+    const { state } = harness
+    expect(state.visibleRange("ben")).toBeUndefined()
+    expect(state.readableAfter("ben")).toBe(2)
+    const rows = harness.store().stays("ben")
+    harness.do("ann", harness.mutation({ op: "remove_members", members: ["ben"] }))
+    expect(state.learn("ben", rows)).toBe(true)
+    expect(state.visibleRange("ben")).toEqual([
+      { from: 1, to: 2 },
+      { from: 3, to: 3 }
+    ])
+    expect(harness.refusal("ben", { op: "send", text: "hi", mentions: [] })).toBe("not_found")
+    harness.commitAll()
+    expect(state.visibleRange("ben")).toEqual([])
+    for (let sent = 0; sent < 8; sent++) harness.must("ann", { op: "send", text: "x", mentions: [] })
+    harness.setFloor(state.seq)
+    expect(state.learn("ben", rows, 3)).toBe(false)
+  })
 })

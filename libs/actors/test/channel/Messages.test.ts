@@ -91,6 +91,17 @@ describe("messages", () => {
     expect(harness.refusal("cat", { op: "edit", target: old.seq, text: "x", mentions: [] })).toBe("forbidden")
   })
 
+  it("older than the tail can't be changed while their delete is under way", () => {
+    const harness = room()
+    const { seq } = send(harness, "ben")
+    for (let sent = 0; sent < 8; sent++) send(harness, "ann")
+    harness.setFloor(harness.state.seq)
+    harness.do("ben", harness.mutation({ op: "delete", target: seq }))
+    expect(harness.refusal("ben", { op: "edit", target: seq, text: "x", mentions: [] })).toBe("conflict")
+    harness.undo(1)
+    expect(harness.refusal("ben", { op: "edit", target: seq, text: "x", mentions: [] })).toBe("Accept")
+  })
+
   it("are changed and sent by a server in a user's name without being in, and it shows in the private part", () => {
     const harness = room()
     const { seq } = send(harness, "ben")

@@ -16,7 +16,7 @@ const body = fc.oneof(
   fc.record({ op: fc.constantFrom("add_members" as const, "remove_members" as const), members: list })
 )
 const hash = (body: object, cid = "1"): string =>
-  mutationHash({ channel: "group:room", cid, ...body } as ChannelMutation) // test
+  mutationHash({ channel: "group:room", cid, ...body } as ChannelMutation) // as: made by this test
 
 describe("a mutation's hash", () => {
   it("is the same for the same body, whatever the client id", () => {

@@ -1,7 +1,7 @@
 import { fromWire } from "@parley/protocol/WireText"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { channelLimitsDefault } from "../../src/channel/ChannelState.ts"
+import { channelLimitsDefault, replay } from "../../src/channel/ChannelState.ts"
 import { deletedAuthor } from "../../src/channel/Tail.ts"
 import { type Harness, history, run, StoreModel, tightLimits, users } from "./ChannelHarness.ts"
 
@@ -14,7 +14,7 @@ const recount = (harness: Harness, after: number, user: string) => {
     .filter((row) => row.seq > after && !row.deleted && row.by !== user)
   const naming = unread.filter((row) =>
     (JSON.parse(fromWire(row.body)) as { mentions?: Array<string> }).mentions?.includes(user)
-  ) // test
+  ) // as: made by this test
   return { unread: unread.length, mentions: naming.length }
 }
 
@@ -56,6 +56,19 @@ describe("the tail", () => {
       deleted: harness.state.seq
     })
     expect(harness.state.changeOf(seq, harness.state.seq)).toBeUndefined()
+  })
+
+  it("keeps a deleted message blank, whatever the log has after it (†16)", () => {
+    const harness = room(channelLimitsDefault)
+    const { seq } = harness.must("ben", { op: "send", text: "one", mentions: [] })
+    const edit = harness.do("ben", harness.mutation({ op: "edit", target: seq, text: "secret", mentions: [] }))
+    harness.undo(1)
+    harness.must("ben", { op: "delete", target: seq })
+    if (edit._tag !== "Accept") throw new Error("not accepted")
+    replay(harness.state, { ...edit.entry, seq: harness.state.seq + 1 })
+    expect(harness.state.lastMessage()).not.toContain("secret")
+    expect(harness.state.tailEvents(1, 2, 9)[0]?.body).not.toContain("secret")
+    expect(harness.state.changeOf(seq, 0)).toMatchObject({ text: "" })
   })
 
   it("holds messages in the form that a recount of the log gives, and pages of them", () => {
