@@ -168,7 +168,10 @@ export class ChatClient {
       request: (op, fields, done) => this.#connection.request(op, fields, done),
       suspect: (of, position, missing) => this.#sync.suspect(of, position, missing),
       resync: () => this.#sync.now(),
-      listChanged: () => this.channels.changed()
+      listChanged: () => {
+        this.channels.changed()
+        this.#checkWaiting()
+      }
     })
     this.#views.set(channel, view)
     return view
@@ -179,14 +182,29 @@ export class ChatClient {
     values: { readonly name: string; readonly topic?: string; readonly members?: ReadonlyArray<string> }
   ): Sent {
     const { name, topic, members = [] } = values
-    return this.#outbox.add(channel, {
-      op: "create",
-      fields: { name, members: [...members], ...(topic === undefined ? {} : { topic }) }
-    })
+    const fields = { name, members: [...members], ...(topic === undefined ? {} : { topic }) }
+    return this.#entered(channel, this.#outbox.add(channel, { op: "create", fields }))
   }
 
   join(channel: string): Sent {
-    return this.#outbox.add(channel, { op: "join", fields: {} })
+    return this.#entered(channel, this.#outbox.add(channel, { op: "join", fields: {} }))
+  }
+
+  /** Done when the channel is here, which is a little after the ack; not later than `gapWaitMs` and a sync take. */
+  #entered(channel: string, { cid, done }: Sent): Sent {
+    const view = this.channel(channel)
+    const entered = done.then(async (settled) => {
+      let late = false
+      const cancel = this.#environment.after(this.#settings.requestTimeoutMs, () => {
+        late = true
+        this.#checkWaiting()
+      })
+      await this.#until(() => late || view.replica.status === "member" || this.#isOver())
+      cancel()
+      return settled
+    })
+    entered.catch(() => {})
+    return { cid, done: entered }
   }
 
   leave(channel: string): Sent {

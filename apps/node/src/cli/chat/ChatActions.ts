@@ -98,8 +98,11 @@ const whoText = (client: ChatClient): string => {
   return online.length === 0 ? "Nobody else of those seen here is online." : `Online: ${online.join(", ")}`
 }
 
-const newestOwn = ({ client, current }: ChatShell): ViewMessage | undefined =>
-  client.channel(current()).snapshot().messages.findLast(({ by, deleted, seq }) => by === client.user && seq !== null && !deleted)
+const newestOwn = (shell: ChatShell): ViewMessage | undefined =>
+  shell.client
+    .channel(shell.current())
+    .snapshot()
+    .messages.findLast(({ by, deleted, seq }) => by === shell.client.user && seq !== null && !deleted)
 
 /** Who is no member must not be named: then the message goes without mentions rather than not at all. */
 const say = async (shell: ChatShell, text: string, mentions: ReadonlyArray<string>): Promise<void> => {

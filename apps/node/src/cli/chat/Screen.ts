@@ -138,7 +138,7 @@ const statusOf = (state: ScreenState, width: number): string => {
   const { channels, current, me, online } = state
   const elsewhere = channels.reduce((sum, item) => sum + (item.channel === current.channel ? 0 : item.unread), 0)
   const parts = [` ${harmlessLine(me)}`, connectionOf(state)]
-  if (online.length > 0) parts.push(`online: ${online.map(harmlessLine).join(", ")}`)
+  if (state.status.state === "online" && online.length > 0) parts.push(`online: ${online.map(harmlessLine).join(", ")}`)
   if (elsewhere > 0) parts.push(`${elsewhere} unread elsewhere`)
   return fit([{ text: parts.join(" · ") }], width, state.status.state === "online" ? reverse : "7;31")
 }
