@@ -148,7 +148,7 @@ export class EdgeTopics {
 
   /** From now on frames of the topic wait for the connection's sync; false: it hears of the topic already. */
   beginJoin(topic: Topic, connection: Connection): boolean {
-    if (topic.has(connection)) return false
+    if (connection.state === "closed" || topic.has(connection)) return false
     this.add(topic, connection)
     topic.late ??= new Map()
     topic.late.set(connection, { from: 0, held: [] })
