@@ -129,6 +129,7 @@ export abstract class CommittedChannel {
    * not all here; ask the store, and `learn`.
    */
   visibleRange(user: string): ReadonlyArray<Stay> | undefined {
+    if (this.isMember(user) === false) return []
     const stays = this.members.stays(user, this.committedSeq)
     return stays === undefined ? undefined : visibleRanges(stays, this.committedSeq, this.type.rejoinOpens)
   }

@@ -12,9 +12,9 @@ const recount = (harness: Harness, after: number, user: string) => {
   const unread = new StoreModel(harness.log)
     .messages()
     .filter((row) => row.seq > after && !row.deleted && row.by !== user)
-  const naming = unread.filter((row) =>
-    (JSON.parse(fromWire(row.body)) as { mentions?: Array<string> }).mentions?.includes(user)
-  ) // as: made by this test
+  // as: a message's body
+  const mentionsOf = (body: string) => (JSON.parse(fromWire(body)) as { mentions?: Array<string> }).mentions
+  const naming = unread.filter((row) => mentionsOf(row.body)?.includes(user))
   return { unread: unread.length, mentions: naming.length }
 }
 
