@@ -130,8 +130,8 @@ export class ShardLog<P extends Pending = Pending> {
   append(pending: P): boolean {
     if (this.#state._tag !== "Serving") return false
     const now = this.#clock.now()
-    // A batch that the log has not taken yet is still open, unless something gathered behind it already.
-    const joined = this.#flying !== null && this.#open.count === 0 && this.#flying.add(pending, now)
+    // A batch that the log has not taken yet is still open, unless it was full once.
+    const joined = this.#flying !== null && this.#flying.add(pending, now)
     if (!joined) {
       const first = this.#open.count === 0
       if (!this.#open.add(pending, now)) return false

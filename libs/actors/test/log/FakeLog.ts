@@ -5,7 +5,7 @@
 import { type Append, type AppendOutcome, EventLog, type LogRecord } from "@parley/storage/EventLog"
 import { Effect, Option } from "effect"
 
-/** What happens to one attempt. `write: false, answer: undefined` with a later `deliver()`: it was only slow. */
+/** What happens to one attempt. `hold`: it is taken at `release` only; `slow`: taken at once, and decided at `release`. */
 export type Fate =
   | "ok"
   | "lost_answer"
@@ -14,6 +14,8 @@ export type Fate =
   | { readonly refuse: "full" | "too_large" }
   | { readonly wrongSequence: number }
   | "hold"
+  | "slow"
+  | "slow_full"
 
 export class FakeLog {
   readonly records = new Map<number, Array<LogRecord>>()
@@ -55,7 +57,9 @@ export class FakeLog {
     if (fate === "never_taken") return append.settle({ _tag: "Ambiguous", cause: "no connection" })
     const bytes = append.seal()
     this.attempts.push({ bytes, expectedLast: append.expectedLast, reserved: append.reserved })
-    if (fate === "ok") append.settle(this.#apply(append, bytes))
+    if (fate === "slow") this.held.push(() => append.settle(this.#apply(append, bytes)))
+    else if (fate === "slow_full") this.held.push(() => append.settle({ _tag: "Refused", reason: "full" }))
+    else if (fate === "ok") append.settle(this.#apply(append, bytes))
     else if (fate === "lost_answer") {
       this.#apply(append, bytes)
       append.settle({ _tag: "Ambiguous", cause: "timeout" })

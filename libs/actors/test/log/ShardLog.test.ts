@@ -115,27 +115,15 @@ describe("ShardLog", () => {
   })
 
   it("†20 fails what gathered behind a record that was sealed and then refused", async () => {
-    const setup = serve()
-    // The log takes the record, and while it is under way more gathers.
-    setup.fake.fates = [{ refuse: "too_large" }]
-    const { append } = setup.fake.service
-    let once = true
-    Object.assign(setup.fake.service, {
-      append: (request: Parameters<typeof append>[0]) =>
-        append({
-          ...request,
-          seal: () => {
-            const bytes = request.seal()
-            if (once) setup.send(2, 3)
-            once = false
-            return bytes
-          }
-        })
-    })
-    setup.send(1)
-    await setup.settle()
-    assert.deepStrictEqual(setup.told, ["failed too_large 1 2 3"])
-    assert.strictEqual(setup.log.uncommitted.entries, 0)
+    const { fake, log, send, settle, told } = serve()
+    fake.fates = ["slow_full"]
+    send(1)
+    await settle()
+    send(2, 3)
+    fake.release()
+    await settle()
+    assert.deepStrictEqual(told, ["failed full 1 2 3"])
+    assert.strictEqual(log.uncommitted.entries, 0)
   })
 
   it("†21 does not believe a refusal after an ambiguous attempt", async () => {
