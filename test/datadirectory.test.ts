@@ -6,12 +6,20 @@ import { createHash } from "node:crypto"
 import { closeSync, openSync, readdirSync, readFileSync, statSync, writeSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { shardOf } from "@parley/actors/fanout/ShardHash"
+import { recordKey } from "@parley/storage/sqlite/RecordRow"
 import { expect, it } from "vitest"
+import { Recorder } from "./checker/History.ts"
 import { Folder } from "./harness/Folder.ts"
 import { Random } from "./harness/Random.ts"
 import { Server } from "./harness/Server.ts"
 import { verdict } from "./harness/Verdict.ts"
 import { Workload } from "./harness/Workload.ts"
+import { newClientId } from "./wire/ClientIds.ts"
+import { developmentToken, Device } from "./wire/Device.ts"
+
+const shards = 8
 
 it("a second server on the same data ends with a message that names the first, which goes on", async () => {
   await using folder = await Folder.make()
@@ -108,19 +116,96 @@ const withHistory = async (data: string, acks: number): Promise<void> => {
 }
 
 it.for([
-  ["log.sqlite", 0],
-  ["log.sqlite", 4_096],
-  ["store.sqlite", 0]
-] as const)("%s with flipped bytes at %i is refused, and left as it is", { timeout: 60_000 }, async ([name, at]) => {
+  ["log.sqlite", "its head", 0, 2_048],
+  ["log.sqlite", "all but its head", 8_192, Infinity],
+  ["store.sqlite", "its head", 0, 2_048]
+] as const)("%s, damaged in %s, is refused and left as it is", { timeout: 60_000 }, async ([name, _, at, bytes]) => {
   await using folder = await Folder.make()
   const data = folder.in("data")
   await withHistory(data, 200)
-  overwrite(join(data, name), at, 2_048)
+  const file = join(data, name)
+  overwrite(file, at, Math.min(bytes, statSync(file).size - at))
   const before = fingerprint(data)
   const server = Server.launch({ data })
+  // It may not get so far as to be ready.
+  if (await server.whenReady()) await server.kill()
   const { code } = await server.exited
   expect(code, server.output).toBe(1)
   expect(server.output).toMatch(/is damaged.*restore it from a backup/)
   expect(server.output).toContain(name)
   expect(fingerprint(data)).toEqual(before)
 })
+
+/** What the log has of a shard, as it is. */
+const recordsOf = (file: string, shard: number): ReadonlyArray<unknown> => {
+  const database = new DatabaseSync(file, { readOnly: true })
+  const range = [recordKey(shard, 0), recordKey(shard + 1, 0)]
+  const rows = database.prepare("SELECT id, crc, hex(bytes) FROM records WHERE id BETWEEN ? AND ?").all(...range)
+  database.close()
+  return rows
+}
+
+/** In the record, and in whatever repeats it (a checkpoint). */
+const placesOf = (bytes: Buffer, what: string | Buffer): ReadonlyArray<number> => {
+  const places: Array<number> = []
+  for (let at = bytes.indexOf(what); at !== -1; at = bytes.indexOf(what, at + 1)) places.push(at)
+  return places
+}
+
+it("a damaged record takes its shard out of service, is never shown or written over, and the others go on (†24)", async () => {
+  await using folder = await Folder.make()
+  const data = folder.in("data")
+  const args = ["--shards", String(shards)]
+  let server = await Server.start({ data, args })
+  const url = () => server.url
+  const [ana, ben] = ["ana", "ben"].map((user) => new Device({ user, device: `${user}-1`, url, recorder: new Recorder() }))
+  const create = (device: Device, channel: string) =>
+    device.attempt({ op: "create", channel, cid: newClientId(), name: channel, members: [] })
+  const send = (device: Device, channel: string) =>
+    device.attempt({ op: "send", channel, cid: newClientId(), text: `the text of ${channel}` })
+  // Each user's own shard has to stay whole, or he could see nothing at all.
+  const users = new Set(["ana", "ben"].map((user) => shardOf(user, shards)))
+  const free = Array.from({ length: 32 }, (_, index) => `group:c${index}`).filter(
+    (channel) => !users.has(shardOf(channel, shards))
+  )
+  const broken = free[0]!
+  const whole = free.find((channel) => shardOf(channel, shards) !== shardOf(broken, shards))!
+  try {
+    ana!.start()
+    ben!.start()
+    for (const [device, channel] of [[ana!, whole], [ben!, broken]] as const) {
+      expect(await create(device, channel)).toBe("done")
+      expect(await send(device, channel)).toBe("done")
+    }
+    await server.kill()
+    const file = join(data, "log.sqlite")
+    // Everything from the write-ahead file into the main one.
+    const database = new DatabaseSync(file)
+    database.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    const places = placesOf(readFileSync(file), `the text of ${broken}`)
+    expect(places).not.toEqual([])
+    for (const at of places) overwrite(file, at, 8)
+    const before = recordsOf(file, shardOf(broken, shards))
+
+    server = await Server.start({ data, args })
+    expect(server.output).toMatch(new RegExp(`quarantined.*shard=${shardOf(broken, shards)}`))
+    const page = await ana!.history(whole, {})
+    expect(page).toMatchObject({ _tag: "Ok", ok: { events: [{ text: `the text of ${whole}` }] } })
+    expect(await send(ana!, whole)).toBe("done")
+    expect(await readOverHttp(server, "ben", broken)).toMatchObject({ error: { code: "unavailable", retryable: true } })
+    await server.stop()
+    expect(recordsOf(file, shardOf(broken, shards))).toEqual(before)
+  } finally {
+    await ana!.stop()
+    await ben!.stop()
+    await server.kill()
+  }
+})
+
+const readOverHttp = async (server: Server, user: string, channel: string): Promise<unknown> => {
+  const url = server.url ?? ""
+  const authorization = `Bearer ${await developmentToken(url, user)}`
+  const response = await fetch(`${url}/v1/channels/${channel}/messages`, { headers: { authorization } })
+  return response.json()
+}

@@ -56,16 +56,17 @@ export const layerLocalRunner = (options: LocalClusterOptions) =>
     })
   )
 
-/** Longest wait at start for shards to open; a shard that doesn't (quarantined, say) leaves the others serving. */
+/** Longest wait at start for shards to open; one that doesn't leaves the others serving. */
 const openWaitMsMax = 60_000
 const openPollMs = 5
 
-/** Done when every shard is served, or the wait is over: nobody is let in before. */
+/** Done when every shard is served or quarantined, or the wait is over: nobody is let in before. */
 const layerShardsOpen = (shardCount: number) =>
   Layer.effectDiscard(Effect.gen(function*() {
     const { runner } = yield* LocalRunnerService
-    const opened = Effect.suspend(() => runner.shards.length >= shardCount ? Effect.succeed(true) : Effect.as(Effect.sleep(openPollMs), false))
-    const all = yield* opened.pipe(Effect.repeat({ until: (done) => done }), Effect.timeoutOption(openWaitMsMax))
+    const done = () => runner.shards.length + runner.quarantined.size >= shardCount
+    const opened = Effect.suspend(() => done() ? Effect.succeed(true) : Effect.as(Effect.sleep(openPollMs), false))
+    const all = yield* opened.pipe(Effect.repeat({ until: (all) => all }), Effect.timeoutOption(openWaitMsMax))
     if (Option.isNone(all)) {
       yield* Effect.logError("serving without all shards").pipe(Effect.annotateLogs({ open: runner.shards.length, shardCount }))
     }

@@ -48,7 +48,10 @@ export const layerLocalRunnerStorage = Layer.effect(
     const { runner } = yield* LocalRunnerService
     const scope = yield* Effect.scope
 
-    /** Takes the shard over, again and again with growing waits: until it is served or the lease is gone. */
+    /**
+     * Takes the shard over, again and again with growing waits: until it is served, the lease is gone, or the log is
+     * found damaged, which waiting does not mend (†24).
+     */
     const open = (shardId: string, lease: Lease) => {
       const shard = shardNumber(shardId)
       const attempt = (waitMs: number): Effect.Effect<void> =>
@@ -57,6 +60,11 @@ export const layerLocalRunnerStorage = Layer.effect(
             if (table.leases.get(shardId) === lease) bus.own(shard, runner)
             else runner.drop(shard)
           })),
+          Effect.catchTag("ShardQuarantined", ({ what }) =>
+            Effect.sync(() => bus.own(shard, runner)).pipe(
+              Effect.andThen(Effect.logError("shard quarantined: nothing of it is served or written")),
+              Effect.annotateLogs({ shard, what })
+            )),
           Effect.catch((error) =>
             Effect.logError("shard not opened", error).pipe(
               Effect.annotateLogs({ shard }),

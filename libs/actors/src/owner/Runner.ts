@@ -21,6 +21,9 @@ export const linkHeartbeatMs = 2_000
 /** How long closing a shard waits for its log. */
 const closeMsMax = 5_000
 
+/** Nobody else has the shard either: waiting for an owner would only hold the caller up. */
+const outOfService = { failure: { code: "unavailable", detail: "this shard's log is damaged and was taken out of service" } } as const
+
 export interface RunnerOptions {
   readonly name: string
   readonly log: EventLog["Service"]
@@ -39,6 +42,8 @@ export class Runner implements LocalRunner {
   readonly links: OwnerLinks
   readonly #context: OwnerContext
   readonly #owners = new Map<number, ShardOwner>()
+  /** Shards whose log is damaged or behind what is known, and what is wrong: they are not tried again (†24). */
+  readonly quarantined = new Map<number, string>()
   /** Monotonic deadline of each shard's lease. */
   readonly #leases = new Map<number, number>()
   #ticks = 0
@@ -83,7 +88,9 @@ export class Runner implements LocalRunner {
   open(shard: number, epochAtLeast: number): Effect.Effect<void, LogUnavailable | OpenShardError> {
     return Effect.gen({ self: this }, function*() {
       const stored = yield* this.#context.log.consumerPosition(persisterConsumer, shard)
-      const opened = yield* openShard({ log: this.#context.log, shard, epochAtLeast, knownAtLeast: stored })
+      const opened = yield* openShard({ log: this.#context.log, shard, epochAtLeast, knownAtLeast: stored }).pipe(
+        Effect.tapErrorTag("ShardQuarantined", ({ what }) => Effect.sync(() => this.quarantined.set(shard, what)))
+      )
       this.#owners.set(shard, new ShardOwner(this.#context, opened, stored))
     })
   }
@@ -112,14 +119,16 @@ export class Runner implements LocalRunner {
 
   request(shard: number, request: OwnerRequest, reply: (reply: OwnerReply<unknown>) => void, notMine: () => void): void {
     const owner = this.#owners.get(shard)
-    if (owner === undefined) notMine()
-    else owner.request(request, reply, notMine)
+    if (owner !== undefined) owner.request(request, reply, notMine)
+    else if (this.quarantined.has(shard)) reply(outOfService)
+    else notMine()
   }
 
   attach(attach: Attach, reply: (reply: OwnerReply<Attached>) => void, notMine: () => void): void {
     const owner = this.#owners.get(attach.shard)
-    if (owner === undefined) notMine()
-    else owner.attach(attach, reply, notMine)
+    if (owner !== undefined) owner.attach(attach, reply, notMine)
+    else if (this.quarantined.has(attach.shard)) reply(outOfService)
+    else notMine()
   }
 
   detach(detach: Detach): void {
