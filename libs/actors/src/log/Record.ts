@@ -95,6 +95,9 @@ const sealBytes = (bytes: Buffer, end: number): SealedRecord => {
   return { bytes: sealed, hash }
 }
 
+/** A writer's memory isn't made smaller than this. */
+const keptBytesMin = 16_384
+
 /**
  * One open batch: entries are encoded as they come, the header when it is sealed. Its memory grows up to
  * `recordBytesMax` and is kept for the next batch.
@@ -106,7 +109,7 @@ export class RecordWriter {
   #end = recordHeaderBytes
   #count = 0
 
-  constructor(recordBytesMax: number, bytesAtFirst = 16_384) {
+  constructor(recordBytesMax: number, bytesAtFirst = 4_096) {
     this.#recordBytesMax = recordBytesMax
     this.#bytes = Buffer.allocUnsafeSlow(Math.min(recordBytesMax, bytesAtFirst))
     this.#view = viewOf(this.#bytes)
@@ -139,7 +142,10 @@ export class RecordWriter {
     return sealBytes(this.#bytes, this.#end)
   }
 
+  /** Begins a new batch. Memory that this one used little of is halved: a burst's is not kept for ever by each shard. */
   reset(): void {
+    const kept = this.#bytes.length / 2
+    if (kept >= keptBytesMin && this.#end * 2 < kept) this.#use(Buffer.allocUnsafeSlow(Math.floor(kept)))
     this.#end = recordHeaderBytes
     this.#count = 0
   }
@@ -147,8 +153,12 @@ export class RecordWriter {
   #grow(needed: number): void {
     const grown = Buffer.allocUnsafeSlow(Math.min(this.#recordBytesMax, Math.max(needed, this.#bytes.length * 2)))
     this.#bytes.copy(grown, 0, 0, this.#end)
-    this.#bytes = grown
-    this.#view = viewOf(grown)
+    this.#use(grown)
+  }
+
+  #use(bytes: Buffer): void {
+    this.#bytes = bytes
+    this.#view = viewOf(bytes)
   }
 }
 

@@ -2,7 +2,8 @@
  * Visits every world of the model that a number of faults leads to, each once, and says how the first broken promise
  * came about.
  */
-import { LogModel, type ModelOptions, Violation, type World, worldKey } from "./LogModel.ts"
+import { LogModel, type ModelOptions, Violation } from "./LogModel.ts"
+import { type World, worldKey } from "./LogWorld.ts"
 
 export interface Explored {
   readonly states: number

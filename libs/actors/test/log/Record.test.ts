@@ -121,4 +121,17 @@ describe("Record", () => {
   it("refuses ids that its layout can't hold", () => {
     assert.throws(() => encodeRecord(header, [entry(1, { id: "x".repeat(256) })]), RangeError)
   })
+
+  it("writes the same bytes after its memory grew and was given back", () => {
+    const writer = new RecordWriter(500_000)
+    const { bytes } = encodeRecord(header, [entry(1)])
+    const large = entry(2, { body: "x".repeat(200_000) })
+    for (const entries of [[large, large], ...Array.from({ length: 8 }, () => [entry(1)]), [large]]) {
+      for (const one of entries) assert.isTrue(writer.add(one))
+      assert.deepStrictEqual(writer.seal(header).bytes, encodeRecord(header, entries).bytes)
+      writer.reset()
+    }
+    writer.add(entry(1))
+    assert.deepStrictEqual(writer.seal(header).bytes, bytes)
+  })
 })
