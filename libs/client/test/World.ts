@@ -1,5 +1,6 @@
 /** A mini server, a client, and the line between them, on virtual time. */
 import { ChatClient, type ChatClientOptions } from "../src/ChatClient.ts"
+import type { Environment } from "../src/Environment.ts"
 import { MemorySocket } from "./MemorySocket.ts"
 import { MiniServer } from "./MiniServer.ts"
 import { seededRandom, startOfTime, virtualEnvironment, VirtualTime } from "./VirtualTime.ts"
@@ -23,10 +24,14 @@ export class World {
       url: "http://server",
       token: "ana",
       device: "laptop",
-      environment: virtualEnvironment(this.time, () => this.open(), { seed: Math.floor(this.#random() * 1e9), clockErrorMs }),
+      environment: this.environment(clockErrorMs),
       onProblem: (what) => void this.problems.push(what),
       ...rest
     })
+  }
+
+  environment(clockErrorMs = 0): Environment {
+    return virtualEnvironment(this.time, () => this.open(), { seed: Math.floor(this.#random() * 1e9), clockErrorMs })
   }
 
   open(): MemorySocket {
@@ -51,7 +56,7 @@ export class World {
     void client.ready().then(() => {
       ready = true
     })
-    await this.time.until("the client is ready", () => ready)
+    await this.time.until("the client is ready", () => ready && client.status.state === "online")
     return client
   }
 }
