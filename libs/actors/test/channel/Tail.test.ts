@@ -105,6 +105,18 @@ describe("the tail", () => {
     )
   })
 
+  it("counts what the store may not have in bytes, also when a delete shrank it", () => {
+    fc.assert(
+      fc.property(history, ({ channel, steps }) => {
+        const harness = run(channel, tightLimits, steps)
+        harness.commitAll()
+        expect(harness.state.tail.pinnedBytes).toBeLessThanOrEqual(harness.state.tail.bytes)
+        harness.setFloor(harness.state.seq)
+        expect(harness.state.tail.pinnedBytes).toBe(0)
+      })
+    )
+  })
+
   it("is bounded in bytes too", () => {
     const harness = room({ ...channelLimitsDefault, tailBytesMax: 10_000 })
     for (let sent = 0; sent < 50; sent++) {
