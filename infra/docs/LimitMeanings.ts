@@ -57,6 +57,10 @@ export const limitMeanings: { readonly [Name in keyof typeof Limits]: LimitMeani
   },
   typingTtlMs: { unit: "ms", meaning: "A typing sign lives this long unless it is repeated." },
   typingIntervalMs: { unit: "ms", meaning: "A client repeats its typing sign at most this often." },
+  receiptsMembersMax: {
+    unit: "members",
+    meaning: "Up to so many members a channel shows who got and read what: `receipts` in its head, and push `receipt`."
+  },
   tokenTtlSecondsMax: { unit: "s", meaning: "Longest life of a token from development mode." },
   tokenTtlSecondsDefault: { unit: "s", meaning: "Life of a token from development mode where none is asked for." }
 }

@@ -65,6 +65,7 @@ const blocks = (): Readonly<Record<string, string>> => {
       "ChannelHead",
       "ChannelSync",
       "PresenceState",
+      "Receipt",
       "UserPresence"
     ]
       .map((name) => valueSection(name, schemas))

@@ -221,6 +221,14 @@ export type Op<Name extends OpName = OpName> = { [K in Name]: (typeof ops)[K]["T
 
 // --- answers -------------------------------------------------------------------------------------------------------
 
+/** How far a member has come in a small channel; `delivered` is at least `read`. */
+export const Receipt = Schema.Struct({
+  user: UserId,
+  delivered: Seq.pipe(means("The newest seq that a device of the user has.")),
+  read: Seq.pipe(means("The newest seq that the user has read."))
+}).annotate({ identifier: "Receipt", description: "How far a member has come in a small channel." })
+export type Receipt = typeof Receipt.Type
+
 /** How a channel stands for one user. */
 export const ChannelHead = Schema.Struct({
   channel,
@@ -241,6 +249,9 @@ export const ChannelHead = Schema.Struct({
   mentions: Count.pipe(means("How many of the unread messages name the user.")),
   last: Schema.NullOr(MessageEvent).pipe(
     means("The newest message in its current form, for a list of channels; null where the tail has none.")
+  ),
+  receipts: Schema.optionalKey(Schema.Array(Receipt)).pipe(
+    means("How far the members have come, as far as it is known; absent above `receipts_members_max` members.")
   )
 }).annotate({ identifier: "ChannelHead", description: "How a channel stands for one user." })
 export type ChannelHead = typeof ChannelHead.Type
@@ -399,6 +410,10 @@ export const pushes = {
     user: UserId.pipe(means("Who.")),
     on: Schema.Boolean.pipe(means("False: stopped.")),
     ttl_ms: Count.pipe(means("Forget it after this time unless it comes again."))
+  }),
+  receipt: push("receipt", "Another member of a small channel got or read more. Values only grow; may be lost.", {
+    channel,
+    ...Receipt.fields
   }),
   presence: push("presence", "Changes of followed users of one presence shard since its version `(epoch, n - 1)`.", {
     shard: Count.pipe(means("The presence shard.")),

@@ -45,6 +45,8 @@ export const Limits = {
   typingTtlMs: 6_000,
   /** A client repeats its typing sign at most this often. */
   typingIntervalMs: 3_000,
+  /** Members up to which a channel shows who has got and read what. */
+  receiptsMembersMax: 32,
   /** Life of a token that development mode gives out. */
   tokenTtlSecondsMax: 30 * 24 * 3_600,
   tokenTtlSecondsDefault: 24 * 3_600
@@ -66,7 +68,8 @@ const told = [
   "clientIdAheadMsMax",
   "idempotencyWindowMs",
   "typingTtlMs",
-  "typingIntervalMs"
+  "typingIntervalMs",
+  "receiptsMembersMax"
 ] as const satisfies ReadonlyArray<keyof typeof Limits>
 
 /** How a limit is called on the wire: `frameBytesMax` is `frame_bytes_max`. */

@@ -23,6 +23,7 @@ export interface OwnerAnswers {
   readonly History: WireText
   readonly Unread: UnreadCounts
   readonly Typing: unknown
+  readonly Receipt: unknown
   /** Current stays, ascending by user. */
   readonly Members: ReadonlyArray<Membership>
   readonly InspectChannel: unknown

@@ -37,7 +37,11 @@ export const layerInspectHttp = HttpApiBuilder.group(
         const { id, kind } = params
         const payloads = { payloads: query.payloads === "true" }
         const someone = kind === "presence" ? someoneOf(id) : id
-        if (someone === undefined || (kind === "channel" && !channelIdPattern.test(id)) || (kind === "session" && !userIdPattern.test(id))) {
+        if (
+          someone === undefined ||
+          (kind === "channel" && !channelIdPattern.test(id)) ||
+          (kind === "session" && !userIdPattern.test(id))
+        ) {
           return yield* fail("invalid", `${id} names no ${kind}`)
         }
         const client = kind === "channel" ? channel : kind === "session" ? session : presence

@@ -11,6 +11,10 @@ import type { Entry } from "@parley/actors/log/Entry"
 /** Rows kept; the oldest half goes when it is full. */
 const cachedRowsMax = 50_000
 
+const none: ReadonlyArray<Membership> = []
+
+const changesStays = ({ kind }: Entry): boolean => kind === "created" || kind === "added" || kind === "removed"
+
 const emptyRow = (channel: string): ChannelRow => ({
   channel, generation: 1, seq: 0, n: 0, name: "", topic: "", fanout: "write", createdAt: 0, members: 0, idBound: 0
 })
@@ -28,9 +32,10 @@ export class ChannelRows {
       const changed = new Map<string, ChannelRow>()
       const members: Array<Membership> = []
       for (const entry of entries) {
-        const row = changed.get(entry.id) ?? (yield* this.#read(entry.id))
+        // Hot path (bench `send`): a message on a row that is held yields nothing.
+        const row = changed.get(entry.id) ?? this.#rows.get(entry.id) ?? (yield* this.#read(entry.id))
         if (entry.seq <= row.seq) continue
-        const stays = yield* this.#stays(entry, members)
+        const stays = changesStays(entry) ? yield* this.#stays(entry, members) : none
         members.push(...stays)
         changed.set(entry.id, next(row, entry, stays))
       }
@@ -41,10 +46,7 @@ export class ChannelRows {
   }
 
   #read(channel: string) {
-    const held = this.#rows.get(channel)
-    return held === undefined
-      ? this.#directory.channel(channel).pipe(Effect.map(Option.getOrElse(() => emptyRow(channel))))
-      : Effect.succeed(held)
+    return this.#directory.channel(channel).pipe(Effect.map(Option.getOrElse(() => emptyRow(channel))))
   }
 
   #keep(channel: string, row: ChannelRow): void {
@@ -93,17 +95,21 @@ export class ChannelRows {
 }
 
 const next = (row: ChannelRow, entry: Entry, stays: ReadonlyArray<Membership>): ChannelRow => {
+  const moved = {
+    ...row,
+    generation: entry.generation,
+    seq: entry.seq,
+    n: entry.n,
+    idBound: entry.cid === "" ? row.idBound : Math.max(row.idBound, clientIdTime(entry.cid))
+  }
+  if (entry.kind === "message") return moved
   const settings = entry.kind === "created" || entry.kind === "updated" || entry.kind === "fanout" ? settingsOf(entry.body) : {}
   const joined = stays.filter((stay) => stay.from === entry.seq).length
   const left = stays.filter((stay) => stay.to === entry.seq).length
   return {
-    ...row,
+    ...moved,
     ...settings,
-    generation: entry.generation,
-    seq: entry.seq,
-    n: entry.n,
     createdAt: row.createdAt === 0 ? entry.at : row.createdAt,
-    members: row.members + joined - left,
-    idBound: entry.cid === "" ? row.idBound : Math.max(row.idBound, clientIdTime(entry.cid))
+    members: row.members + joined - left
   }
 }

@@ -9,6 +9,7 @@ import { CommitSignal } from "@parley/actors/fanout/CommitSignal"
 import { type ConsumedEntry, runConsumer } from "@parley/actors/fanout/LogConsumer"
 import { memberFanoutConsumer } from "@parley/actors/fanout/MemberFanout"
 import type { Entry } from "@parley/actors/log/Entry"
+import { purgeUpTo } from "@parley/actors/log/Floor"
 import { decodeRecord } from "@parley/actors/log/Record"
 import { OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import { persisterConsumer } from "@parley/actors/owner/Runner"
@@ -87,11 +88,10 @@ export const layerPersister = Layer.effectDiscard(Effect.gen(function*() {
     for (const shard of yield* log.shards) {
       const stored = yield* log.consumerPosition(persisterConsumer, shard)
       const fannedOut = yield* log.consumerPosition(memberFanoutConsumer, shard)
-      const bound = Math.min(stored, fannedOut)
       const last = yield* log.last(shard)
       if (Option.isNone(last)) continue
-      const { checkpoint } = yield* Effect.fromResult(decodeRecord(last.value.bytes))
-      const upTo = Math.min(bound, checkpoint.position - 1)
+      const { full } = yield* Effect.fromResult(decodeRecord(last.value.bytes))
+      const upTo = purgeUpTo([stored, fannedOut], full.position)
       if (upTo > 0) yield* log.purge(shard, upTo)
     }
   })

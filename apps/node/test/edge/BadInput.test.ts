@@ -190,9 +190,9 @@ describe("tokens", () => {
 
   it("closes a live connection when its token ends, unless a newer one came", async () => {
     const ending = await harness.open()
-    await ending.request("hello", { token: await harness.token("ann", 1), device: "d1" })
+    await ending.request("hello", { token: await harness.token("ann", 3), device: "d1" })
     const renewed = await harness.open()
-    await renewed.request("hello", { token: await harness.token("ann", 1), device: "d2" })
+    await renewed.request("hello", { token: await harness.token("ann", 3), device: "d2" })
     const again = await renewed.request("hello", { token: await harness.token("ann", 600), device: "d2" })
     expect(again["ok"].expires_at).toBeGreaterThan(Date.now() + 500_000)
     expect((await ending.whenClosed()).code).toBe(closeTable.token_expired.code)

@@ -154,3 +154,22 @@ describe("REVOKED-IS-OUT", () => {
       assert.strictEqual(ben.shown("group:one").some((seq) => seq > Number(removed["seq"])), false)
     }).pipe(Effect.scoped, Effect.provide(layerSystem)), 30_000)
 })
+
+describe("receipts in a small channel", () => {
+  it.live("what one reads is shown to the others, and is in the next sync's head", () =>
+    Effect.gen(function* () {
+      const ana = yield* user("ana")
+      const ben = yield* user("ben")
+      yield* ana.ask("create", { cid: newId(), channel: "group:one", name: "one", members: ["ben"] })
+      yield* listed(ana, "group:one")
+      yield* listed(ben, "group:one")
+      const sent = yield* ana.ask("send", { cid: newId(), channel: "group:one", text: "read me" })
+      yield* ben.ask("delivered", { channel: "group:one", seq: sent["seq"] })
+      yield* ben.ask("read", { channel: "group:one", seq: sent["seq"] })
+      const receipts = () => ana.frames.filter((frame) => frame.ev === "receipt").map((frame) => JSON.stringify(frame))
+      yield* until("ana sees it", Effect.sync(() => receipts().some((text) => text.includes('"read":2'))))
+      assert.strictEqual(ben.frames.some((frame) => frame.ev === "receipt"), false)
+      const synced = yield* ana.ask("sync", { channels: [], session: { generation: 0, seq: 0 } })
+      assert.include(JSON.stringify(synced), '"receipts":[{"user":"ben","delivered":2,"read":2}]')
+    }).pipe(Effect.scoped, Effect.provide(layerSystem)), 30_000)
+})

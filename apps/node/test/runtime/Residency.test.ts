@@ -31,6 +31,11 @@ describe("residency", () => {
   it.live("channels go cold under their bounds, and come back with seqs, counts, ids and members as they were", () =>
     Effect.gen(function* () {
       const { create, history, mutate, send, sync } = yield* world
+      const runner = yield* LocalRunnerService
+      const cold = inMemory.pipe(
+        Effect.map(({ resident, warm }) => resident + warm === 0),
+        Effect.provideService(LocalRunnerService, runner)
+      )
       const firstIds = new Map<string, string>()
       for (const channel of channels) yield* create("ana", channel, ["ana", "ben"])
       for (let round = 0; round < 4; round++) {
@@ -40,14 +45,14 @@ describe("residency", () => {
           const ack = yield* send("ana", channel, `m${round}`, cid)
           assert.deepStrictEqual([ack.seq, ack.n], [round + 2, round + 1])
         }
-        yield* until("all are cold", inMemory.pipe(Effect.map(({ resident, warm }) => resident + warm === 0)))
+        yield* until("all are cold", cold)
       }
       for (const channel of channels) {
         const repeated = yield* send("ana", channel, "m0", firstIds.get(channel) ?? "")
         assert.strictEqual(repeated.seq, 2)
         yield* mutate("ana", { op: "delete", channel, cid: newId(), target: 3 })
       }
-      yield* until("all are cold", inMemory.pipe(Effect.map(({ resident, warm }) => resident + warm === 0)))
+      yield* until("all are cold", cold)
       for (const channel of channels) {
         const page = yield* history("ben", channel)
         assert.deepStrictEqual(page.events.map((event) => event.text), ["m0", "", "m2", "m3"])

@@ -7,6 +7,7 @@ import type { ApiFailure } from "@parley/protocol/ApiError"
 import { toWire } from "@parley/protocol/WireText"
 import { apply, ChannelState, commit, decide, followUp, type Known } from "../channel/ChannelState.ts"
 import { expireTyping, typing } from "../channel/Typing.ts"
+import { ChannelReceipts } from "./ChannelReceipts.ts"
 import { readHistory } from "./ChannelHistory.ts"
 import { channelLimits, forgetIds, loadChannel } from "./ChannelLoader.ts"
 import { syncChannel, unreadCounts } from "./ChannelSync.ts"
@@ -27,9 +28,11 @@ const noCaller: Caller = { user: "", device: "", connection: 0, edge: "" }
 export class ChannelHandler {
   readonly owner: ShardOwner
   readonly residents: Residents<ChannelState>
+  readonly receipts: ChannelReceipts
 
   constructor(owner: ShardOwner) {
     this.owner = owner
+    this.receipts = new ChannelReceipts(owner)
     const { bounds } = owner.context
     this.residents = new Residents<ChannelState>({
       residentBytesMax: bounds.residentBytesMax,
@@ -61,6 +64,8 @@ export class ChannelHandler {
           return this.#unread(state, request, reply)
         case "Typing":
           return this.#typing(state, request, reply)
+        case "Receipt":
+          return this.#receipt(state, request, reply)
         case "Members":
           return this.#members(state, request, reply)
         case "InspectChannel":
@@ -212,6 +217,13 @@ export class ChannelHandler {
       }
       unreadCounts(this.owner, state, request.user, seq, (counts) =>
         reply(counts === undefined ? { failure: { code: "unavailable" } } : { ok: counts }))
+    })
+  }
+
+  #receipt(state: ChannelState, request: ChannelRequest & { readonly _tag: "Receipt" }, reply: Reply): void {
+    this.#asMember(state, request.caller.user, reply, () => {
+      this.receipts.take(state, request.caller, request.delivered, request.read)
+      reply({ ok: {} })
     })
   }
 

@@ -23,9 +23,10 @@ export const unreadCounts = (
   tries = 0
 ): void => {
   const head = state.committedSeq
+  const n = state.committedN
   const seen = Math.max(after, state.readableAfter(user))
   const here = state.unreadInTail(seen, user)
-  if (here !== undefined) return done({ ...here, head })
+  if (here !== undefined) return done({ ...here, head, n })
   const { inTail, storeUpTo, unsettled } = state.unreadSplit(seen, user)
   // A delete above the floor may or may not be in the store's count: asked again once the floor has passed it.
   if (unsettled > 0) {
@@ -43,7 +44,7 @@ export const unreadCounts = (
     owner.context.run(counts, (result) => {
       if (!("ok" in result)) return done(undefined)
       const [unread, mentions] = result.ok
-      done({ unread: inTail.unread + unread, mentions: inTail.mentions + mentions, head })
+      done({ unread: inTail.unread + unread, mentions: inTail.mentions + mentions, head, n })
     })
   })
 }
@@ -66,7 +67,13 @@ export const syncChannel = (
     unreadCounts(owner, state, user, item.cursor.seq, (counts) => {
       if (counts === undefined) return failed()
       const answer = (from: number, to: number, events: ReadonlyArray<WireText>, reload: boolean) =>
-        done({ _tag: "Sync", channel, head: counts.head, sync: renderSync(state, stay.role, item, counts, from, to, events, reload) })
+        owner.channels.receipts.render(state, (receipts) =>
+          done({
+            _tag: "Sync",
+            channel,
+            head: counts.head,
+            sync: renderSync(renderHead(state, stay.role, item, counts, receipts), from, to, events, reload)
+          }))
       const { held } = item
       const head = counts.head
       if (held === null || held.generation !== state.generation || held.seq > head || head - held.seq > Limits.syncGapMax) {
@@ -119,20 +126,17 @@ export const withStay = (
 }
 
 const renderSync = (
-  state: ChannelState,
-  role: string,
-  item: SyncItem,
-  counts: UnreadCounts,
+  head: WireText,
   from: number,
   to: number,
   events: ReadonlyArray<WireText>,
   reload: boolean
 ): WireText =>
-  `{"head":${renderHead(state, role, item, counts)},"from":${from},"to":${to},"reload":${reload},"events":[${events.join(",")}]}`
+  `{"head":${head},"from":${from},"to":${to},"reload":${reload},"events":[${events.join(",")}]}`
 
-const renderHead = (state: ChannelState, role: string, item: SyncItem, counts: UnreadCounts): WireText =>
-  `{"channel":"${state.channel}","generation":${state.generation},"seq":${counts.head},"n":${state.committedN},"name":${
+const renderHead = (state: ChannelState, role: string, item: SyncItem, counts: UnreadCounts, receipts: WireText): WireText =>
+  `{"channel":"${state.channel}","generation":${state.generation},"seq":${counts.head},"n":${counts.n},"name":${
     toWire(JSON.stringify(state.name))
   },"topic":${toWire(JSON.stringify(state.topic))},"members":${state.memberCount},"role":"${role}","fanout":"${state.fanout}","cursor":{"generation":${item.cursor.generation},"seq":${item.cursor.seq}},"unread":${counts.unread},"mentions":${counts.mentions},"last":${
     state.lastMessage() ?? "null"
-  }}`
+  }${receipts}}`

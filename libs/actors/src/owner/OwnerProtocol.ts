@@ -53,8 +53,9 @@ export type SyncResult =
 export interface UnreadCounts {
   readonly unread: number
   readonly mentions: number
-  /** The committed head that the counts are of. */
+  /** The committed head that the counts are of, and the messages up to it. */
   readonly head: number
+  readonly n: number
 }
 
 /** The session's answer to `MoveCursor` and `MarkUnread`. */
@@ -71,6 +72,14 @@ export type ChannelRequest =
   /** Counts after `seq`, and whether the user may be there: the first half of a read. */
   | { readonly _tag: "Unread"; readonly user: string; readonly channel: string; readonly cursor: Position }
   | { readonly _tag: "Typing"; readonly caller: Caller; readonly channel: string; readonly on: boolean }
+  /** Ephemeral: how far the caller has come. */
+  | {
+      readonly _tag: "Receipt"
+      readonly caller: Caller
+      readonly channel: string
+      readonly delivered: number
+      readonly read: number
+    }
   | { readonly _tag: "Members"; readonly user: string; readonly admin: boolean; readonly channel: string; readonly afterUser: string; readonly limit: number }
   | { readonly _tag: "InspectChannel"; readonly channel: string; readonly payloads: boolean }
 

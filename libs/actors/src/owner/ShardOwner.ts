@@ -103,6 +103,7 @@ export class ShardOwner {
       case "History":
       case "Unread":
       case "Typing":
+      case "Receipt":
       case "Members":
       case "InspectChannel":
         return this.channels.request(request, reply, notMine)

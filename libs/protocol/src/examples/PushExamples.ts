@@ -21,6 +21,7 @@ export const pushExamples = {
   },
   cursor: { ev: "cursor", channel, cursor: { generation: 0, seq: 6 }, unread: 0, mentions: 0, head: 6 },
   typing: { ev: "typing", channel, user: "grace", on: true, ttl_ms: 6_000 },
+  receipt: { ev: "receipt", channel, user: "grace", delivered: 6, read: 5 },
   presence: {
     ev: "presence",
     shard: 52,

@@ -16,13 +16,6 @@ const done = "{}"
 export const ping = (edge: EdgeRuntime, connection: Connection, frame: Op<"ping">): void =>
   answerOk(edge, connection, frame.id, `{"server_time":${edge.now()}}`)
 
-/**
- * A device has stored events up to a seq. Nobody is shown this by `parley.v1.json` yet: what is not acknowledged by a
- * device comes again by its sync anyway. It is answered so that clients may send it from the first day.
- */
-export const delivered = (edge: EdgeRuntime, connection: Connection, frame: Op<"delivered">): void =>
-  answerOk(edge, connection, frame.id, done)
-
 export const watch = (edge: EdgeRuntime, connection: Connection, frame: Op<"watch">): void => {
   const { channel, id } = frame
   const watched = (connection.watchedChannels ??= new Set())

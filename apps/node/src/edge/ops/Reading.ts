@@ -44,6 +44,7 @@ export const read = (edge: EdgeRuntime, connection: Connection, frame: Op<"read"
     if (!("ok" in counted)) return fail(counted.failure)
     moveCursor(edge, connection, channel, seq, counted.ok, (moved) => {
       if (!("ok" in moved)) return fail(moved.failure)
+      tellReceipt(edge, connection, channel, moved.ok.cursor.seq, moved.ok.cursor.seq)
       if (moved.ok.cursor.seq === seq)
         return answerOk(edge, connection, id, JSON.stringify(readState(moved.ok, counted.ok)))
       count(edge, user, channel, moved.ok.cursor, (again) => {
@@ -52,6 +53,28 @@ export const read = (edge: EdgeRuntime, connection: Connection, frame: Op<"read"
       })
     })
   })
+}
+
+/** The others in a small channel see how far one has come. */
+const tellReceipt = (edge: EdgeRuntime, connection: Connection, channel: string, delivered: number, read: number): void =>
+  ask(
+    edge.calls,
+    edge.calls.shardOf(channel),
+    { _tag: "Receipt", caller: callerOf(edge, connection), channel, delivered, read },
+    ignore
+  )
+
+export const delivered = (edge: EdgeRuntime, connection: Connection, frame: Op<"delivered">): void => {
+  const { channel, id, seq } = frame
+  ask(
+    edge.calls,
+    edge.calls.shardOf(channel),
+    { _tag: "Receipt", caller: callerOf(edge, connection), channel, delivered: seq, read: 0 },
+    (reply) => {
+      if ("ok" in reply) answerOk(edge, connection, id, "{}")
+      else answerFailure(edge, connection, id, reply.failure)
+    }
+  )
 }
 
 const moveCursor = (
@@ -113,7 +136,9 @@ export const markUnread = (edge: EdgeRuntime, connection: Connection, frame: Op<
 export const reportSeen = (edge: EdgeRuntime, connection: Connection, channel: string, seen: number): void => {
   if (!connection.seesFurther(channel, seen)) return
   count(edge, connection.user, channel, { generation: 0, seq: seen }, (counted) => {
-    if ("ok" in counted) moveCursor(edge, connection, channel, seen, counted.ok, ignore)
+    if (!("ok" in counted)) return
+    moveCursor(edge, connection, channel, seen, counted.ok, ignore)
+    tellReceipt(edge, connection, channel, seen, seen)
   })
 }
 
