@@ -7,15 +7,21 @@ import type { ChannelEvent, MessageEvent } from "@parley/protocol/Event"
 import type { ChannelSync } from "@parley/protocol/Frame"
 import { Limits } from "@parley/protocol/Limits"
 import {
-  type FinalChannel, type FinalState, messageView, type UserView, viewDifferences
+  type DeviceView,
+  type FinalChannel,
+  type FinalState,
+  messageView,
+  type UserView,
+  viewDifferences
 } from "../checker/FinalState.ts"
-import type { Device } from "../wire/Device.ts"
-import { developmentToken } from "../wire/Device.ts"
+import { developmentToken, type Device } from "../wire/Device.ts"
 import { WireSocket } from "../wire/WireSocket.ts"
 
 /** Pages of one reading; far more than a run has. */
 const pagesMax = 10_000
-const pollMs = 200
+const pollMs = 100
+/** Longer than consumers of the log gather. */
+const quietMs = 600
 /** A reading by one fresh device. */
 const readMsMax = 10_000
 
@@ -30,33 +36,43 @@ export interface HealOptions {
 }
 
 export const heal = async (options: HealOptions): Promise<FinalState> => {
-  const users = [...new Set(options.devices.map((device) => device.user))]
-  const until = Date.now() + options.settleMsMax
-  let fresh: Array<UserView> = []
-  const failed = new Map<string, string>()
-  for (;;) {
-    failed.clear()
-    fresh = []
-    for (const user of users) {
-      const view = await guarded(() => freshView(options.url(), user))
-      if ("why" in view) failed.set(user, view.why)
-      else fresh.push(view.ok)
-    }
-    const settled = failed.size === 0 && options.devices.every((device) => isSettled(device, fresh))
-    if (settled || Date.now() > until) break
-    await delay(pollMs)
-  }
+  const { devices, fresh, failed } = await settle(options)
   const channels: Array<FinalChannel> = []
   for (const channel of options.channels) {
     const read = await guarded(() => readChannel(options.url(), options.owner, channel))
     if ("why" in read) failed.set(channel, read.why)
     else channels.push(read.ok)
   }
-  return {
-    channels,
-    unreadable: [...failed].map(([what, why]) => ({ what, why })),
-    fresh,
-    devices: options.devices.map((device) => device.view())
+  return { channels, unreadable: [...failed].map(([what, why]) => ({ what, why })), fresh, devices }
+}
+
+interface Settled {
+  readonly devices: ReadonlyArray<DeviceView>
+  readonly fresh: ReadonlyArray<UserView>
+  readonly failed: Map<string, string>
+}
+
+/** Looks until nothing has moved and nothing differed for a while (consumers lag behind the log), or the time is over. */
+const settle = async (options: HealOptions): Promise<Settled> => {
+  const users = [...new Set(options.devices.map((device) => device.user))]
+  const until = Date.now() + options.settleMsMax
+  let quietSince = Infinity
+  let before = ""
+  for (;;) {
+    const fresh: Array<UserView> = []
+    const failed = new Map<string, string>()
+    for (const user of users) {
+      const view = await guarded(() => freshView(options.url(), user))
+      if ("why" in view) failed.set(user, view.why)
+      else fresh.push(view.ok)
+    }
+    const devices = options.devices.map((device) => device.view())
+    const now = JSON.stringify(fresh.map(({ channels, session }) => [session, ...channels]))
+    const same = failed.size === 0 && options.devices.every((device) => isSettled(device, fresh))
+    quietSince = same && now === before ? Math.min(quietSince, Date.now()) : Infinity
+    before = now
+    if (Date.now() - quietSince > quietMs || Date.now() > until) return { devices, fresh, failed }
+    await delay(pollMs)
   }
 }
 
