@@ -24,6 +24,8 @@ export class Checkpoints {
   readonly #owner: ShardOwner
   /** Changed since the opening, oldest change first: the next checkpoint takes the newest that fit. */
   readonly #active = new Map<string, { readonly topic: Topic; readonly id: string }>()
+  /** Sessions as of the checkpoint: they wake with the cursors that the store has since then. */
+  readonly #sessions = new Map<string, Uint8Array | SessionState>()
   readonly #late = new Map<string, Array<Entry>>()
   #bytes = 0
   #events = 0
@@ -35,10 +37,10 @@ export class Checkpoints {
 
   /** Puts back what the last checkpoint and the records after it say. */
   restore(opened: OpenedShard): void {
-    const { channels, sessions } = this.#owner
+    const { channels } = this.#owner
     for (const { bytes, id, topic } of opened.checkpoint === undefined ? [] : decodeCheckpoint(opened.checkpoint).snapshots) {
       if (topic === "channel") channels.residents.putWarm(id, bytes)
-      else sessions.residents.putWarm(id, bytes)
+      else this.#sessions.set(id, bytes)
       this.#active.set(key(topic, id), { topic, id })
     }
     for (const { entry, position } of opened.entries) {
@@ -53,6 +55,13 @@ export class Checkpoints {
     const entries = this.#late.get(key(topic, id)) ?? []
     this.#late.delete(key(topic, id))
     return entries
+  }
+
+  /** A session as of the last checkpoint and what was replayed after it, where it was in it. */
+  takeSession(user: string): SessionState | undefined {
+    const kept = this.#sessions.get(user)
+    this.#sessions.delete(user)
+    return kept instanceof Uint8Array ? SessionState.decode(kept) : kept
   }
 
   committed(entries: ReadonlyArray<PendingEvent>): void {
@@ -99,27 +108,32 @@ export class Checkpoints {
 
   #encoded(topic: Topic, id: string): Uint8Array | undefined {
     const residents = topic === "channel" ? this.#owner.channels.residents : this.#owner.sessions.residents
+    const kept = topic === "user" ? this.#sessions.get(id) : undefined
+    if (kept !== undefined) return kept instanceof Uint8Array ? kept : kept.encode()
     return residents.warm(id)?.bytes ?? residents.peek(id)?.state?.encode()
   }
 
   #replay(entry: Entry): void {
-    const { channels, context, sessions } = this.#owner
-    const residents = entry.topic === "channel" ? channels.residents : sessions.residents
-    const warm = residents.takeWarm(entry.id)
-    if (warm !== undefined) {
-      if (entry.topic === "channel") channels.residents.put(entry.id, ChannelState.decode(warm.bytes, channelLimits(context.bounds)))
-      else sessions.residents.put(entry.id, SessionState.decode(warm.bytes))
+    if (entry.topic === "user") {
+      const session = this.takeSession(entry.id)
+      if (session === undefined) return this.#later(entry)
+      replaySession(session, entry)
+      this.#sessions.set(entry.id, session)
+      return
     }
-    const late = this.#late.get(key(entry.topic, entry.id))
-    if (late !== undefined) late.push(entry)
-    else if (entry.topic === "channel") {
-      const state = channels.residents.peek(entry.id)?.state
-      if (state === undefined) this.#late.set(key(entry.topic, entry.id), [entry])
-      else replayChannel(state, entry)
-    } else {
-      const state = sessions.residents.peek(entry.id)?.state
-      if (state === undefined) this.#late.set(key(entry.topic, entry.id), [entry])
-      else replaySession(state, entry)
-    }
+    const { channels, context } = this.#owner
+    const warm = channels.residents.takeWarm(entry.id)
+    const resident = warm === undefined
+      ? channels.residents.peek(entry.id)
+      : channels.residents.put(entry.id, ChannelState.decode(warm.bytes, channelLimits(context.bounds)))
+    if (resident?.state === undefined) this.#later(entry)
+    else replayChannel(resident.state, entry)
+  }
+
+  #later(entry: Entry): void {
+    const name = key(entry.topic, entry.id)
+    const late = this.#late.get(name)
+    if (late === undefined) this.#late.set(name, [entry])
+    else late.push(entry)
   }
 }

@@ -1,19 +1,37 @@
-/** A cold session: its last stored state and the cursors the store has, or a new one. */
+/**
+ * A session that is not in memory: as of the last checkpoint, or as last stored, or a new one; with the cursors that the
+ * store has, for these are written behind without the log (†5), and with what was replayed on top.
+ */
 import { Effect, Option } from "effect"
 import { replay, SessionState } from "../session/SessionState.ts"
 import type { ShardOwner } from "./ShardOwner.ts"
 import { whenStoreReady } from "./StoreLookups.ts"
 
-export const loadSession = (owner: ShardOwner, user: string, done: (state: SessionState | undefined) => void): void => {
+type Done = (state: SessionState | undefined) => void
+
+export const loadSession = (owner: ShardOwner, user: string, done: Done): void => {
+  const checkpointed = owner.checkpoints.takeSession(user)
+  if (checkpointed === undefined) setImmediate(() => fromStore(owner, user, done))
+  else setImmediate(() => withCursors(owner, checkpointed, done))
+}
+
+/** Without the store a checkpointed session goes on with the cursors it had: clients offer theirs again. */
+const withCursors = (owner: ShardOwner, state: SessionState, done: Done): void =>
+  owner.context.run(owner.context.stores.cursors.read(state.user), (result) => {
+    if ("ok" in result) for (const { channel, position } of result.ok) state.mergeCursor(channel, position)
+    done(state)
+  })
+
+const fromStore = (owner: ShardOwner, user: string, done: Done): void => {
   const { cursors, directory } = owner.context.stores
-  const read = Effect.gen(function*() {
+  const read = Effect.gen(function* () {
     const row = yield* directory.session(user)
     const stored = yield* cursors.read(user)
     const state = Option.isSome(row) ? SessionState.decode(row.value.state) : SessionState.empty(user)
     for (const { channel, position } of stored) state.mergeCursor(channel, position)
     return state
   })
-  setImmediate(() => whenStoreReady(owner, (ready) => {
+  whenStoreReady(owner, (ready) => {
     if (!ready) return done(undefined)
     owner.context.run(read, (result) => {
       if (!("ok" in result)) return done(undefined)
@@ -23,5 +41,5 @@ export const loadSession = (owner: ShardOwner, user: string, done: (state: Sessi
       }
       done(state)
     })
-  }))
+  })
 }

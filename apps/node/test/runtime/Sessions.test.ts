@@ -1,0 +1,74 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import type { LocalBus } from "@parley/actors/fanout/LocalBus"
+import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
+import type { CursorMoved } from "@parley/actors/owner/OwnerProtocol"
+import type { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
+import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
+import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"
+import { layerRuntime } from "../../src/Runtime.ts"
+import { callerOf, layerMemoryWorld, newId, shardCount, until, world } from "./World.ts"
+
+const moveTo = (seq: number) => ({
+  _tag: "MoveCursor" as const, // a literal
+  caller: callerOf("ben"),
+  channel: "group:one",
+  seq,
+  unread: 0,
+  mentions: 0,
+  head: seq
+})
+
+describe("sessions behind the edge", () => {
+  it.live("†5 cursors merge by max, and mark unread sets them back for good, however often it is repeated", () =>
+    Effect.gen(function* () {
+      const { ask, create, send } = yield* world
+      yield* create("ana", "group:one", ["ana", "ben"])
+      for (let i = 0; i < 5; i++) yield* send("ana", "group:one", `m${i}`)
+      const at = (moved: CursorMoved) => moved.cursor.seq
+      assert.strictEqual(at(yield* ask<CursorMoved>("ben", moveTo(4))), 4)
+      assert.strictEqual(at(yield* ask<CursorMoved>("ben", moveTo(2))), 4)
+      const mark = { ...moveTo(2), _tag: "MarkUnread" as const, cid: newId() } // a literal
+      const first = yield* ask<CursorMoved>("ben", mark)
+      assert.strictEqual(at(first), 2)
+      assert.strictEqual(at(yield* ask<CursorMoved>("ben", moveTo(3))), 3)
+      const again = yield* ask<CursorMoved>("ben", mark)
+      assert.deepStrictEqual([again.cursor.generation, again.cursor.seq], [first.cursor.generation, 3])
+    }).pipe(Effect.provide(layerMemoryWorld)))
+
+  it.live("cursors, membership and revocations come back after a stop and a start", () =>
+    Effect.gen(function* () {
+      const base = yield* Layer.build(Layer.merge(MemoryEventLog.layer({ positions: "dense" }), layerMemoryStores))
+      const during = <A, E>(use: Effect.Effect<A, E, OwnerCalls | LinkBus | LocalBus | LocalRunnerService>) =>
+        Effect.scoped(
+          Effect.gen(function* () {
+            const context = yield* Layer.buildWithScope(Layer.fresh(layerRuntime({ shardCount })), yield* Effect.scope)
+            return yield* use.pipe(Effect.provide(context))
+          })
+        ).pipe(Effect.provide(base))
+      yield* during(
+        Effect.gen(function* () {
+          const { ask, create, open, send } = yield* world
+          yield* create("ana", "group:one", ["ana", "ben"])
+          yield* send("ana", "group:one", "m")
+          yield* until("ben is told", open("ben").pipe(Effect.map((view) => view.channels.length === 1)))
+          yield* ask("ben", { _tag: "Revoke", user: "ben", before: 77, cid: newId() })
+          // A checkpoint that has the session, then a cursor that only the store will know.
+          const { runner } = yield* LocalRunnerService
+          for (const shard of runner.shards) runner.owner(shard)?.checkpoints.write()
+          yield* ask<CursorMoved>("ben", moveTo(2))
+        })
+      )
+      yield* during(
+        Effect.gen(function* () {
+          const { open } = yield* world
+          const view = yield* open("ben")
+          assert.strictEqual(view.revokedBefore, 77)
+          assert.deepStrictEqual(
+            view.channels.map(({ channel, cursor }) => [channel, cursor.seq]),
+            [["group:one", 2]]
+          )
+        })
+      )
+    }).pipe(Effect.scoped))
+})
