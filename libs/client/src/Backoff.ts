@@ -44,7 +44,12 @@ export class Backoff {
 }
 
 /** The wait before a refused request goes again: what the server said, longer when it keeps saying so, up to half more. */
-export const retryDelay = (attempt: number, retryAfterMs: number | undefined, maxMs: number, random: number): number => {
+export const retryDelay = (
+  attempt: number,
+  retryAfterMs: number | undefined,
+  maxMs: number,
+  random: number
+): number => {
   const asked = Math.max(retryAfterMs ?? retryAfterMsDefault, 1)
   const grown = asked * 2 ** Math.min(Math.max(attempt - 4, 0), 10)
   return Math.max(asked, Math.min(grown, maxMs)) * (1 + random / 2)

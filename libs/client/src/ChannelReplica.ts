@@ -7,7 +7,14 @@ import { Coverage } from "./Coverage.ts"
 import { ChannelSettings } from "./ChannelSettings.ts"
 import type { ClientSettings } from "./ClientSettings.ts"
 import { MessageWindow } from "./MessageWindow.ts"
-import type { PlainChannelSync, PlainEvent, PlainHead, PlainMessage, PlainPosition, PlainReadState } from "./PlainFrame.ts"
+import type {
+  PlainChannelSync,
+  PlainEvent,
+  PlainHead,
+  PlainMessage,
+  PlainPosition,
+  PlainReadState
+} from "./PlainFrame.ts"
 import { type CountHeld, UnreadCount } from "./UnreadCount.ts"
 
 export type ChannelStatus = "unknown" | "member" | "left"

@@ -9,7 +9,17 @@ import type { Environment } from "./Environment.ts"
 import { Observers, type Unsubscribe } from "./Observers.ts"
 import type { Outbox, Sent } from "./Outbox.ts"
 import type { Mutation, MutationName, OutboxEntry, Settled } from "./OutboxEntry.ts"
-import type { AnswerOf, OpFields, OpNames, PlainChannelSync, PlainEvent, PlainHead, PlainMessage, PlainReadState, Result } from "./PlainFrame.ts"
+import type {
+  AnswerOf,
+  OpFields,
+  OpNames,
+  PlainChannelSync,
+  PlainEvent,
+  PlainHead,
+  PlainMessage,
+  PlainReadState,
+  Result
+} from "./PlainFrame.ts"
 import type { Reads } from "./Reads.ts"
 import { OwnTyping, TypingUsers } from "./Typing.ts"
 import { eventOfAck } from "./OwnAck.ts"
@@ -127,7 +137,10 @@ export class ChannelView {
 
   edit(target: number, text: string, options: { readonly mentions?: ReadonlyArray<string> } = {}): Sent {
     const { mentions } = options
-    return this.#mutate({ op: "edit", fields: { target, text, ...(mentions?.length ? { mentions: [...mentions] } : {}) } })
+    return this.#mutate({
+      op: "edit",
+      fields: { target, text, ...(mentions?.length ? { mentions: [...mentions] } : {}) }
+    })
   }
 
   delete(target: number): Sent {
@@ -371,7 +384,8 @@ export class ChannelView {
       if (event.by !== me) newest = event.seq
     }
     if (events.length > 0 && this.#replica.status === "left") this.#left()
-    else if (newest > 0 && this.#replica.settings.values.fanout === "write") this.#host.reads.delivered(this.channel, newest)
+    else if (newest > 0 && this.#replica.settings.values.fanout === "write")
+      this.#host.reads.delivered(this.channel, newest)
     this.#host.outbox.reached(this.channel, this.#replica.position?.seq ?? 0)
     // Saying where the cursor is does not move it, and is answered with the counts.
     if (this.#replica.takeUncounted()) this.#host.reads.offerAgain(this.channel, this.#replica.unread.cursor.seq)
@@ -460,7 +474,11 @@ export class ChannelView {
   }
 }
 
-const settledBy = (channel: string, event: PlainEvent | PlainMessage): Settled => ({ channel, seq: event.seq, at: event.at })
+const settledBy = (channel: string, event: PlainEvent | PlainMessage): Settled => ({
+  channel,
+  seq: event.seq,
+  at: event.at
+})
 
 export const failureOf = (result: Exclude<Result<never>, { _tag: "Ok" }>): RequestFailed =>
   result._tag === "Lost"

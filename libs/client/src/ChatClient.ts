@@ -99,7 +99,11 @@ export class ChatClient {
         }
       }
     )
-    this.presence = new PresenceView({ request: (op, fields, done) => this.#connection.request(op, fields, done) }, environment, settings)
+    this.presence = new PresenceView(
+      { request: (op, fields, done) => this.#connection.request(op, fields, done) },
+      environment,
+      settings
+    )
   }
 
   /** The user that the token names; the empty string before the first hello. */

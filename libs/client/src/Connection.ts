@@ -89,7 +89,11 @@ export class Connection {
     } else if (this.#status.state === "online") this.#wire?.ping()
   }
 
-  request<Name extends OpNames>(op: Name, fields: OpFields<Name>, done: (result: Result<AnswerOf<Name>>) => void): void {
+  request<Name extends OpNames>(
+    op: Name,
+    fields: OpFields<Name>,
+    done: (result: Result<AnswerOf<Name>>) => void
+  ): void {
     if (this.#wire === undefined || this.#status.state !== "online") queueMicrotask(() => done({ _tag: "Lost" }))
     else this.#wire.request(op, fields, done)
   }
@@ -206,7 +210,10 @@ export class Connection {
     this.#move?.cancel()
     this.#move = undefined
     const wasOnline = this.#onlineSince !== undefined
-    if (this.#onlineSince !== undefined && (moving || monotonic - this.#onlineSince >= this.#host.settings.stableAfterMs)) {
+    if (
+      this.#onlineSince !== undefined &&
+      (moving || monotonic - this.#onlineSince >= this.#host.settings.stableAfterMs)
+    ) {
       this.#backoff.reset()
     }
     this.#onlineSince = undefined

@@ -57,7 +57,10 @@ export class MessageWindow {
   prepend(from: number, to: number, page: ReadonlyArray<PlainMessage>): boolean {
     const usable = to >= this.#floor && !this.#orphansLost
     if (usable) {
-      this.#messages = [...page.filter((message) => message.seq > from && message.seq <= this.#floor), ...this.#messages]
+      this.#messages = [
+        ...page.filter((message) => message.seq > from && message.seq <= this.#floor),
+        ...this.#messages
+      ]
       this.#floor = Math.min(from, this.#floor)
       for (const change of this.#orphans) this.#change(change)
     }

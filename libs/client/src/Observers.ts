@@ -24,7 +24,7 @@ export class Observers {
     this.#told = false
     queueMicrotask(() => {
       this.#told = true
-      for (const observer of [...this.#observers]) callSafely(observer)
+      for (const observer of this.#observers) callSafely(observer)
     })
   }
 }

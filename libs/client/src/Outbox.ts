@@ -110,7 +110,8 @@ export class Outbox {
       const dropped = this.#entries
       this.#entries = []
       this.#chars = 0
-      for (const entry of dropped) this.#reject(entry, new MutationFailed("discarded", "It was written by another user."))
+      for (const entry of dropped)
+        this.#reject(entry, new MutationFailed("discarded", "It was written by another user."))
       for (const channel of new Set(dropped.map((entry) => entry.channel))) this.#host.changed(channel)
     }
     if (this.#user === user) return
@@ -120,7 +121,18 @@ export class Outbox {
 
   add(channel: string, mutation: Mutation): Sent {
     const cid = this.#host.nextId()
-    const entry: OutboxEntry = { cid, channel, mutation, at: this.#environment.now(), state: "sending", tried: false, error: null, acked: null, attempts: 0, internals: 0 }
+    const entry: OutboxEntry = {
+      cid,
+      channel,
+      mutation,
+      at: this.#environment.now(),
+      state: "sending",
+      tried: false,
+      error: null,
+      acked: null,
+      attempts: 0,
+      internals: 0
+    }
     const chars = charsOf(mutation)
     const promise = new Promise<Settled>((resolve, reject) => this.#waiters.set(cid, { resolve, reject }))
     // The caller may look at the view instead: a rejection nobody waits for is no crash.
@@ -133,7 +145,8 @@ export class Outbox {
     }
     this.#entries.push(entry)
     this.#chars += chars
-    if (isTooLarge(mutation)) this.#fail(entry, { code: "too_large", message: errorTable.too_large.text, retryable: false })
+    if (isTooLarge(mutation))
+      this.#fail(entry, { code: "too_large", message: errorTable.too_large.text, retryable: false })
     this.#changed(entry)
     this.#pump()
     return sent

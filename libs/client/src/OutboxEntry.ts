@@ -23,7 +23,9 @@ export type MutationName =
 export type MutationFields<Name extends MutationName> = Omit<OpFields<Name>, "cid" | "channel" | "seen">
 
 /** What is sent and stored: the mutation without id, op and client id. */
-export type Mutation = { [Name in MutationName]: { readonly op: Name; readonly fields: MutationFields<Name> } }[MutationName]
+export type Mutation = {
+  [Name in MutationName]: { readonly op: Name; readonly fields: MutationFields<Name> }
+}[MutationName]
 
 /** What a mutation's promise resolves to. */
 export interface Settled {
@@ -106,11 +108,18 @@ export const decodeEntries = (
 ): { readonly user: string | null; readonly entries: ReadonlyArray<OutboxEntry> } => {
   try {
     // JSON.parse gives `any`; each entry is checked below for what this client relies on.
-    const stored = JSON.parse(text ?? "null") as { version?: number; user?: string; entries?: Array<OutboxEntry> } | null
+    const stored = JSON.parse(text ?? "null") as {
+      version?: number
+      user?: string
+      entries?: Array<OutboxEntry>
+    } | null
     if (stored?.version !== 1 || !Array.isArray(stored.entries)) return { user: null, entries: [] }
     const entries = stored.entries
       .filter((entry) => (entry.acked ?? null) === null)
-      .filter((entry) => typeof entry.cid === "string" && typeof entry.channel === "string" && typeof entry.mutation?.op === "string")
+      .filter(
+        (entry) =>
+          typeof entry.cid === "string" && typeof entry.channel === "string" && typeof entry.mutation?.op === "string"
+      )
       .map((entry) => ({ ...entry, tried: true, attempts: 0, internals: 0, error: entry.error ?? null, acked: null }))
     return { user: stored.user ?? null, entries }
   } catch {

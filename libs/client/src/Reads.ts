@@ -10,7 +10,12 @@ import { retryDelay } from "./Backoff.ts"
 
 export interface ReadsHost {
   /** The answer to `delivered` has no read state. */
-  report(op: "read" | "delivered", channel: string, seq: number, done: (result: Result<PlainReadState | undefined>) => void): void
+  report(
+    op: "read" | "delivered",
+    channel: string,
+    seq: number,
+    done: (result: Result<PlainReadState | undefined>) => void
+  ): void
   confirmed(channel: string, state: PlainReadState): void
   /** Where a cursor is has to be learned by a sync. */
   unknown(): void

@@ -8,7 +8,10 @@ import type { PlainPosition, PlainReadState } from "./PlainFrame.ts"
 const arrivedMax = 4_000
 
 /** How many unread messages and mentions are held in `(after, upTo]`; undefined where not all of it is held. */
-export type CountHeld = (after: number, upTo: number) => { readonly unread: number; readonly mentions: number } | undefined
+export type CountHeld = (
+  after: number,
+  upTo: number
+) => { readonly unread: number; readonly mentions: number } | undefined
 
 const isAfter = (a: PlainPosition, b: PlainPosition): boolean =>
   a.generation !== b.generation ? a.generation > b.generation : a.seq > b.seq
@@ -74,7 +77,11 @@ export class UnreadCount {
    * The message at `target` was deleted at `seq`; `was`: what it counted for, undefined where it is not held. False: only
    * the server can say what is unread now.
    */
-  deleted(seq: number, target: number, was: { readonly unread: boolean; readonly mention: boolean } | undefined): boolean {
+  deleted(
+    seq: number,
+    target: number,
+    was: { readonly unread: boolean; readonly mention: boolean } | undefined
+  ): boolean {
     this.#mentioned = this.#mentioned.filter((mentioned) => mentioned !== target)
     const at = this.#arrived.indexOf(target)
     if (at !== -1) this.#arrived.splice(at, 1)
@@ -82,7 +89,11 @@ export class UnreadCount {
     if (target > this.#base.head || target <= this.cursor.seq || seq <= this.#base.head) return true
     if (was === undefined) return this.#base.unread === 0
     const { head, mentions, unread } = this.#base
-    this.#base = { unread: Math.max(0, unread - Number(was.unread)), mentions: Math.max(0, mentions - Number(was.mention)), head }
+    this.#base = {
+      unread: Math.max(0, unread - Number(was.unread)),
+      mentions: Math.max(0, mentions - Number(was.mention)),
+      head
+    }
     return true
   }
 

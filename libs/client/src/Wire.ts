@@ -48,7 +48,9 @@ export class Wire {
     this.#environment = environment
     this.#settings = settings
     this.#handlers = handlers
-    this.#openTimer = environment.after(settings.connectTimeoutMs, () => this.close(closedAbnormally, "not opened in time"))
+    this.#openTimer = environment.after(settings.connectTimeoutMs, () =>
+      this.close(closedAbnormally, "not opened in time")
+    )
     try {
       this.#socket = environment.openSocket(url, subprotocol)
     } catch (error) {
@@ -62,7 +64,11 @@ export class Wire {
     this.#socket.addEventListener("error", () => {})
   }
 
-  request<Name extends OpNames>(op: Name, fields: OpFields<Name>, done: (result: Result<AnswerOf<Name>>) => void): void {
+  request<Name extends OpNames>(
+    op: Name,
+    fields: OpFields<Name>,
+    done: (result: Result<AnswerOf<Name>>) => void
+  ): void {
     if (!this.#open || this.#pending.size >= this.#settings.requestsInFlightMax) {
       queueMicrotask(() => done({ _tag: "Lost" }))
       return

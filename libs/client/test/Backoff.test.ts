@@ -1,4 +1,4 @@
-import fc from "fast-check"
+import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { Backoff, delayInReason, fullJitter, retryDelay } from "../src/Backoff.ts"
 import { defaultSettings } from "../src/ClientSettings.ts"
@@ -54,11 +54,16 @@ describe("Backoff", () => {
 
   it("never repeats a refused request before the server said", () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 1, max: 120_000 }), unit, (attempt, asked, random) => {
-        const wait = retryDelay(attempt, asked, 30_000, random)
-        expect(wait).toBeGreaterThanOrEqual(asked)
-        expect(wait).toBeLessThanOrEqual(Math.max(asked, 30_000) * 1.5)
-      })
+      fc.property(
+        fc.integer({ min: 1, max: 50 }),
+        fc.integer({ min: 1, max: 120_000 }),
+        unit,
+        (attempt, asked, random) => {
+          const wait = retryDelay(attempt, asked, 30_000, random)
+          expect(wait).toBeGreaterThanOrEqual(asked)
+          expect(wait).toBeLessThanOrEqual(Math.max(asked, 30_000) * 1.5)
+        }
+      )
     )
   })
 })

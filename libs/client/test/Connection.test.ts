@@ -7,7 +7,7 @@ import * as PlainFrame from "../src/PlainFrame.ts"
 import { World } from "./World.ts"
 
 const closeAll = (world: World, code: number, reason: string) => {
-  for (const connection of [...world.server.connections]) connection.line.close(code, reason)
+  for (const connection of world.server.connections) connection.line.close(code, reason)
 }
 
 const startOnline = async (options: Parameters<World["client"]>[0] = {}) => {
@@ -30,7 +30,14 @@ describe("Connection", () => {
 
   it("stops with a reason where the address is none, instead of trying for ever", async () => {
     const world = new World()
-    const client = world.client({ environment: { ...world.environment(), openSocket: () => { throw new Error("bad address") } } })
+    const client = world.client({
+      environment: {
+        ...world.environment(),
+        openSocket: () => {
+          throw new Error("bad address")
+        }
+      }
+    })
     await client.start()
     await world.time.until("stopped", () => client.status.state === "stopped")
     expect(client.status).toMatchObject({ reason: "bad address" })
@@ -143,7 +150,11 @@ describe("Connection", () => {
     let fetched = 0
     const token = () => {
       fetched += 1
-      return fetched === 1 ? Promise.reject(new Error("issuer down")) : fetched === 2 ? new Promise<string>(() => {}) : Promise.resolve("ana")
+      return fetched === 1
+        ? Promise.reject(new Error("issuer down"))
+        : fetched === 2
+          ? new Promise<string>(() => {})
+          : Promise.resolve("ana")
     }
     await world.online(world.client({ token }))
     expect(fetched).toBe(3)

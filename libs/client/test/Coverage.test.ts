@@ -1,4 +1,4 @@
-import fc from "fast-check"
+import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { Coverage } from "../src/Coverage.ts"
 
@@ -10,13 +10,25 @@ interface Range {
 
 /** A sequence with things to show at some seqs, cut into ranges that overlap, repeat and come in any order. */
 const delivery = fc
-  .record({ head: fc.integer({ min: 1, max: 40 }), shown: fc.array(fc.integer({ min: 1, max: 40 })), cuts: fc.array(fc.tuple(fc.nat(40), fc.nat(40)), { maxLength: 40 }) })
+  .record({
+    head: fc.integer({ min: 1, max: 40 }),
+    shown: fc.array(fc.integer({ min: 1, max: 40 })),
+    cuts: fc.array(fc.tuple(fc.nat(40), fc.nat(40)), { maxLength: 40 })
+  })
   .chain(({ cuts, head, shown }) => {
     const seqs = [...new Set(shown)].filter((seq) => seq <= head).toSorted((a, b) => a - b)
-    const range = (from: number, to: number): Range => ({ from, to, events: seqs.filter((seq) => seq > from && seq <= to).map((seq) => ({ seq })) })
+    const range = (from: number, to: number): Range => ({
+      from,
+      to,
+      events: seqs.filter((seq) => seq > from && seq <= to).map((seq) => ({ seq }))
+    })
     const single = Array.from({ length: head }, (_, at) => range(at, at + 1))
     const other = cuts.map(([a, b]) => range(Math.min(a, b, head), Math.min(Math.max(a, b), head)))
-    return fc.record({ head: fc.constant(head), seqs: fc.constant(seqs), ranges: fc.shuffledSubarray([...single, ...other], { minLength: single.length + other.length }) })
+    return fc.record({
+      head: fc.constant(head),
+      seqs: fc.constant(seqs),
+      ranges: fc.shuffledSubarray([...single, ...other], { minLength: single.length + other.length })
+    })
   })
 
 describe("Coverage", () => {

@@ -1,13 +1,35 @@
-import fc from "fast-check"
+import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { MessageWindow } from "../src/MessageWindow.ts"
 import type { PlainEvent, PlainMessage } from "../src/PlainFrame.ts"
 
 const message = (seq: number, more: Partial<PlainMessage> = {}): PlainMessage => ({
-  seq, at: seq, by: "ben", kind: "message", cid: `c${seq}`, n: seq, text: `text ${seq}`, ...more
+  seq,
+  at: seq,
+  by: "ben",
+  kind: "message",
+  cid: `c${seq}`,
+  n: seq,
+  text: `text ${seq}`,
+  ...more
 })
-const edit = (seq: number, target: number, text = `edit ${seq}`): PlainEvent => ({ seq, at: seq, by: "ben", kind: "edit", cid: `c${seq}`, target, text })
-const remove = (seq: number, target: number): PlainEvent => ({ seq, at: seq, by: "ben", kind: "delete", cid: `c${seq}`, target })
+const edit = (seq: number, target: number, text = `edit ${seq}`): PlainEvent => ({
+  seq,
+  at: seq,
+  by: "ben",
+  kind: "edit",
+  cid: `c${seq}`,
+  target,
+  text
+})
+const remove = (seq: number, target: number): PlainEvent => ({
+  seq,
+  at: seq,
+  by: "ben",
+  kind: "delete",
+  cid: `c${seq}`,
+  target
+})
 
 describe("MessageWindow", () => {
   it("applies an edit that overtook the page of history it belongs to", () => {
@@ -16,7 +38,10 @@ describe("MessageWindow", () => {
     window.apply(edit(11, 5))
     window.apply(remove(12, 6))
     expect(window.prepend(4, 10, [message(5), message(6)])).toBe(true)
-    expect(window.messages.map(({ deleted, text }) => [text, deleted])).toEqual([["edit 11", undefined], ["", 12]])
+    expect(window.messages.map(({ deleted, text }) => [text, deleted])).toEqual([
+      ["edit 11", undefined],
+      ["", 12]
+    ])
   })
 
   it("forgets changes of messages it does not hold when no page is under way", () => {
@@ -55,15 +80,25 @@ describe("MessageWindow", () => {
 
   it("ends the same when a change is applied twice, or before an older one", () => {
     fc.assert(
-      fc.property(fc.array(fc.record({ kind: fc.constantFrom("edit" as const, "delete" as const), target: fc.integer({ min: 1, max: 3 }) })), (changes) => {
-        const start = [message(1), message(2), message(3)]
-        const events = changes.map(({ kind, target }, at) => (kind === "edit" ? edit(at + 4, target) : remove(at + 4, target)))
-        const once = new MessageWindow(0, 10)
-        for (const event of [...start, ...events]) once.apply(event)
-        const twice = new MessageWindow(0, 10)
-        for (const event of [...start, ...events, ...events]) twice.apply(event)
-        expect(twice.messages).toEqual(once.messages)
-      })
+      fc.property(
+        fc.array(
+          fc.record({
+            kind: fc.constantFrom("edit" as const, "delete" as const),
+            target: fc.integer({ min: 1, max: 3 })
+          })
+        ),
+        (changes) => {
+          const start = [message(1), message(2), message(3)]
+          const events = changes.map(({ kind, target }, at) =>
+            kind === "edit" ? edit(at + 4, target) : remove(at + 4, target)
+          )
+          const once = new MessageWindow(0, 10)
+          for (const event of [...start, ...events]) once.apply(event)
+          const twice = new MessageWindow(0, 10)
+          for (const event of [...start, ...events, ...events]) twice.apply(event)
+          expect(twice.messages).toEqual(once.messages)
+        }
+      )
     )
   })
 

@@ -76,7 +76,11 @@ export class MiniServer {
     const channel: MiniChannel = { id, generation: 1, name: id, events: [], members: new Map(), fanout: "write" }
     this.channels.set(id, channel)
     for (const member of members) channel.members.set(member, 1)
-    this.append(channel, { kind: "created", by: members[0] ?? "x", cid: "c", name: id, topic: "", members: [...members], fanout: "write" }, undefined)
+    this.append(
+      channel,
+      { kind: "created", by: members[0] ?? "x", cid: "c", name: id, topic: "", members: [...members], fanout: "write" },
+      undefined
+    )
     for (const member of members) this.personal(member, { kind: "added", channel: id, seq: 1 })
     return channel
   }
@@ -88,23 +92,46 @@ export class MiniServer {
     const removed = event.kind === "removed" ? event.members : []
     for (const connection of this.connections) {
       if (!connection.channels.has(channel.id) || connection === origin) continue
-      if (channel.fanout === "read" && !connection.watched.has(channel.id) && event.kind !== "removed" && event.kind !== "fanout") continue
+      if (
+        channel.fanout === "read" &&
+        !connection.watched.has(channel.id) &&
+        event.kind !== "removed" &&
+        event.kind !== "fanout"
+      )
+        continue
       connection.push({ ev: "event", channel: channel.id, from: event.seq - 1, to: event.seq, event })
     }
-    for (const connection of this.connections) if (removed.includes(connection.user)) connection.channels.delete(channel.id)
+    for (const connection of this.connections)
+      if (removed.includes(connection.user)) connection.channels.delete(channel.id)
     return event
   }
 
-  say(channel: MiniChannel, by: string, text: string, mentions: ReadonlyArray<string> = [], cid = `by-${by}-${channel.events.length}`, origin?: MiniConnection) {
+  say(
+    channel: MiniChannel,
+    by: string,
+    text: string,
+    mentions: ReadonlyArray<string> = [],
+    cid = `by-${by}-${channel.events.length}`,
+    origin?: MiniConnection
+  ) {
     const n = channel.events.filter((event) => event.kind === "message").length + 1
-    const event = this.append(channel, { kind: "message", by, cid, n, text, ...(mentions.length > 0 ? { mentions } : {}) }, origin)
-    if (channel.fanout === "write") for (const user of mentions) this.personal(user, { kind: "mentioned", channel: channel.id, seq: event.seq, by })
+    const event = this.append(
+      channel,
+      { kind: "message", by, cid, n, text, ...(mentions.length > 0 ? { mentions } : {}) },
+      origin
+    )
+    if (channel.fanout === "write")
+      for (const user of mentions) this.personal(user, { kind: "mentioned", channel: channel.id, seq: event.seq, by })
     return event
   }
 
   add(channel: MiniChannel, user: string, by: string, origin?: MiniConnection): PlainEvent {
     channel.members.set(user, channel.events.length + 1)
-    const event = this.append(channel, { kind: "added", by, cid: `add-${channel.events.length}`, members: [user] }, origin)
+    const event = this.append(
+      channel,
+      { kind: "added", by, cid: `add-${channel.events.length}`, members: [user] },
+      origin
+    )
     this.personal(user, { kind: "added", channel: channel.id, seq: event.seq })
     for (const connection of this.connections) {
       if (connection.user !== user || !connection.synced) continue
@@ -115,7 +142,11 @@ export class MiniServer {
   }
 
   remove(channel: MiniChannel, user: string, by: string, origin?: MiniConnection): PlainEvent {
-    const event = this.append(channel, { kind: "removed", by, cid: `remove-${channel.events.length}`, members: [user] }, origin)
+    const event = this.append(
+      channel,
+      { kind: "removed", by, cid: `remove-${channel.events.length}`, members: [user] },
+      origin
+    )
     channel.members.delete(user)
     if (origin?.user === user) origin.channels.delete(channel.id)
     this.personal(user, { kind: "removed", channel: channel.id, seq: event.seq })
@@ -153,8 +184,10 @@ export class MiniServer {
   currentMessage(channel: MiniChannel, message: PlainMessage): PlainMessage {
     let current = message
     for (const event of channel.events) {
-      if (event.kind === "edit" && event.target === message.seq) current = { ...current, text: event.text, edited: event.seq }
-      if (event.kind === "delete" && event.target === message.seq) current = { ...current, text: "", deleted: event.seq }
+      if (event.kind === "edit" && event.target === message.seq)
+        current = { ...current, text: event.text, edited: event.seq }
+      if (event.kind === "delete" && event.target === message.seq)
+        current = { ...current, text: "", deleted: event.seq }
     }
     return current
   }
@@ -165,7 +198,9 @@ export class MiniServer {
 
   readState(channel: MiniChannel, user: string, cursor = this.cursor(channel.id, user)) {
     const since = Math.max(cursor.seq, (channel.members.get(user) ?? 1) - 1)
-    const unread = this.messages(channel).filter((message) => message.seq > since && message.by !== user && message.deleted === undefined)
+    const unread = this.messages(channel).filter(
+      (message) => message.seq > since && message.by !== user && message.deleted === undefined
+    )
     return {
       cursor,
       unread: unread.length,
@@ -182,15 +217,30 @@ export class MiniServer {
     const { cursor, mentions, unread, head } = this.readState(channel, user)
     const messages = this.messages(channel)
     return {
-      channel: channel.id, generation: channel.generation, seq: head, n: messages.length, name: channel.name, topic: "",
-      members: channel.members.size, role: "member" as const, fanout: channel.fanout, cursor, unread, mentions,
+      channel: channel.id,
+      generation: channel.generation,
+      seq: head,
+      n: messages.length,
+      name: channel.name,
+      topic: "",
+      members: channel.members.size,
+      role: "member" as const,
+      fanout: channel.fanout,
+      cursor,
+      unread,
+      mentions,
       last: messages.at(-1) ?? null
     }
   }
 
   syncOf(channel: MiniChannel, user: string, held: PlainPosition | undefined) {
     const head = this.headOf(channel, user)
-    if (held === undefined || held.generation !== channel.generation || held.seq > head.seq || head.seq - held.seq > this.bounds.gapMax) {
+    if (
+      held === undefined ||
+      held.generation !== channel.generation ||
+      held.seq > head.seq ||
+      head.seq - held.seq > this.bounds.gapMax
+    ) {
       return { head, from: head.seq, to: head.seq, events: [], reload: true }
     }
     const to = Math.min(head.seq, held.seq + this.bounds.eventsPerSync)
@@ -259,7 +309,8 @@ export class MiniConnection implements ServerEnd {
       case "read":
         return this.#inChannel(frame, (channel) => {
           const cursor = server.cursor(channel.id, user)
-          if (frame["seq"] > cursor.seq) server.session(user).cursors.set(channel.id, { generation: cursor.generation, seq: frame["seq"] })
+          if (frame["seq"] > cursor.seq)
+            server.session(user).cursors.set(channel.id, { generation: cursor.generation, seq: frame["seq"] })
           const state = server.readState(channel, user)
           for (const other of server.connections) {
             if (other !== this && other.user === user) other.push({ ev: "cursor", channel: channel.id, ...state })
@@ -291,8 +342,13 @@ export class MiniConnection implements ServerEnd {
     const { server } = this
     const { generation, events } = server.session(this.user)
     return {
-      user, device: this.device, server_time: server.now(), heartbeat_ms: server.heartbeatMs,
-      session: { generation, seq: events.length }, expires_at: server.now() + server.expiresInMs, limits: {}
+      user,
+      device: this.device,
+      server_time: server.now(),
+      heartbeat_ms: server.heartbeatMs,
+      session: { generation, seq: events.length },
+      expires_at: server.now() + server.expiresInMs,
+      limits: {}
     }
   }
 
@@ -303,7 +359,9 @@ export class MiniConnection implements ServerEnd {
     const named = new Map<string, PlainPosition>(
       frame["channels"].map(([id, generation, seq]: [string, number, number]) => [id, { generation, seq }])
     )
-    const mine = [...server.channels.values()].filter((channel) => channel.members.has(user)).toSorted((a, b) => (a.id < b.id ? -1 : 1))
+    const mine = [...server.channels.values()]
+      .filter((channel) => channel.members.has(user))
+      .toSorted((a, b) => (a.id < b.id ? -1 : 1))
     const after: string = frame["page"] ?? ""
     const rest = mine.filter((channel) => channel.id > after)
     const page = rest.slice(0, server.bounds.channelsPerPage)
@@ -318,7 +376,7 @@ export class MiniConnection implements ServerEnd {
       personal: first && !reload ? session.events.slice(held.seq) : [],
       channels: page.map((channel) => server.syncOf(channel, user, named.get(channel.id))),
       lost: first ? lost.map((channel) => ({ channel, seq: 0 })) : [],
-      more: rest.length > page.length ? page.at(-1)?.id ?? null : null
+      more: rest.length > page.length ? (page.at(-1)?.id ?? null) : null
     }
   }
 
@@ -330,7 +388,15 @@ export class MiniConnection implements ServerEnd {
       const events = below.slice(-frame["limit"])
       const more = below.length > events.length
       const from = more ? (events[0]?.seq ?? 1) - 1 : since
-      return { channel: channel.id, generation: channel.generation, from: Math.min(from, before - 1), to: before - 1, events, before: more, after: before <= channel.events.length }
+      return {
+        channel: channel.id,
+        generation: channel.generation,
+        from: Math.min(from, before - 1),
+        to: before - 1,
+        events,
+        before: more,
+        after: before <= channel.events.length
+      }
     })
   }
 

@@ -17,7 +17,11 @@ const worldWith = (seed = 1) => {
   return { world, channel, said: () => world.server.messages(channel).map(({ text }) => text) }
 }
 
-const states = (client: ChatClient) => client.channel(group).snapshot().messages.map(({ state, text }) => `${text}: ${state}`)
+const states = (client: ChatClient) =>
+  client
+    .channel(group)
+    .snapshot()
+    .messages.map(({ state, text }) => `${text}: ${state}`)
 const sends = (world: World) => world.server.received.filter(({ op }) => op === "send")
 
 const failureOf = (done: Promise<unknown>): Promise<MutationFailed> =>
@@ -31,7 +35,9 @@ describe("Outbox", () => {
     const { world } = worldWith()
     const client = await world.online(world.client())
     const { cid, done } = client.channel(group).send("hello")
-    expect(client.channel(group).snapshot().messages).toMatchObject([{ key: cid, seq: null, text: "hello", state: "sending", by: "ana" }])
+    expect(client.channel(group).snapshot().messages).toMatchObject([
+      { key: cid, seq: null, text: "hello", state: "sending", by: "ana" }
+    ])
     await world.time.pass(100)
     await expect(done).resolves.toMatchObject({ channel: group, seq: 2 })
     expect(client.channel(group).snapshot().messages).toMatchObject([{ key: cid, seq: 2, state: "sent" }])
@@ -75,7 +81,8 @@ describe("Outbox", () => {
     const { said, world } = worldWith()
     const client = await world.online(world.client())
     let refusals = 3
-    world.server.faults.refuse = (op) => (op === "send" && refusals-- > 0 ? { code: "log_full", retry_after_ms: 2_000 } : undefined)
+    world.server.faults.refuse = (op) =>
+      op === "send" && refusals-- > 0 ? { code: "log_full", retry_after_ms: 2_000 } : undefined
     client.channel(group).send("patient")
     await world.time.pass(1_900)
     expect(sends(world).length).toBe(1)
@@ -88,7 +95,8 @@ describe("Outbox", () => {
   it("keeps a channel's order while one message is refused again and again", async () => {
     const { said, world } = worldWith()
     const client = await world.online(world.client())
-    world.server.faults.refuse = (_, frame) => (frame["text"] === "one" && world.time.now < 8_000 ? { code: "moved", retry_after_ms: 300 } : undefined)
+    world.server.faults.refuse = (_, frame) =>
+      frame["text"] === "one" && world.time.now < 8_000 ? { code: "moved", retry_after_ms: 300 } : undefined
     for (const text of ["one", "two", "three"]) client.channel(group).send(text)
     await world.time.until("all sent", () => said().length === 3)
     expect(said()).toEqual(["one", "two", "three"])
@@ -99,9 +107,12 @@ describe("Outbox", () => {
     const ids = Array.from({ length: 20 }, (_, at) => `group:c${at}`)
     for (const id of ids) world.server.make(id, ["ana"])
     const client = await world.online(world.client())
-    world.server.faults.refuse = (op) => (op === "send" && world.time.now < 5_000 ? { code: "rate_limited", retry_after_ms: 1_000 } : undefined)
+    world.server.faults.refuse = (op) =>
+      op === "send" && world.time.now < 5_000 ? { code: "rate_limited", retry_after_ms: 1_000 } : undefined
     for (const id of ids) client.channel(id).send("x")
-    await world.time.until("all sent", () => ids.every((id) => client.channel(id).snapshot().messages[0]?.state === "sent"))
+    await world.time.until("all sent", () =>
+      ids.every((id) => client.channel(id).snapshot().messages[0]?.state === "sent")
+    )
     // Sixteen were on their way when the first refusal came; after it a second passes between them.
     expect(sends(world).length).toBeLessThan(20 + 5 * 16)
   })
@@ -128,7 +139,10 @@ describe("Outbox", () => {
     const { said, world } = worldWith()
     const client = await world.online(world.client({ clockErrorMs: 3_600_000 }))
     let refused = 0
-    world.server.faults.refuse = (op) => (op === "send" && refused++ === 0 ? { code: "id_ahead", server_time: startOfTime + world.time.now - 7_200_000 } : undefined)
+    world.server.faults.refuse = (op) =>
+      op === "send" && refused++ === 0
+        ? { code: "id_ahead", server_time: startOfTime + world.time.now - 7_200_000 }
+        : undefined
     client.channel(group).send("late")
     await world.time.until("sent", () => said().length === 1)
     await world.time.pass(1_000)
@@ -143,14 +157,18 @@ describe("Outbox", () => {
     const { world } = worldWith()
     const storage = memoryStorage()
     const written: Array<string> = []
-    const slow = { read: storage.read, write: async (key: string, text: string | undefined) => {
-      await new Promise<void>((resolve) => void world.time.after(500, resolve))
-      written.push(text ?? "")
-      await storage.write(key, text)
-    } }
+    const slow = {
+      read: storage.read,
+      write: async (key: string, text: string | undefined) => {
+        await new Promise<void>((resolve) => void world.time.after(500, resolve))
+        written.push(text ?? "")
+        await storage.write(key, text)
+      }
+    }
     const client = await world.online(world.client({ storage: slow }))
     let refused = 0
-    world.server.faults.refuse = (op) => (op === "send" && refused++ === 0 ? { code: "id_ahead", server_time: startOfTime } : undefined)
+    world.server.faults.refuse = (op) =>
+      op === "send" && refused++ === 0 ? { code: "id_ahead", server_time: startOfTime } : undefined
     client.channel(group).send("x")
     await world.time.until("sent again", () => sends(world).length === 2)
     expect(written.some((text) => text.includes(String(sends(world)[1]!["cid"])))).toBe(true)
@@ -255,10 +273,13 @@ describe("ClientStorage", () => {
     const { world } = worldWith()
     const storage = memoryStorage()
     let writes = 0
-    const counting = { read: storage.read, write: (key: string, text: string | undefined) => {
-      writes += 1
-      return storage.write(key, text)
-    } }
+    const counting = {
+      read: storage.read,
+      write: (key: string, text: string | undefined) => {
+        writes += 1
+        return storage.write(key, text)
+      }
+    }
     const client = await world.online(world.client({ storage: counting }))
     const before = writes
     for (let at = 0; at < 100; at++) client.channel(group).send(`x${at}`)
@@ -268,7 +289,11 @@ describe("ClientStorage", () => {
 
   it("keeps text under a prefix in localStorage or what looks like it", async () => {
     const kept = new Map<string, string>()
-    const storage = webStorage({ getItem: (key) => kept.get(key) ?? null, setItem: (key, text) => void kept.set(key, text), removeItem: (key) => void kept.delete(key) })
+    const storage = webStorage({
+      getItem: (key) => kept.get(key) ?? null,
+      setItem: (key, text) => void kept.set(key, text),
+      removeItem: (key) => void kept.delete(key)
+    })
     await storage.write("outbox", "x")
     expect([...kept]).toEqual([["parley.outbox", "x"]])
     expect(await storage.read("outbox")).toBe("x")

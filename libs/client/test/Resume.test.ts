@@ -2,7 +2,7 @@
  * The heart of the client, against a server that keeps the protocol and a line that keeps nothing: after any run of
  * cuts, lost and doubled pushes, refusals and unanswered mutations, what the client shows is what the server has.
  */
-import fc from "fast-check"
+import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import type { ChatClient } from "../src/ChatClient.ts"
 import type { PlainMessage } from "../src/PlainFrame.ts"
@@ -28,13 +28,27 @@ const channel = fc.nat(ids.length - 1)
 const pick = fc.nat(1_000)
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant("say" as const), channel, mention: fc.boolean() }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("burst" as const), channel, count: fc.integer({ min: 3, max: 60 }) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant("burst" as const), channel, count: fc.integer({ min: 3, max: 60 }) })
+  },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("edit" as const, "delete" as const), channel, pick }) },
   { weight: 5, arbitrary: fc.record({ do: fc.constantFrom("send" as const, "sendMany" as const), channel }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("ownEdit" as const, "ownDelete" as const), channel, pick }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("read" as const, "markUnread" as const), channel, pick }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("remove" as const, "add" as const, "older" as const, "rename" as const), channel }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("cut" as const, "silence" as const, "down" as const, "reload" as const, "restore" as const) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constantFrom("remove" as const, "add" as const, "older" as const, "rename" as const),
+      channel
+    })
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constantFrom("cut" as const, "silence" as const, "down" as const, "reload" as const, "restore" as const)
+    })
+  },
   { weight: 5, arbitrary: fc.record({ do: fc.constant("pass" as const), ms: fc.integer({ min: 1, max: 4_000 }) }) }
 )
 
@@ -55,7 +69,10 @@ class Run {
   }
 
   #client(): ChatClient {
-    return this.world.client({ storage: this.storage, settings: { messagesHeldMax: 30, messagesIdleMax: 20, historyPageRows: 7 } })
+    return this.world.client({
+      storage: this.storage,
+      settings: { messagesHeldMax: 30, messagesIdleMax: 20, historyPageRows: 7 }
+    })
   }
 
   faulty(): void {
@@ -87,7 +104,9 @@ class Run {
         return this.#change(mini!, "ben", step.do, step.pick)
       case "ownEdit":
       case "ownDelete": {
-        const mine = view!.snapshot().messages.filter(({ by, seq, deleted }) => by === "ana" && seq !== null && !deleted)
+        const mine = view!
+          .snapshot()
+          .messages.filter(({ by, seq, deleted }) => by === "ana" && seq !== null && !deleted)
         const seq = mine[step.pick % Math.max(1, mine.length)]?.seq
         if (typeof seq !== "number") return
         if (step.do === "ownEdit") view!.edit(seq, `edited ${this.random()}`)
@@ -142,7 +161,9 @@ class Run {
   }
 
   #change(mini: MiniChannel, by: string, kind: "edit" | "delete", pick: number): void {
-    const alive = this.world.server.messages(mini).filter((message) => message.deleted === undefined && message.by === by)
+    const alive = this.world.server
+      .messages(mini)
+      .filter((message) => message.deleted === undefined && message.by === by)
     const target = alive[pick % Math.max(1, alive.length)]
     if (target === undefined) return
     const body = kind === "edit" ? { kind, text: `edited ${mini.events.length}` } : { kind }
@@ -168,17 +189,37 @@ class Run {
     const { server, time } = this.world
     server.faults = {}
     this.world.down = false
-    for (const id of ids) if (!server.channels.get(id)!.members.has("ana")) server.add(server.channels.get(id)!, "ana", "ben")
+    for (const id of ids)
+      if (!server.channels.get(id)!.members.has("ana")) server.add(server.channels.get(id)!, "ana", "ben")
     await time.pass(60_000)
     server.heartbeatHeads()
     await time.pass(60_000)
-    const idle = () => this.client.status.state === "online" && ids.every((id) => this.client.channel(id).snapshot().messages.every(({ state }) => state !== "sending"))
+    const idle = () =>
+      this.client.status.state === "online" &&
+      ids.every((id) =>
+        this.client
+          .channel(id)
+          .snapshot()
+          .messages.every(({ state }) => state !== "sending")
+      )
     await time.until("everything is sent", idle)
     await time.pass(30_000)
   }
 }
 
-const shape = ({ seq, by, text, deleted, edited }: { seq: number | null; by: string; text: string; deleted?: unknown; edited?: unknown }) => ({
+const shape = ({
+  seq,
+  by,
+  text,
+  deleted,
+  edited
+}: {
+  seq: number | null
+  by: string
+  text: string
+  deleted?: unknown
+  edited?: unknown
+}) => ({
   seq,
   by,
   text,
@@ -198,10 +239,15 @@ const expectSame = async ({ client, sent, world }: Run): Promise<void> => {
     expect(here.name).toBe(mini.name)
     expect(here.members).toBe(mini.members.size)
     const { cursor, mentions, unread } = world.server.readState(mini, "ana")
-    expect({ channel: id, unread: here.unread, mentions: here.mentions, cursor: here.cursor }).toEqual({ channel: id, unread, mentions, cursor: cursor.seq })
+    expect({ channel: id, unread: here.unread, mentions: here.mentions, cursor: here.cursor }).toEqual({
+      channel: id,
+      unread,
+      mentions,
+      cursor: cursor.seq
+    })
     const settled = here.messages.filter(({ state }) => state !== "failed")
     expect(settled.map(shape)).toEqual(all.slice(all.length - settled.length).map(shape))
-    for (let more = here.more; more; ) {
+    for (let more = here.more; more;) {
       const loaded = view.loadOlder()
       await world.time.pass(100)
       more = await loaded
@@ -215,7 +261,10 @@ const expectSame = async ({ client, sent, world }: Run): Promise<void> => {
     const places = effects.map((text) => texts.indexOf(text))
     expect(places).toEqual(places.toSorted((a, b) => a - b))
     // None vanished: what has no effect says so on the screen.
-    const failed = view.snapshot().messages.filter(({ state }) => state === "failed").map(({ text }) => text)
+    const failed = view
+      .snapshot()
+      .messages.filter(({ state }) => state === "failed")
+      .map(({ text }) => text)
     expect([...effects, ...failed].toSorted()).toEqual(texts.toSorted())
   }
 }

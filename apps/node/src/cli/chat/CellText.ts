@@ -44,7 +44,7 @@ const wideRanges: ReadonlyArray<readonly [first: number, last: number]> = [
 
 const plain = /^[\x20-\x7e]*$/
 const emoji = /\p{Emoji_Presentation}|\ufe0f/u
-const markOnly = /^[\p{M}\u200d\ufe0e\ufe0f]+$/u
+const markOnly = /^(?:\p{M}|\u200d)+$/u
 
 const clusterCells = (cluster: string): number => {
   const code = cluster.codePointAt(0) ?? 0

@@ -32,7 +32,8 @@ export const runChat = async (options: ChatOptions): Promise<number> => {
   const { as, errors = process.stderr, input = process.stdin, output = process.stdout, url = urlDefault } = options
   const say = (text: string) => void errors.write(`parley chat: ${harmlessLine(text)}\n`)
   const wanted = options.channel === undefined ? lobby : channelIdOf(options.channel, "public")
-  if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(as)) return wrong(say, "name yourself: --as NAME (letters, digits, _ and -)")
+  if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(as))
+    return wrong(say, "name yourself: --as NAME (letters, digits, _ and -)")
   if (wanted === undefined) return wrong(say, `${options.channel} is no channel`)
   if (!URL.canParse(url)) return wrong(say, `${url} is no address`)
   try {
@@ -69,7 +70,12 @@ const talk = async (client: ChatClient, wanted: string, input: Readable, output:
   return lines.run(input)
 }
 
-const fullScreen = async (client: ChatClient, wanted: string, input: ReadStream, output: WriteStream): Promise<number> => {
+const fullScreen = async (
+  client: ChatClient,
+  wanted: string,
+  input: ReadStream,
+  output: WriteStream
+): Promise<number> => {
   let end = (_code: number): void => {}
   const ended = new Promise<number>((resolve) => {
     end = resolve

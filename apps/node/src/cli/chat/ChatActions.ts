@@ -3,8 +3,7 @@
  * is and shows the outcome.
  */
 import type { ChatClient } from "@parley/client/ChatClient"
-import type { ViewMessage } from "@parley/client/ShownMessages"
-import { type Sent } from "@parley/client/Outbox"
+import type { Sent } from "@parley/client/Outbox"
 import { MutationFailed } from "@parley/client/OutboxEntry"
 import { type Command, directChannelOf } from "./Commands.ts"
 
@@ -35,14 +34,14 @@ export const runCommand = async (shell: ChatShell, command: Command): Promise<vo
       return make(shell, id, [client.user, command.user].toSorted().join(" & "), [command.user])
     }
     case "Edit": {
-      const mine = newestOwn(shell)
-      if (mine?.seq == null) return shell.notice("There is no message of yours here to edit.", true)
+      const mine = newestBy(shell, (by) => by === client.user)
+      if (mine === undefined) return shell.notice("There is no message of yours here to edit.", true)
       if (command.text === null) return shell.edit(`/edit ${mine.text}`)
       return outcome(shell, view.edit(mine.seq, command.text))
     }
     case "Delete": {
-      const mine = newestOwn(shell)
-      if (mine?.seq == null) return shell.notice("There is no message of yours here to delete.", true)
+      const mine = newestBy(shell, (by) => by === client.user)
+      if (mine === undefined) return shell.notice("There is no message of yours here to delete.", true)
       return outcome(shell, view.delete(mine.seq))
     }
     case "Retry":
@@ -54,8 +53,8 @@ export const runCommand = async (shell: ChatShell, command: Command): Promise<vo
       return
     }
     case "Unread": {
-      const newest = view.snapshot().messages.findLast(({ by, deleted, seq }) => by !== client.user && seq !== null && !deleted)
-      if (newest?.seq == null) return shell.notice("There is nothing here to mark unread.")
+      const newest = newestBy(shell, (by) => by !== client.user)
+      if (newest === undefined) return shell.notice("There is nothing here to mark unread.")
       return outcome(shell, view.markUnread(newest.seq - 1), "Marked unread.")
     }
     case "Leave":
@@ -91,18 +90,27 @@ export const usersSeen = (client: ChatClient): ReadonlySet<string> => {
 }
 
 export const onlineUsers = (client: ChatClient): ReadonlyArray<string> =>
-  [...client.presence.snapshot()].filter(([, { state }]) => state !== "offline").map(([user]) => user).toSorted()
+  [...client.presence.snapshot()]
+    .filter(([, { state }]) => state !== "offline")
+    .map(([user]) => user)
+    .toSorted()
 
 const whoText = (client: ChatClient): string => {
   const online = onlineUsers(client)
   return online.length === 0 ? "Nobody else of those seen here is online." : `Online: ${online.join(", ")}`
 }
 
-const newestOwn = (shell: ChatShell): ViewMessage | undefined =>
-  shell.client
-    .channel(shell.current())
-    .snapshot()
-    .messages.findLast(({ by, deleted, seq }) => by === shell.client.user && seq !== null && !deleted)
+/** The newest message here that has a place and is not deleted. */
+const newestBy = (
+  shell: ChatShell,
+  by: (user: string) => boolean
+): { readonly seq: number; readonly text: string } | undefined => {
+  for (const message of shell.client.channel(shell.current()).snapshot().messages.toReversed()) {
+    const { seq, text } = message
+    if (seq !== null && !message.deleted && by(message.by)) return { seq, text }
+  }
+  return undefined
+}
 
 /** Who is no member must not be named: then the message goes without mentions rather than not at all. */
 const say = async (shell: ChatShell, text: string, mentions: ReadonlyArray<string>): Promise<void> => {
@@ -137,7 +145,9 @@ export const meet = async (client: ChatClient, channel: string, name: string): P
 const make = async (shell: ChatShell, channel: string, name: string, members: ReadonlyArray<string>): Promise<void> => {
   const { client } = shell
   if (client.channel(channel).snapshot().status === "member") return shell.go(channel)
-  const failure = await failureOf(client.create(channel, { name, members: members.filter((user) => user !== client.user) }))
+  const failure = await failureOf(
+    client.create(channel, { name, members: members.filter((user) => user !== client.user) })
+  )
   if (failure === undefined) return shell.go(channel)
   if (failure.code === "conflict") return enter(shell, channel)
   shell.notice(failure.message, true)

@@ -4,7 +4,12 @@ import { createHash } from "node:crypto"
 export type Command =
   | { readonly _tag: "Say"; readonly text: string; readonly mentions: ReadonlyArray<string> }
   | { readonly _tag: "Join"; readonly channel: string }
-  | { readonly _tag: "Create"; readonly channel: string; readonly name: string; readonly members: ReadonlyArray<string> }
+  | {
+      readonly _tag: "Create"
+      readonly channel: string
+      readonly name: string
+      readonly members: ReadonlyArray<string>
+    }
   | { readonly _tag: "Direct"; readonly user: string }
   /** Null: put the text of the newest own message into the input. */
   | { readonly _tag: "Edit"; readonly text: string | null }
@@ -27,7 +32,7 @@ export const help: ReadonlyArray<string> = [
   "/add USER…, /remove USER…     change who is in it (owners)",
   "/who                    who is online among those seen here",
   "/leave                  leave the channel",
-  "/quit                   end",
+  "/help, /quit            this list; end",
   "",
   "Tab, Ctrl-N, Ctrl-P  next and previous channel      PgUp, PgDn  older and newer messages",
   "Ctrl-A Ctrl-E  begin and end of line                Ctrl-W Ctrl-U Ctrl-K Ctrl-Y  cut and paste",
@@ -35,10 +40,10 @@ export const help: ReadonlyArray<string> = [
   "Esc  close this, go to the newest message           Ctrl-C  end"
 ]
 
-export const commandNames: ReadonlyArray<string> = [
-  ...["/join", "/create", "/dm", "/edit", "/delete", "/retry", "/discard", "/unread", "/topic", "/rename"],
-  ...["/add", "/remove", "/who", "/leave", "/help", "/quit"]
-]
+export const commandNames: ReadonlyArray<string> =
+  "/join /create /dm /edit /delete /retry /discard /unread /topic /rename /add /remove /who /leave /help /quit".split(
+    " "
+  )
 
 const channelPattern = /^[a-z][a-z0-9_]{0,31}:[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
 const userPattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
@@ -57,7 +62,10 @@ export const channelIdOf = (name: string, type: string): string | undefined => {
 
 /** The channel of two users: both get the same id, whoever begins. */
 export const directChannelOf = (one: string, other: string): string =>
-  `dm:${createHash("sha256").update(JSON.stringify([one, other].toSorted())).digest("hex").slice(0, 32)}`
+  `dm:${createHash("sha256")
+    .update(JSON.stringify([one, other].toSorted()))
+    .digest("hex")
+    .slice(0, 32)}`
 
 export const parseCommand = (line: string): Command => {
   if (line.trim() === "") return wrong("There is nothing to send.")
@@ -116,5 +124,10 @@ const isUser = (user: string): boolean => userPattern.test(bare(user))
 const create = (name: string, members: ReadonlyArray<string>): Command => {
   const channel = channelIdOf(name, members.length === 0 ? "public" : "group")
   if (channel === undefined || !members.every(isUser)) return wrong("How is it called? /create NAME [USER…]")
-  return { _tag: "Create", channel, name: name.slice(name.indexOf(":") + 1).replace(/^#/, ""), members: members.map(bare) }
+  return {
+    _tag: "Create",
+    channel,
+    name: name.slice(name.indexOf(":") + 1).replace(/^#/, ""),
+    members: members.map(bare)
+  }
 }

@@ -26,7 +26,9 @@ export const devToken = async (url: string, user: string): Promise<string> => {
 const tokenIn = (text: string): string | undefined => {
   try {
     const body: unknown = JSON.parse(text)
-    return typeof body === "object" && body !== null && "token" in body && typeof body.token === "string" ? body.token : undefined
+    return typeof body === "object" && body !== null && "token" in body && typeof body.token === "string"
+      ? body.token
+      : undefined
   } catch {
     return undefined
   }

@@ -76,7 +76,11 @@ export class FullScreen implements ChatShell {
   start(): void {
     this.#terminal.enter()
     const changed = () => this.#changed()
-    this.#unsubscribe = [this.client.onStatus(changed), this.client.channels.subscribe(changed), this.client.presence.subscribe(changed)]
+    this.#unsubscribe = [
+      this.client.onStatus(changed),
+      this.client.channels.subscribe(changed),
+      this.client.presence.subscribe(changed)
+    ]
     // A countdown and the time of typing signs move without anything happening.
     this.#ticking = setInterval(() => {
       if (this.client.status.state === "waiting") this.#changed()
@@ -149,7 +153,8 @@ export class FullScreen implements ChatShell {
   }
 
   #key(key: Key): void {
-    if (key._tag !== "Key") return this.#write(Edit.insert(this.#line, key._tag === "Paste" ? key.text.replace(/\0/g, "") : key.text))
+    if (key._tag !== "Key")
+      return this.#write(Edit.insert(this.#line, key._tag === "Paste" ? key.text.replace(/\0/g, "") : key.text))
     const edit = editing.get(key.name)
     if (edit !== undefined) return this.#write(edit(this.#line))
     switch (key.name) {
@@ -205,7 +210,9 @@ export class FullScreen implements ChatShell {
       this.#newAfter = null
     }
     if (command._tag === "Unread") this.#keepUnread = true
-    runCommand(this, command).catch((error: unknown) => this.notice(error instanceof Error ? error.message : String(error), true))
+    runCommand(this, command).catch((error: unknown) =>
+      this.notice(error instanceof Error ? error.message : String(error), true)
+    )
   }
 
   #complete(): void {

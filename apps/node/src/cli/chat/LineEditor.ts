@@ -59,12 +59,18 @@ export const remove = (line: LineEditor): LineEditor =>
 
 const cutBefore = (line: LineEditor, units: number): LineEditor => {
   const from = line.cursor - units
-  return { ...at(line, line.text.slice(0, from) + after(line), from), cut: line.text.slice(from, line.cursor) || line.cut }
+  return {
+    ...at(line, line.text.slice(0, from) + after(line), from),
+    cut: line.text.slice(from, line.cursor) || line.cut
+  }
 }
 
 export const cutWord = (line: LineEditor): LineEditor => cutBefore(line, lastWord(before(line)))
 export const cutToStart = (line: LineEditor): LineEditor => cutBefore(line, line.cursor)
-export const cutToEnd = (line: LineEditor): LineEditor => ({ ...at(line, before(line), line.cursor), cut: after(line) || line.cut })
+export const cutToEnd = (line: LineEditor): LineEditor => ({
+  ...at(line, before(line), line.cursor),
+  cut: after(line) || line.cut
+})
 export const paste = (line: LineEditor): LineEditor => insert(line, line.cut)
 
 /** `steps` back into the history (1), or towards the line that is being written (-1). */

@@ -32,11 +32,17 @@ export class LineMode implements ChatShell {
 
   /** Until the input ends or /quit; resolves to the exit code. */
   async run(input: Readable): Promise<number> {
-    const unsubscribe = [this.client.onStatus(() => this.#statusChanged()), this.client.channels.subscribe(() => this.#watchAll())]
+    const unsubscribe = [
+      this.client.onStatus(() => this.#statusChanged()),
+      this.client.channels.subscribe(() => this.#watchAll())
+    ]
     this.#statusChanged()
     this.#watchAll()
     this.client.channel(this.#current).watch()
-    await this.client.channel(this.#current).loadOlder().catch(() => false)
+    await this.client
+      .channel(this.#current)
+      .loadOlder()
+      .catch(() => false)
     const quit = new Promise<void>((resolve) => {
       this.#quit = resolve
     })
@@ -49,7 +55,10 @@ export class LineMode implements ChatShell {
     await new Promise((resolve) => setImmediate(resolve))
     for (const stop of unsubscribe) stop()
     const unsent = this.client.channels.snapshot().channels.some(({ channel }) =>
-      this.client.channel(channel).snapshot().messages.some(({ state }) => state !== "sent")
+      this.client
+        .channel(channel)
+        .snapshot()
+        .messages.some(({ state }) => state !== "sent")
     )
     return unsent ? 1 : 0
   }
@@ -97,7 +106,12 @@ export class LineMode implements ChatShell {
 
   #statusChanged(): void {
     const { status } = this.client
-    const text = status.state === "waiting" ? `reconnecting: ${status.reason}` : status.state === "stopped" ? `disconnected: ${status.reason}` : status.state
+    const text =
+      status.state === "waiting"
+        ? `reconnecting: ${status.reason}`
+        : status.state === "stopped"
+          ? `disconnected: ${status.reason}`
+          : status.state
     if (text === this.#status) return
     this.#status = text
     this.#print(status.state === "online" ? `* connected as ${this.client.user}` : `* ${text}`)
@@ -131,7 +145,8 @@ export class LineMode implements ChatShell {
   #message(channel: string, message: ViewMessage, known: boolean): void {
     if (message.state === "sending") return
     const start = `[${channel}] ${timeOf(message.at)} ${harmlessLine(message.by)}`
-    if (message.state === "failed") this.#print(`! [${channel}] not sent: ${message.text} (${message.error?.message ?? ""})`)
+    if (message.state === "failed")
+      this.#print(`! [${channel}] not sent: ${message.text} (${message.error?.message ?? ""})`)
     else if (message.deleted) this.#print(`${start} deleted #${message.seq}`)
     else if (known && message.edited) this.#print(`${start} edited #${message.seq}: ${message.text}`)
     else this.#print(`${start}: ${message.text}`)

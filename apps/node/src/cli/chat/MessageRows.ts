@@ -26,10 +26,15 @@ export const lastRows = (
   options: RowsOptions,
   count: number
 ): { readonly rows: ReadonlyArray<Row>; readonly above: boolean } => {
-  let rows: Array<Row> = []
+  const newestFirst: Array<ReadonlyArray<Row>> = []
+  let made = 0
   let at = messages.length - 1
-  for (; at >= 0 && rows.length < count; at--) rows = [...rowsOf(messages, at, options), ...rows]
-  return { rows: rows.slice(-count), above: at >= 0 || rows.length > count }
+  for (; at >= 0 && made < count; at--) {
+    const rows = rowsOf(messages, at, options)
+    newestFirst.push(rows)
+    made += rows.length
+  }
+  return { rows: newestFirst.toReversed().flat().slice(-count), above: at >= 0 || made > count }
 }
 
 /** Rows of the messages after the one with this key, for a reader who has scrolled back and shall not be moved. */
@@ -46,9 +51,8 @@ const rowsOf = (messages: ReadonlyArray<ViewMessage>, at: number, options: RowsO
   if (message === undefined) return []
   const before = messages[at - 1]
   const rows: Array<Row> = []
-  const day = dayOf(message.at)
-  const newDay = before === undefined || dayOf(before.at) !== day
-  if (newDay) rows.push(rule(day, options.width, dim))
+  const newDay = before === undefined || !sameDay(before.at, message.at)
+  if (newDay) rows.push(rule(dayOf(message.at), options.width, dim))
   const isFirstNew = isNew(message, options) && (before === undefined || !isNew(before, options))
   if (isFirstNew) rows.push(rule("new", options.width, highlight))
   const grouped = !newDay && !isFirstNew && before.by === message.by && message.at - before.at < groupMs
@@ -68,7 +72,11 @@ const textRows = (message: ViewMessage, grouped: boolean, { me, width }: RowsOpt
     ...(narrow ? [{ text: "  " }] : gutterOf(message, author, grouped, index)),
     ...(message.deleted ? [{ text: line, style: italicDim }] : textSpans(line, me))
   ])
-  if (narrow && !grouped) rows.unshift([{ text: `${author} `, style: `1;${colourOf(message.by)}` }, { text: timeOf(message.at), style: dim }])
+  if (narrow && !grouped)
+    rows.unshift([
+      { text: `${author} `, style: `1;${colourOf(message.by)}` },
+      { text: timeOf(message.at), style: dim }
+    ])
   const marks = marksOf(message, me)
   const last = rows.at(-1) ?? []
   return marks.length === 0 ? rows : [...rows.slice(0, -1), [...last, ...marks]]
@@ -85,14 +93,21 @@ const gutterOf = (message: ViewMessage, author: string, grouped: boolean, index:
 }
 
 const textSpans = (line: string, me: string): ReadonlyArray<Span> =>
-  line.split(/(@[A-Za-z0-9][A-Za-z0-9_-]*)/).map((part) =>
-    part === `@${me}` ? { text: part, style: highlight } : part.startsWith("@") ? { text: part, style: bold } : { text: part }
-  )
+  line
+    .split(/(@[A-Za-z0-9][A-Za-z0-9_-]*)/)
+    .map((part) =>
+      part === `@${me}`
+        ? { text: part, style: highlight }
+        : part.startsWith("@")
+          ? { text: part, style: bold }
+          : { text: part }
+    )
 
 const marksOf = (message: ViewMessage, me: string): Row => {
   const marks: Array<Span> = []
   if (message.edited) marks.push({ text: " (edited)", style: dim })
-  if (message.state === "failed") marks.push({ text: ` ✗ ${harmlessLine(message.error?.message ?? "not sent")} /retry /discard`, style: alarm })
+  if (message.state === "failed")
+    marks.push({ text: ` ✗ ${harmlessLine(message.error?.message ?? "not sent")} /retry /discard`, style: alarm })
   else if (message.state === "sending") marks.push({ text: " ⋯", style: dim })
   else if (message.by === me && !message.deleted) marks.push({ text: " ✓", style: dim })
   return marks
@@ -111,5 +126,11 @@ export const timeOf = (at: number): string => {
   return `${two(date.getHours())}:${two(date.getMinutes())}`
 }
 
-const dayOf = (at: number): string =>
-  new Date(at).toLocaleDateString("en-GB", { weekday: "long", day: "numeric", month: "long", year: "numeric" })
+const days = new Intl.DateTimeFormat("en-GB", { weekday: "long", day: "numeric", month: "long", year: "numeric" })
+
+const dayOf = (at: number): string => days.format(at)
+
+const sameDay = (one: number, other: number): boolean => {
+  const [a, b] = [new Date(one), new Date(other)]
+  return a.getDate() === b.getDate() && a.getMonth() === b.getMonth() && a.getFullYear() === b.getFullYear()
+}

@@ -62,7 +62,9 @@ export const paint = (state: ScreenState, asked: Size): Painting => {
   const pane = messagePane(state, main, height)
   const body = [headerOf(state, main), ...pane.lines, talkOf(state, main)]
   const listLines = list === 0 ? [] : listOf(state, list, body.length)
-  const upper = body.map((line, row) => (list === 0 ? line : `${listLines[row] ?? ""}${fit([{ text: "│", style: dim }], 1)}${line}`))
+  const upper = body.map((line, row) =>
+    list === 0 ? line : `${listLines[row] ?? ""}${fit([{ text: "│", style: dim }], 1)}${line}`
+  )
   const input = inputOf(state, size.columns)
   return {
     lines: [...upper, statusOf(state, size.columns), input.line],
@@ -91,7 +93,9 @@ const messagePane = (state: ScreenState, width: number, height: number) => {
   const asked = Math.max(0, state.scroll)
   const { above, rows } = lastRows(current.messages, { me, newAfter, width }, height + asked)
   const scroll = Math.max(0, Math.min(asked, rows.length - height))
-  const shown = rows.slice(Math.max(0, rows.length - scroll - height), rows.length - scroll).map((row) => fit(row, width))
+  const shown = rows
+    .slice(Math.max(0, rows.length - scroll - height), rows.length - scroll)
+    .map((row) => fit(row, width))
   const head = !above && shown.length < height ? [fit([{ text: beginningOf(current), style: dim }], width)] : []
   const lines = [...Array<string>(height - shown.length - head.length).fill(blank), ...head, ...shown]
   return { lines, scroll, atTop: !above && rows.length - scroll <= height }
@@ -117,7 +121,10 @@ const talkOf = ({ current, notice, scroll }: ScreenState, width: number): string
 }
 
 const listOf = ({ channels, current }: ScreenState, width: number, height: number): ReadonlyArray<string> => {
-  const at = Math.max(0, channels.findIndex(({ channel }) => channel === current.channel))
+  const at = Math.max(
+    0,
+    channels.findIndex(({ channel }) => channel === current.channel)
+  )
   // The current channel stays in sight in a list that is longer than the screen.
   const first = Math.max(0, Math.min(at - Math.floor(height / 2), channels.length - height))
   const lines = channels.slice(first, first + height).map((item) => {
@@ -127,7 +134,9 @@ const listOf = ({ channels, current }: ScreenState, width: number, height: numbe
     const room = width - 2 - (badge === "" ? 0 : badge.length + 1)
     const style = here ? reverse : item.unread > 0 ? bold : undefined
     const named = fit([{ text: `${here ? "›" : " "} ${name}` }], room + 2, style)
-    return badge === "" ? named : named + fit([{ text: ` ${badge}`, style: item.mentions > 0 ? alarm : highlight }], badge.length + 1)
+    return badge === ""
+      ? named
+      : named + fit([{ text: ` ${badge}`, style: item.mentions > 0 ? alarm : highlight }], badge.length + 1)
   })
   return [...lines, ...Array<string>(height - lines.length).fill(fit([], width))]
 }
@@ -169,5 +178,8 @@ const inputOf = ({ input }: ScreenState, width: number): { readonly line: string
     while (from > 0 && cells + cellsOf(clusters[from - 1] ?? "") <= room) cells += cellsOf(clusters[--from] ?? "")
     before = `…${clusters.slice(from).join("")}`
   }
-  return { line: fit([{ text: prompt, style: dim }, { text: before + after }], width), column: prompt.length + cellsOf(before) }
+  return {
+    line: fit([{ text: prompt, style: dim }, { text: before + after }], width),
+    column: prompt.length + cellsOf(before)
+  }
 }

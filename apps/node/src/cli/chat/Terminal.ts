@@ -24,7 +24,11 @@ export class Terminal {
   #escape: NodeJS.Timeout | undefined
   #entered = false
 
-  constructor(input: ReadStream, output: WriteStream, handlers: { readonly keys: (keys: ReadonlyArray<Key>) => void; readonly resize: () => void }) {
+  constructor(
+    input: ReadStream,
+    output: WriteStream,
+    handlers: { readonly keys: (keys: ReadonlyArray<Key>) => void; readonly resize: () => void }
+  ) {
     this.#input = input
     this.#output = output
     this.#onKeys = handlers.keys
