@@ -13,6 +13,9 @@ import { Workload } from "./harness/Workload.ts"
 /** How long devices may wait for what a sound server would bring: more than a link's heartbeat. */
 const settleMsMax = 5_000
 
+/** More than the link messages of which a server of `lose-last-link` loses one. */
+const quietChannels = 24
+
 /** Kills it `rounds` times, at the very moment an ack is here: what is acknowledged too soon is not in the log yet. */
 const runBroken = async (fault: string, rounds: number): Promise<Verdict> => {
   await using folder = await Folder.make()
@@ -30,6 +33,7 @@ const runBroken = async (fault: string, rounds: number): Promise<Verdict> => {
     }
     await delay(1_500)
     await workload.end(3_000)
+    await workload.lastWords(quietChannels, 20)
     return await verdict(workload, () => server, random, settleMsMax)
   } finally {
     await workload.stop()

@@ -4,7 +4,7 @@ import { renderViolations, type Violation } from "../checker/Violation.ts"
 import { heal } from "./Heal.ts"
 import type { Random } from "./Random.ts"
 import type { Server } from "./Server.ts"
-import { channels, owner, type Workload } from "./Workload.ts"
+import { owner, type Workload } from "./Workload.ts"
 
 export interface Verdict {
   readonly violations: ReadonlyArray<Violation>
@@ -22,7 +22,8 @@ export const verdict = async (
   settleMsMax: number
 ): Promise<Verdict> => {
   const url = () => server()?.url
-  const final = await heal({ url, devices: workload.devices, channels, owner, settleMsMax })
+  const { channels, devices } = workload
+  const final = await heal({ url, devices, channels, owner, settleMsMax })
   const violations = check(workload.recorder.facts, final)
   const { acked } = workload
   const report = [

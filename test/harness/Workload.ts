@@ -13,14 +13,14 @@ import type { Random } from "./Random.ts"
 export const owner = "ana"
 const users = [owner, "ben", "cleo", "dan"]
 const devices = ["ana-1", "ana-2", "ben-1", "ben-2", "cleo-1", "dan-1"]
-export const channels = ["group:red", "group:blue", "public:lobby"]
+const channels = ["group:red", "group:blue", "public:lobby"]
 
 /** Steps that one device has under way at a time. */
 const lanes = 4
 /** Tries of one mutation before it is given up as unknown. */
 const triesMax = 400
 /** A try that began before the end is waited for a little longer. */
-const answerMsMax = 1_000
+const answerMsMax = 2_000
 /** Acknowledged mutations that may be sent again on purpose. */
 const rememberedMax = 256
 
@@ -50,6 +50,8 @@ const weights = {
 
 export class Workload {
   readonly recorder = new Recorder()
+  /** All that the run has made. */
+  readonly channels: Array<string> = []
   readonly devices: ReadonlyArray<Device>
   readonly #options: WorkloadOptions
   readonly #random: Random
@@ -73,15 +75,40 @@ export class Workload {
 
   /** Makes the channels, everybody in them, and connects everybody. */
   async prepare(): Promise<void> {
-    const setup = new Device({ user: owner, device: "ana-0", url: this.#options.url, recorder: this.recorder })
-    setup.start()
-    for (const channel of channels) {
-      const members = users.filter((user) => user !== owner)
-      await this.#carryOut(setup, { op: "create", channel, cid: newClientId(), name: channel, members })
-    }
-    await setup.stop()
+    await this.#asOwner((device) => this.#createAll(device, channels))
     for (const device of this.devices) device.start()
     await Promise.all(this.devices.map((device) => device.whenReady()))
+  }
+
+  /** One message each in channels where nothing was said before and nothing will be: what is lost then stays lost. */
+  async lastWords(count: number, pauseMs: number): Promise<void> {
+    const quiet = Array.from({ length: count }, (_, index) => `group:quiet${index}`)
+    await this.#asOwner(async (device) => {
+      await this.#createAll(device, quiet)
+      const known = () => this.devices.every((device) => quiet.every((channel) => (device.channels.get(channel)?.position ?? 0) > 0))
+      for (const until = Date.now() + answerMsMax; !known() && Date.now() < until; ) await delay(pauseMs)
+      for (const channel of quiet) {
+        await this.#carryOut(device, this.#message(channel))
+        await delay(pauseMs)
+      }
+    })
+  }
+
+  async #createAll(device: Device, made: ReadonlyArray<string>): Promise<void> {
+    const members = users.filter((user) => user !== owner)
+    for (const channel of made) {
+      this.channels.push(channel)
+      await this.#carryOut(device, { op: "create", channel, cid: newClientId(), name: channel, members })
+    }
+  }
+
+  /** On a device that is gone afterwards. */
+  async #asOwner(use: (device: Device) => Promise<void>): Promise<void> {
+    const { url } = this.#options
+    const device = new Device({ user: owner, device: "ana-0", url, recorder: this.recorder })
+    device.start()
+    await use(device)
+    await device.stop()
   }
 
   begin(): void {
