@@ -1,22 +1,29 @@
 /** A small disk of its own (tmpfs), to be filled to the last byte. Only root can mount one. */
 import { spawnSync } from "node:child_process"
 import { mkdirSync } from "node:fs"
+import { join } from "node:path"
 
 export class SmallDisk implements Disposable {
-  readonly path: string
+  /** Why it can't be had here; undefined: it is there. */
+  readonly why: string | undefined
+  readonly #path: string
 
-  private constructor(path: string) {
-    this.path = path
+  private constructor(path: string, why: string | undefined) {
+    this.#path = path
+    this.why = why
     process.once("exit", this.#unmount)
   }
 
-  /** Or why it can't be had. */
-  static mount(path: string, bytes: number): SmallDisk | string {
+  static mount(path: string, bytes: number): SmallDisk {
     mkdirSync(path, { recursive: true })
     const { error, status, stderr } = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${bytes}`, "tmpfs", path], {
       encoding: "utf8"
     })
-    return status === 0 ? new SmallDisk(path) : `a small disk can't be mounted: ${error?.message ?? stderr.trim()}`
+    return new SmallDisk(path, status === 0 ? undefined : `a small disk can't be mounted: ${error?.message ?? stderr.trim()}`)
+  }
+
+  in(name: string): string {
+    return join(this.#path, name)
   }
 
   [Symbol.dispose](): void {
@@ -25,6 +32,6 @@ export class SmallDisk implements Disposable {
   }
 
   readonly #unmount = (): void => {
-    spawnSync("umount", ["-l", this.path])
+    if (this.why === undefined) spawnSync("umount", ["-l", this.#path])
   }
 }
