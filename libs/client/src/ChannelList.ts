@@ -2,7 +2,8 @@
  * The channels the user is in, the liveliest first, with what is unread in all of them. The snapshot stays the same
  * object until something changes.
  */
-import type { ChannelSnapshot, ChannelView } from "./ChannelView.ts"
+import type { ChannelSnapshot } from "./ChannelSnapshot.ts"
+import type { ChannelView } from "./ChannelView.ts"
 import { Observers, type Unsubscribe } from "./Observers.ts"
 
 export type ChannelListItem = Pick<

@@ -196,15 +196,23 @@ export class ChannelReplica {
       this.#unread.arrived(event.seq)
       if (event.mentions?.includes(me)) this.#unread.mention(event.seq)
     }
-    if (event.kind === "delete") {
-      const held = this.#window.find(event.target)
-      const others = held !== undefined && held.by !== me && held.deleted === undefined
-      const was = held && { unread: others, mention: others && (held.mentions?.includes(me) ?? false) }
-      if (!this.#unread.deleted(event.seq, event.target, was)) this.#uncounted = true
-    }
+    if ((event.kind === "delete" || event.kind === "edit") && !this.#counted(event, me)) this.#uncounted = true
     this.#window.apply(event)
     this.#settings.apply(event)
     this.#changeLast(event)
+  }
+
+  /** What an edit or delete does to the counts; false: only the server knows. */
+  #counted(event: Extract<PlainEvent, { kind: "edit" | "delete" }>, me: string): boolean {
+    const held = this.#window.find(event.target)
+    const unread = held !== undefined && held.by !== me && held.deleted === undefined
+    const mention = unread && (held.mentions?.includes(me) ?? false)
+    if (event.kind === "delete") {
+      return this.#unread.deleted(event.seq, event.target, held && { unread, mention })
+    }
+    // Only its author edits a message; a blank edit is of one that was deleted.
+    if (event.by === me || event.void === true || (held !== undefined && !unread)) return true
+    return this.#unread.edited(event.seq, event.target, held && mention, event.mentions?.includes(me) ?? false)
   }
 
   /** The preview may be of a message that the window does not hold. */

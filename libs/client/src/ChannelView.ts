@@ -2,8 +2,8 @@
  * A channel for the screen: a snapshot that stays the same object until something changes, somebody to tell when it
  * does, and what a person can do there. Local messages appear at once, with the state of their delivery.
  */
-import type { ErrorCode } from "@parley/protocol/ApiError"
-import { ChannelReplica, type ChannelStatus } from "./ChannelReplica.ts"
+import { ChannelReplica } from "./ChannelReplica.ts"
+import type { ChannelSnapshot } from "./ChannelSnapshot.ts"
 import type { ClientSettings } from "./ClientSettings.ts"
 import type { Environment } from "./Environment.ts"
 import { Observers, type Unsubscribe } from "./Observers.ts"
@@ -15,55 +15,15 @@ import type {
   OpNames,
   PlainChannelSync,
   PlainEvent,
-  PlainHead,
   PlainMessage,
   PlainReadState,
   Result
 } from "./PlainFrame.ts"
+import { OlderMessages } from "./OlderMessages.ts"
 import type { Reads } from "./Reads.ts"
 import { OwnTyping, TypingUsers } from "./Typing.ts"
 import { eventOfAck } from "./OwnAck.ts"
-import { type Preview, previewOf, shownMessages, type ViewMessage } from "./ShownMessages.ts"
-
-export interface ChannelSnapshot {
-  readonly channel: string
-  /** `unknown`: not a member as far as is known; `left`: was one until now. */
-  readonly status: ChannelStatus
-  readonly name: string
-  readonly topic: string
-  /** How many. */
-  readonly members: number
-  readonly role: PlainHead["role"]
-  readonly fanout: PlainHead["fanout"]
-  /** Ascending; what is not acknowledged yet comes last, in the order it was written. */
-  readonly messages: ReadonlyArray<ViewMessage>
-  /** There may be older messages: `loadOlder`. */
-  readonly more: boolean
-  readonly loading: boolean
-  readonly typing: ReadonlyArray<string>
-  readonly unread: number
-  readonly mentions: number
-  /** Read up to here. */
-  readonly cursor: number
-  /** Everything up to here is applied. */
-  readonly position: number
-  /** The newest seq heard of. */
-  readonly head: number
-  readonly last: Preview | null
-}
-
-/** A request that can't be answered now; `retryable` ones may be repeated. */
-export class RequestFailed extends Error {
-  override readonly name = "RequestFailed"
-  readonly code: ErrorCode | "disconnected"
-  readonly retryable: boolean
-
-  constructor(code: ErrorCode | "disconnected", message: string, retryable: boolean) {
-    super(message)
-    this.code = code
-    this.retryable = retryable
-  }
-}
+import { previewOf, shownMessages } from "./ShownMessages.ts"
 
 export interface ViewHost {
   readonly environment: Environment
@@ -80,9 +40,6 @@ export interface ViewHost {
   listChanged(): void
 }
 
-/** Pages of history that were overtaken by too many edits are asked for again this often. */
-const pageTriesMax = 3
-
 export class ChannelView {
   readonly channel: string
   readonly #host: ViewHost
@@ -91,16 +48,15 @@ export class ChannelView {
   readonly #typing: TypingUsers
   readonly #ownTyping: OwnTyping
   #snapshot: ChannelSnapshot | undefined
+  readonly #older: OlderMessages
   #watchers = 0
-  #more = true
-  #loading: Promise<boolean> | undefined
-  #scrolled = false
   #memberSince = Number.NEGATIVE_INFINITY
 
   constructor(channel: string, host: ViewHost) {
     this.channel = channel
     this.#host = host
     this.#replica = new ChannelReplica(host.settings, () => host.user())
+    this.#older = new OlderMessages(channel, this.#replica, host, () => this.#observersOnly())
     this.#typing = new TypingUsers(host.environment, () => this.#observersOnly())
     this.#ownTyping = new OwnTyping(host.environment, (on) => host.request("typing", { channel, on }, () => {}))
   }
@@ -202,19 +158,12 @@ export class ChannelView {
 
   /** Fetches a page of older messages in front. Resolves to whether there are more; rejects with RequestFailed. */
   loadOlder(): Promise<boolean> {
-    if (this.#loading !== undefined) return this.#loading
-    if (!this.#canLoad()) return Promise.resolve(false)
-    this.#loading = this.#load().finally(() => {
-      this.#loading = undefined
-      this.#observersOnly()
-    })
-    this.#observersOnly()
-    return this.#loading
+    return this.#older.load()
   }
 
   /** Scrolled back to the end: older messages need not be held any longer. */
   release(): void {
-    this.#scrolled = false
+    this.#older.scrolled = false
     this.#trim()
     this.#observersOnly()
   }
@@ -226,7 +175,7 @@ export class ChannelView {
     const window = replica.window
     const before = replica.status
     this.#applied(replica.sync(sync))
-    if (replica.window !== window) this.#more = replica.window.floor > 0
+    if (replica.window !== window) this.#older.more = replica.window.floor > 0
     if (before !== "member" && replica.status === "member") {
       this.#memberSince = this.#host.environment.monotonic()
       if (this.watched) this.sendWatch()
@@ -338,7 +287,7 @@ export class ChannelView {
 
   #cut(seq: number): void {
     this.#replica.window.cut(seq)
-    this.#more = true
+    this.#older.more = true
     this.changed()
   }
 
@@ -397,8 +346,8 @@ export class ChannelView {
     this.#typing.clear()
     this.#ownTyping.sent()
     this.#host.reads.forget(this.channel)
-    this.#more = true
-    this.#scrolled = false
+    this.#older.more = true
+    this.#older.scrolled = false
   }
 
   /** What was read here and the server has not: it is told again (†5). */
@@ -411,46 +360,8 @@ export class ChannelView {
     const { messagesHeldMax, messagesIdleMax, messagesScrolledMax } = this.#host.settings
     const looked = this.watched || this.#observers.count > 0
     const floor = this.#replica.window.floor
-    this.#replica.window.trim(this.#scrolled ? messagesScrolledMax : looked ? messagesHeldMax : messagesIdleMax)
-    if (this.#replica.window.floor !== floor) this.#more = true
-  }
-
-  #canLoad(): boolean {
-    const { messages } = this.#replica.window
-    return this.#replica.status === "member" && this.#more && messages.length < this.#host.settings.messagesScrolledMax
-  }
-
-  async #load(): Promise<boolean> {
-    for (let attempt = 1; ; attempt++) {
-      const window = this.#replica.window
-      window.pageAsked()
-      const result = await this.#page(window.floor + 1)
-      if (result._tag !== "Ok") {
-        window.pageFailed()
-        throw failureOf(result)
-      }
-      const page = result.value
-      // A reload made a new window meanwhile: whoever still wants older messages asks that one.
-      if (window !== this.#replica.window) return this.#more
-      if (page.generation !== this.#replica.position?.generation) {
-        window.pageFailed()
-        this.#host.resync()
-        return this.#more
-      }
-      if (!window.prepend(page.from, page.to, page.events)) {
-        if (attempt < pageTriesMax) continue
-        throw new RequestFailed("unavailable", "The page of history could not be used.", true)
-      }
-      this.#more = page.before && window.floor > 0
-      // A page or two are no scrolling back: the usual bound does for them.
-      this.#scrolled = window.messages.length > this.#host.settings.messagesHeldMax / 2
-      return this.#more
-    }
-  }
-
-  #page(before: number): Promise<Result<AnswerOf<"history">>> {
-    const fields = { channel: this.channel, before, limit: this.#host.settings.historyPageRows }
-    return new Promise((resolve) => this.#host.request("history", fields, resolve))
+    this.#replica.window.trim(this.#older.scrolled ? messagesScrolledMax : looked ? messagesHeldMax : messagesIdleMax)
+    if (this.#replica.window.floor !== floor) this.#older.more = true
   }
 
   #make(): ChannelSnapshot {
@@ -461,8 +372,8 @@ export class ChannelView {
       status,
       ...settings.values,
       messages: shownMessages(window.messages, entries, this.#host.user()),
-      more: status === "member" && this.#more,
-      loading: this.#loading !== undefined,
+      more: status === "member" && this.#older.more,
+      loading: this.#older.loading,
       typing: this.#typing.users,
       unread: unread.unread,
       mentions: unread.mentions,
@@ -479,8 +390,3 @@ const settledBy = (channel: string, event: PlainEvent | PlainMessage): Settled =
   seq: event.seq,
   at: event.at
 })
-
-export const failureOf = (result: Exclude<Result<never>, { _tag: "Ok" }>): RequestFailed =>
-  result._tag === "Lost"
-    ? new RequestFailed("disconnected", "There is no connection to the server.", true)
-    : new RequestFailed(result.error.code, result.error.message, result.error.retryable)

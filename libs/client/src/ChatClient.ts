@@ -4,7 +4,8 @@
  * browsers and Node, without a dependency.
  */
 import { ChannelList } from "./ChannelList.ts"
-import { ChannelView, failureOf } from "./ChannelView.ts"
+import { ChannelView } from "./ChannelView.ts"
+import { Conditions } from "./Conditions.ts"
 import { ClientIds } from "./ClientIds.ts"
 import { type ClientSettings, defaultSettings } from "./ClientSettings.ts"
 import { type ClientStorage, memoryStorage } from "./ClientStorage.ts"
@@ -16,7 +17,9 @@ import { Outbox, type Sent } from "./Outbox.ts"
 import type { AnswerOf, OpFields, PlainPush, PlainUserEvent } from "./PlainFrame.ts"
 import { PresenceView } from "./PresenceView.ts"
 import { Reads } from "./Reads.ts"
+import { failureOf } from "./RequestFailed.ts"
 import { SessionFeed } from "./SessionFeed.ts"
+import { socketUrl } from "./SocketAddress.ts"
 import { Synchronizer, type SyncOutcome } from "./Synchronizer.ts"
 import type { TokenOption } from "./TokenSource.ts"
 
@@ -51,7 +54,7 @@ export class ChatClient {
   readonly #connection: Connection
   readonly #views = new Map<string, ChannelView>()
   readonly #statusObservers = new Observers()
-  readonly #waiting: Array<{ readonly until: () => boolean; readonly resolve: () => void }> = []
+  readonly #conditions = new Conditions()
   readonly #onProblem: (what: string, error: unknown) => void
   #device: string | undefined
   #user = ""
@@ -95,7 +98,7 @@ export class ChatClient {
         pushed: (push) => this.#pushed(push),
         changed: () => {
           this.#statusObservers.changed()
-          this.#checkWaiting()
+          this.#conditions.check()
         }
       }
     )
@@ -141,7 +144,7 @@ export class ChatClient {
     this.#started = false
     this.#connection.stop()
     await this.#outbox.flush()
-    this.#checkWaiting()
+    this.#conditions.check()
   }
 
   /** Tell the client that the network is back or the device woke up: it does not wait any longer. */
@@ -151,12 +154,12 @@ export class ChatClient {
 
   /** Resolves when the channel list has been here once, or when the client stopped or was closed. */
   ready(): Promise<void> {
-    return this.#until(() => this.#ready || this.#isOver())
+    return this.#conditions.until(() => this.#ready || this.#isOver())
   }
 
   /** Resolves when no mutation is under way any more, or when the client stopped or was closed. */
   idle(): Promise<void> {
-    return this.#until(() => this.#outbox.unsettled === 0 || this.#isOver())
+    return this.#conditions.until(() => this.#outbox.unsettled === 0 || this.#isOver())
   }
 
   /** The same view each time; also of a channel that the user is not in. */
@@ -174,7 +177,7 @@ export class ChatClient {
       resync: () => this.#sync.now(),
       listChanged: () => {
         this.channels.changed()
-        this.#checkWaiting()
+        this.#conditions.check()
       }
     })
     this.#views.set(channel, view)
@@ -201,9 +204,9 @@ export class ChatClient {
       let late = false
       const cancel = this.#environment.after(this.#settings.requestTimeoutMs, () => {
         late = true
-        this.#checkWaiting()
+        this.#conditions.check()
       })
-      await this.#until(() => late || view.replica.status === "member" || this.#isOver())
+      await this.#conditions.until(() => late || view.replica.status === "member" || this.#isOver())
       cancel()
       return settled
     })
@@ -339,7 +342,7 @@ export class ChatClient {
       },
       changed: (channel) => {
         this.#views.get(channel)?.changed()
-        this.#checkWaiting()
+        this.#conditions.check()
       },
       idAhead: (serverTime) => {
         if (serverTime !== undefined) this.#clock.correct(serverTime)
@@ -396,7 +399,7 @@ export class ChatClient {
     this.#ready = true
     this.channels.changed()
     this.#settled()
-    this.#checkWaiting()
+    this.#conditions.check()
   }
 
   // --- small matters -----------------------------------------------------------------------------------------
@@ -417,26 +420,4 @@ export class ChatClient {
   #isOver(): boolean {
     return this.status.state === "stopped" || (!this.#started && this.status.state === "idle")
   }
-
-  #until(condition: () => boolean): Promise<void> {
-    if (condition()) return Promise.resolve()
-    return new Promise((resolve) => this.#waiting.push({ until: condition, resolve }))
-  }
-
-  #checkWaiting(): void {
-    for (const waiter of this.#waiting.filter(({ until }) => until())) {
-      this.#waiting.splice(this.#waiting.indexOf(waiter), 1)
-      waiter.resolve()
-    }
-  }
-}
-
-/** Where the server takes WebSockets when the address names no path. */
-export const socketPath = "/v1/socket"
-
-export const socketUrl = (address: string): string => {
-  const url = new URL(address)
-  url.protocol = url.protocol.replace(/^http/, "ws")
-  if (url.pathname === "" || url.pathname === "/") url.pathname = socketPath
-  return url.href
 }

@@ -97,6 +97,22 @@ export class UnreadCount {
     return true
   }
 
+  /** The message at `target`, by another user, was edited at `seq`; `was`, `is`: whether it mentions this user. False: as above. */
+  edited(seq: number, target: number, was: boolean | undefined, is: boolean): boolean {
+    if (target <= this.cursor.seq) return true
+    if (target > this.#base.head) {
+      this.#mentioned = this.#mentioned.filter((mentioned) => mentioned !== target)
+      if (is) this.#mentioned.push(target)
+      return true
+    }
+    if (seq <= this.#base.head) return true
+    // Where nothing says what it was, it may have been one of those that are counted, or not.
+    if (was === undefined) return !is && this.#base.mentions === 0
+    const mentions = this.#base.mentions + Number(is) - Number(was)
+    this.#base = { ...this.#base, mentions: Math.max(0, mentions) }
+    return true
+  }
+
   /** The server's word: in a head, an answer to `read`, or a push after reading elsewhere. Stale ones are dropped. */
   adopt(state: PlainReadState, held: CountHeld): boolean {
     if (isAfter(this.#confirmed, state.cursor)) return false

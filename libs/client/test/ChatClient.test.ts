@@ -346,6 +346,8 @@ describe("read fan-out", () => {
     world.server.heartbeatHeads()
     await world.time.pass(60_000)
     expect(ops(world, "sync").length).toBe(1)
+    // By the channel's own event alone.
+    world.server.faults.copies = (push) => (push.ev === "personal" ? 0 : 1)
     world.server.remove(channel, "ana", "ben")
     await world.time.until("left", () => client.channel(group).snapshot().status === "left", 1_000)
   })

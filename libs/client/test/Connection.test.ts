@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest"
 import { afterClose, closeTable } from "@parley/protocol/CloseCode"
 import { Limits } from "@parley/protocol/Limits"
 import { subprotocol } from "@parley/protocol/Frame"
-import { socketUrl } from "../src/ChatClient.ts"
+import { socketUrl } from "../src/SocketAddress.ts"
 import * as PlainFrame from "../src/PlainFrame.ts"
 import { World } from "./World.ts"
 

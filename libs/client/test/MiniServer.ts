@@ -184,8 +184,11 @@ export class MiniServer {
   currentMessage(channel: MiniChannel, message: PlainMessage): PlainMessage {
     let current = message
     for (const event of channel.events) {
-      if (event.kind === "edit" && event.target === message.seq)
-        current = { ...current, text: event.text, edited: event.seq }
+      if (event.kind === "edit" && event.target === message.seq) {
+        const { mentions: _, ...rest } = current
+        const mentions = event.mentions === undefined ? {} : { mentions: event.mentions }
+        current = { ...rest, text: event.text, edited: event.seq, ...mentions }
+      }
       if (event.kind === "delete" && event.target === message.seq)
         current = { ...current, text: "", deleted: event.seq }
     }

@@ -166,7 +166,8 @@ class Run {
       .filter((message) => message.deleted === undefined && message.by === by)
     const target = alive[pick % Math.max(1, alive.length)]
     if (target === undefined) return
-    const body = kind === "edit" ? { kind, text: `edited ${mini.events.length}` } : { kind }
+    const mentions = pick % 2 === 0 ? {} : { mentions: ["ana"] }
+    const body = kind === "edit" ? { kind, text: `edited ${mini.events.length}`, ...mentions } : { kind }
     this.world.server.append(mini, { ...body, by, cid: "x", target: target.seq }, undefined)
   }
 
@@ -281,7 +282,7 @@ describe("resume", () => {
         await expectSame(run)
         await run.client.close()
       }),
-      { numRuns: Number(process.env["PARLEY_RESUME_RUNS"] ?? 60) }
+      { numRuns: Number(process.env["PARLEY_RESUME_RUNS"] ?? 200) }
     )
   })
 })

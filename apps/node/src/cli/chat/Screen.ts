@@ -3,7 +3,7 @@
  * status, the input. Pure, so that it can be tested without a terminal.
  */
 import type { ChannelListItem } from "@parley/client/ChannelList"
-import type { ChannelSnapshot } from "@parley/client/ChannelView"
+import type { ChannelSnapshot } from "@parley/client/ChannelSnapshot"
 import type { ConnectionStatus } from "@parley/client/Connection"
 import { cellsOf, clustersOf, harmlessLine } from "./CellText.ts"
 import type { LineEditor } from "./LineEditor.ts"

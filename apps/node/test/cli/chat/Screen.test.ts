@@ -1,6 +1,6 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import type { ChannelSnapshot } from "@parley/client/ChannelView"
+import type { ChannelSnapshot } from "@parley/client/ChannelSnapshot"
 import type { ViewMessage } from "@parley/client/ShownMessages"
 import { cellsOf } from "../../../src/cli/chat/CellText.ts"
 import { withoutStyles } from "../../../src/cli/chat/Line.ts"
