@@ -57,17 +57,26 @@ const killAtAck = async (workload: Workload, server: Server, count: number): Pro
 describe("a broken build is caught", () => {
   it("that acks before the commit", { timeout: 60_000 }, async () => {
     const { report, violations } = await runBroken("ack-before-commit", 3)
-    expect(violations.some(({ invariant }) => invariant === "DURABLE-BEFORE-ACK"), report).toBe(true)
+    expect(
+      violations.some(({ invariant }) => invariant === "DURABLE-BEFORE-ACK"),
+      report
+    ).toBe(true)
   })
 
   it("that forgets client ids at a restart", { timeout: 60_000 }, async () => {
     const { report, violations } = await runBroken("forget-ids", 2)
-    expect(violations.some(({ invariant }) => invariant === "EXACTLY-ONCE-EFFECT"), report).toBe(true)
+    expect(
+      violations.some(({ invariant }) => invariant === "EXACTLY-ONCE-EFFECT"),
+      report
+    ).toBe(true)
   })
 
   it("that loses the last link message", { timeout: 60_000 }, async () => {
     const { report, violations } = await runBroken("lose-last-link", 0)
-    expect(violations.some(({ invariant }) => invariant === "NO-GAP-SYNC"), report).toBe(true)
+    expect(
+      violations.some(({ invariant }) => invariant === "NO-GAP-SYNC"),
+      report
+    ).toBe(true)
   })
 
   it("and the same run of a sound one is not", { timeout: 60_000 }, async () => {

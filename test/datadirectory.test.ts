@@ -63,7 +63,10 @@ it("a taken port is said, with its number", async () => {
 it("a clean stop under load ends with 0 in time, and the next start has everything", { timeout: 60_000 }, async () => {
   await using folder = await Folder.make()
   const random = Random.fromEnvironment()
-  const options = { data: folder.in("data"), environment: { PARLEY_DRAIN_WINDOW_MS: "200", PARLEY_DRAIN_DEADLINE_MS: "1000" } }
+  const options = {
+    data: folder.in("data"),
+    environment: { PARLEY_DRAIN_WINDOW_MS: "200", PARLEY_DRAIN_DEADLINE_MS: "1000" }
+  }
   let server: Server | undefined = await Server.start(options)
   const workload = new Workload({ random, url: () => server?.url, mutationsMax: 2_000, pauseMs: 20 })
   try {
@@ -91,7 +94,12 @@ const fingerprint = (folder: string): Readonly<Record<string, string>> =>
   Object.fromEntries(
     readdirSync(folder)
       .filter((name) => statSync(join(folder, name)).isFile() && !/lock|pid/.test(name))
-      .map((name) => [name, createHash("sha256").update(readFileSync(join(folder, name))).digest("hex")])
+      .map((name) => [
+        name,
+        createHash("sha256")
+          .update(readFileSync(join(folder, name)))
+          .digest("hex")
+      ])
   )
 
 const overwrite = (file: string, at: number, bytes: number): void => {
@@ -102,7 +110,10 @@ const overwrite = (file: string, at: number, bytes: number): void => {
 
 /** A data directory with some history in it. */
 const withHistory = async (data: string, acks: number): Promise<void> => {
-  const server = await Server.start({ data, environment: { PARLEY_DRAIN_WINDOW_MS: "0", PARLEY_DRAIN_DEADLINE_MS: "100" } })
+  const server = await Server.start({
+    data,
+    environment: { PARLEY_DRAIN_WINDOW_MS: "0", PARLEY_DRAIN_DEADLINE_MS: "100" }
+  })
   const workload = new Workload({ random: new Random(1), url: () => server.url, mutationsMax: acks, pauseMs: 1 })
   try {
     await workload.prepare()
@@ -158,7 +169,9 @@ it("a damaged record takes its shard out of service, is never shown or written o
   const args = ["--shards", String(shards)]
   let server = await Server.start({ data, args })
   const url = () => server.url
-  const [ana, ben] = ["ana", "ben"].map((user) => new Device({ user, device: `${user}-1`, url, recorder: new Recorder() }))
+  const [ana, ben] = ["ana", "ben"].map(
+    (user) => new Device({ user, device: `${user}-1`, url, recorder: new Recorder() })
+  )
   const create = (device: Device, channel: string) =>
     device.attempt({ op: "create", channel, cid: newClientId(), name: channel, members: [] })
   const send = (device: Device, channel: string) =>
@@ -173,7 +186,10 @@ it("a damaged record takes its shard out of service, is never shown or written o
   try {
     ana!.start()
     ben!.start()
-    for (const [device, channel] of [[ana!, whole], [ben!, broken]] as const) {
+    for (const [device, channel] of [
+      [ana!, whole],
+      [ben!, broken]
+    ] as const) {
       expect(await create(device, channel)).toBe("done")
       expect(await send(device, channel)).toBe("done")
     }

@@ -20,7 +20,7 @@ const waitMsMax = 15_000
 const fill = (file: string): void => {
   const descriptor = openSync(file, "a")
   try {
-    for (let bytes = 1_048_576; bytes >= 1; ) {
+    for (let bytes = 1_048_576; bytes >= 1;) {
       try {
         writeSync(descriptor, Buffer.alloc(bytes, 1))
       } catch {
@@ -38,44 +38,55 @@ const until = async (what: string, holds: () => boolean): Promise<void> => {
   }
 }
 
-it("on a full disk sends are refused and reads go on; with room again it goes on without a restart", { timeout: 120_000 }, async (ctx) => {
-  await using folder = await Folder.make()
-  using disk = SmallDisk.mount(folder.in("disk"), diskBytes)
-  if (disk.why !== undefined) return ctx.skip(disk.why)
-  const random = Random.fromEnvironment()
-  const server = await Server.start({ data: disk.in("data") })
-  const workload = new Workload({ random, url: () => server.url, mutationsMax: 4_000, pauseMs: 20 })
-  const { facts } = workload.recorder
-  const refusals = () => facts.filter((fact) => fact._tag === "Refused" && fact.code === "log_full").length
-  try {
-    await workload.prepare()
-    workload.begin()
-    await new Promise<void>((resolve) => workload.whenAcked(100, resolve))
-    const ballast = disk.in("ballast")
-    // What the log gives up to be able to go on is taken as well.
-    const filling = setInterval(() => fill(ballast), 50)
+it(
+  "on a full disk sends are refused and reads go on; with room again it goes on without a restart",
+  { timeout: 120_000 },
+  async (ctx) => {
+    await using folder = await Folder.make()
+    using disk = SmallDisk.mount(folder.in("disk"), diskBytes)
+    if (disk.why !== undefined) return ctx.skip(disk.why)
+    const random = Random.fromEnvironment()
+    const server = await Server.start({ data: disk.in("data") })
+    const workload = new Workload({ random, url: () => server.url, mutationsMax: 4_000, pauseMs: 20 })
+    const { facts } = workload.recorder
+    const refusals = () => facts.filter((fact) => fact._tag === "Refused" && fact.code === "log_full").length
     try {
-      await until("a refusal", () => refusals() >= 50)
-      const before = workload.acked
-      await delay(1_000)
-      expect(workload.acked - before, "acks on a full disk").toBe(0)
-      const reader = workload.devices[0]!
-      for (const channel of workload.channels) expect(await reader.history(channel, {})).toMatchObject({ _tag: "Ok" })
-      reader.drop()
-      await delay(50)
-      expect(await reader.whenReady()).toBe(true)
+      await workload.prepare()
+      workload.begin()
+      await new Promise<void>((resolve) => workload.whenAcked(100, resolve))
+      const ballast = disk.in("ballast")
+      // What the log gives up to be able to go on is taken as well.
+      const filling = setInterval(() => fill(ballast), 50)
+      try {
+        await until("a refusal", () => refusals() >= 50)
+        const before = workload.acked
+        await delay(1_000)
+        expect(workload.acked - before, "acks on a full disk").toBe(0)
+        const reader = workload.devices[0]!
+        for (const channel of workload.channels) expect(await reader.history(channel, {})).toMatchObject({ _tag: "Ok" })
+        reader.drop()
+        await delay(50)
+        expect(await reader.whenReady()).toBe(true)
+      } finally {
+        clearInterval(filling)
+      }
+      rmSync(ballast)
+      const full = workload.acked
+      await until(
+        `acks after there is room again; the server printed:\n${server.output}`,
+        () => workload.acked >= full + 50
+      )
+      await workload.end(waitMsMax)
+      const { report, violations } = await verdict(workload, () => server, random, waitMsMax)
+      expect(violations.length, report).toBe(0)
+      expect(
+        facts
+          .filter((fact) => fact._tag === "Refused" && fact.code === "log_full")
+          .every((fact) => fact._tag === "Refused" && fact.retryable)
+      ).toBe(true)
     } finally {
-      clearInterval(filling)
+      await workload.stop()
+      await server.kill()
     }
-    rmSync(ballast)
-    const full = workload.acked
-    await until(`acks after there is room again; the server printed:\n${server.output}`, () => workload.acked >= full + 50)
-    await workload.end(waitMsMax)
-    const { report, violations } = await verdict(workload, () => server, random, waitMsMax)
-    expect(violations.length, report).toBe(0)
-    expect(facts.filter((fact) => fact._tag === "Refused" && fact.code === "log_full").every((fact) => fact._tag === "Refused" && fact.retryable)).toBe(true)
-  } finally {
-    await workload.stop()
-    await server.kill()
   }
-})
+)

@@ -67,11 +67,18 @@ describe("power loss at random instants under load", () => {
     expect(acked).toBeGreaterThan(200)
   })
 
-  it.for(["NORMAL", "OFF"] as const)("with synchronous=%s is caught", { timeout: 120_000 }, async (synchronous, ctx) => {
-    const why = noFuse()
-    if (why !== undefined) return ctx.skip(why)
-    const { report, violations } = await losePower(synchronous, 2)
-    if (process.env['DBG']) console.log(report)
-    expect(violations.some(({ invariant }) => invariant === "DURABLE-BEFORE-ACK"), report).toBe(true)
-  })
+  it.for(["NORMAL", "OFF"] as const)(
+    "with synchronous=%s is caught",
+    { timeout: 120_000 },
+    async (synchronous, ctx) => {
+      const why = noFuse()
+      if (why !== undefined) return ctx.skip(why)
+      const { report, violations } = await losePower(synchronous, 2)
+      if (process.env["DBG"]) console.log(report)
+      expect(
+        violations.some(({ invariant }) => invariant === "DURABLE-BEFORE-ACK"),
+        report
+      ).toBe(true)
+    }
+  )
 })

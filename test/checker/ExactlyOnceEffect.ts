@@ -56,7 +56,8 @@ const askedFor = (truth: Truth): ReadonlyArray<Violation> => {
       const cid = cidOf(event)
       if (cid === undefined) continue
       const mutation = truth.asked.get(idKey(channel, event.by, cid))
-      if (mutation === undefined) found.push({ invariant, what: `nobody asked for this in ${channel}`, evidence: event })
+      if (mutation === undefined)
+        found.push({ invariant, what: `nobody asked for this in ${channel}`, evidence: event })
       else if (kinds[mutation.op] !== event.kind) {
         found.push({ invariant, what: `this was asked as ${mutation.op}`, evidence: event })
       } else if (event.kind === "message" && event.text !== texts.get(event.seq)) {
@@ -69,7 +70,11 @@ const askedFor = (truth: Truth): ReadonlyArray<Violation> => {
 }
 
 /** The text each message should have: what was asked, then each edit in order, nothing after a delete. */
-const textsOf = (channel: string, bySeq: ReadonlyMap<number, ChannelEvent>, truth: Truth): ReadonlyMap<number, string> => {
+const textsOf = (
+  channel: string,
+  bySeq: ReadonlyMap<number, ChannelEvent>,
+  truth: Truth
+): ReadonlyMap<number, string> => {
   const asked = (event: ChannelEvent): Mutation | undefined =>
     truth.asked.get(idKey(channel, event.by, cidOf(event) ?? ""))
   const texts = new Map<number, string>()

@@ -64,7 +64,8 @@ export const messageView = (event: MessageEvent): MessageView => ({
 })
 
 /** Of a message that is gone it is of no matter whether it was edited before. */
-const current = (message: MessageView): MessageView => (message.deleted === null ? message : { ...message, edited: null })
+const current = (message: MessageView): MessageView =>
+  message.deleted === null ? message : { ...message, edited: null }
 
 export const sameMessage = (a: MessageView | null | undefined, b: MessageView | null | undefined): boolean =>
   a == null || b == null ? a == b : plain(current(a)) === plain(current(b))

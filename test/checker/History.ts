@@ -11,16 +11,7 @@ const factsMax = 2_000_000
 
 export type MutationOp = Extract<
   OpName,
-  | "send"
-  | "edit"
-  | "delete"
-  | "create"
-  | "update"
-  | "join"
-  | "leave"
-  | "add_members"
-  | "remove_members"
-  | "mark_unread"
+  "send" | "edit" | "delete" | "create" | "update" | "join" | "leave" | "add_members" | "remove_members" | "mark_unread"
 >
 
 /** What a client wants done, with the id it keeps through all tries. */

@@ -49,7 +49,8 @@ const personalInOrder = (history: History): ReadonlyArray<Violation> => {
     if (fact._tag !== "Personal") continue
     const position = positions.get(fact.connection)
     for (const seq of fact.how === "live" && position !== undefined ? fact.userSeqs : []) {
-      if (seq > position! + 1) found.push({ invariant, what: `${fact.device} missed a personal event`, evidence: { position, fact } })
+      if (seq > position! + 1)
+        found.push({ invariant, what: `${fact.device} missed a personal event`, evidence: { position, fact } })
     }
     positions.set(fact.connection, Math.max(position ?? 0, fact.position))
   }
@@ -93,4 +94,3 @@ const samePages = (
     return [{ invariant, what, evidence: { sync: event, history: page } }]
   })
 }
-

@@ -27,10 +27,18 @@ const dense = ({ channel, events, head, messages, n }: FinalChannel): ReadonlyAr
     }
     if (event.kind !== "message") continue
     count++
-    if (event.n !== count) found.push({ invariant, what: `message ${count} of ${channel} has n ${event.n}`, evidence: event })
+    if (event.n !== count)
+      found.push({ invariant, what: `message ${count} of ${channel} has n ${event.n}`, evidence: event })
   }
   if (head !== events.length || n !== count || messages.length !== count) {
-    const evidence = { channel, head, n, events: events.length, messagesInEvents: count, messagesInHistory: messages.length }
+    const evidence = {
+      channel,
+      head,
+      n,
+      events: events.length,
+      messagesInEvents: count,
+      messagesInHistory: messages.length
+    }
     found.push({ invariant, what: "head, n, events and history don't agree", evidence })
   }
   return found
@@ -88,7 +96,8 @@ const afterAcks = (history: History): ReadonlyArray<Violation> => {
       if (!askedAfter.has(key)) askedAfter.set(key, acked.get(channel) ?? 0)
     } else if (fact._tag === "Acked") {
       const after = askedAfter.get(idKey(fact.channel, fact.user, fact.cid)) ?? 0
-      if (fact.seq <= after) found.push({ invariant, what: `asked after the ack of ${after}, and before it`, evidence: fact })
+      if (fact.seq <= after)
+        found.push({ invariant, what: `asked after the ack of ${after}, and before it`, evidence: fact })
       acked.set(fact.channel, Math.max(acked.get(fact.channel) ?? 0, fact.seq))
     }
   }

@@ -92,7 +92,11 @@ const guarded = async <A>(read: () => Promise<A>): Promise<{ readonly ok: A } | 
 let readers = 0
 
 /** Opens a connection as a device that was never seen before. */
-const asFresh = async <A>(url: string | undefined, user: string, use: (socket: WireSocket) => Promise<A>): Promise<A> => {
+const asFresh = async <A>(
+  url: string | undefined,
+  user: string,
+  use: (socket: WireSocket) => Promise<A>
+): Promise<A> => {
   if (url === undefined) throw new Error("there is no server")
   const broken: Array<string> = []
   const socket = await WireSocket.open(url, { onPush: () => {}, onBroken: (what) => broken.push(what) })
@@ -110,7 +114,12 @@ const asFresh = async <A>(url: string | undefined, user: string, use: (socket: W
   }
 }
 
-const ok = <A>(reply: { readonly _tag: "Ok"; readonly ok: A } | { readonly _tag: "Error"; readonly error: unknown } | { readonly _tag: "Lost" }): A => {
+const ok = <A>(
+  reply:
+    | { readonly _tag: "Ok"; readonly ok: A }
+    | { readonly _tag: "Error"; readonly error: unknown }
+    | { readonly _tag: "Lost" }
+): A => {
   if (reply._tag === "Ok") return reply.ok
   throw new Error(reply._tag === "Lost" ? "the connection was lost" : JSON.stringify(reply.error))
 }
@@ -120,7 +129,10 @@ interface Synced {
   readonly channels: ReadonlyArray<ChannelSync>
 }
 
-const syncOnce = async (socket: WireSocket, held: ReadonlyArray<readonly [string, number, number]>): Promise<Synced> => {
+const syncOnce = async (
+  socket: WireSocket,
+  held: ReadonlyArray<readonly [string, number, number]>
+): Promise<Synced> => {
   const channels: Array<ChannelSync> = []
   const first = { channels: held, session: { generation: 0, seq: 0 } }
   let more: string | null = null

@@ -19,7 +19,10 @@ export class SmallDisk implements Disposable {
     const { error, status, stderr } = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${bytes}`, "tmpfs", path], {
       encoding: "utf8"
     })
-    return new SmallDisk(path, status === 0 ? undefined : `a small disk can't be mounted: ${error?.message ?? stderr.trim()}`)
+    return new SmallDisk(
+      path,
+      status === 0 ? undefined : `a small disk can't be mounted: ${error?.message ?? stderr.trim()}`
+    )
   }
 
   in(name: string): string {

@@ -85,8 +85,9 @@ export class Workload {
     const quiet = Array.from({ length: count }, (_, index) => `group:quiet${index}`)
     await this.#asOwner(async (device) => {
       await this.#createAll(device, quiet)
-      const known = () => this.devices.every((device) => quiet.every((channel) => (device.channels.get(channel)?.position ?? 0) > 0))
-      for (const until = Date.now() + answerMsMax; !known() && Date.now() < until; ) await delay(pauseMs)
+      const known = () =>
+        this.devices.every((device) => quiet.every((channel) => (device.channels.get(channel)?.position ?? 0) > 0))
+      for (const until = Date.now() + answerMsMax; !known() && Date.now() < until;) await delay(pauseMs)
       for (const channel of quiet) {
         await this.#carryOut(device, this.#message(channel))
         await delay(pauseMs)
@@ -245,7 +246,10 @@ export class Workload {
     const position = device.channels.get(channel)?.position ?? 0
     const place = this.#random.between(1, Math.max(1, position))
     const limit = this.#random.between(1, 20)
-    await device.history(channel, this.#random.pick([{ limit }, { before: place, limit }, { after: place, limit }]) ?? {})
+    await device.history(
+      channel,
+      this.#random.pick([{ limit }, { before: place, limit }, { after: place, limit }]) ?? {}
+    )
   }
 
   /** The owner removes somebody, or brings him back. */
@@ -265,7 +269,8 @@ export class Workload {
 
   async #rename(channel: string): Promise<void> {
     const device = this.#random.pick(this.#of(owner))
-    if (device !== undefined) await this.#carryOut(device, { op: "update", channel, cid: newClientId(), name: this.#text().slice(0, 60) })
+    if (device !== undefined)
+      await this.#carryOut(device, { op: "update", channel, cid: newClientId(), name: this.#text().slice(0, 60) })
   }
 
   #of(user: string): ReadonlyArray<Device> {

@@ -99,8 +99,8 @@ export class ChannelCopy {
 
   /** Own messages with their text, for edits and deletes. */
   own(): ReadonlyArray<MessageView> {
-    return [...this.#messages.values()].filter(({ by, deleted, mentions }) =>
-      by === this.#me && deleted === null && mentions.length === 0
+    return [...this.#messages.values()].filter(
+      ({ by, deleted, mentions }) => by === this.#me && deleted === null && mentions.length === 0
     )
   }
 

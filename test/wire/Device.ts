@@ -107,7 +107,10 @@ export class Device {
     if (copy !== undefined && copy.position > 0) await this.#read(channel, copy.position)
   }
 
-  async history(channel: string, place: { readonly before?: number; readonly after?: number; readonly limit?: number }) {
+  async history(
+    channel: string,
+    place: { readonly before?: number; readonly after?: number; readonly limit?: number }
+  ) {
     const seat = this.#seat()
     const reply = await this.request("history", { channel, ...place })
     if (reply._tag === "Ok") {
@@ -195,7 +198,8 @@ export class Device {
     const userSeqs = personal.map((event) => event.user_seq)
     this.#record({ _tag: "Personal", how: "sync", position: session.seq, userSeqs }, this.#seat())
     if (reload) this.channels.clear()
-    if (reload || session.generation !== this.#session.generation || session.seq > this.#session.seq) this.#session = session
+    if (reload || session.generation !== this.#session.generation || session.seq > this.#session.seq)
+      this.#session = session
     for (const { channel } of lost) this.channels.delete(channel)
     for (const sync of channels) this.#take(sync, this.#seat())
     return channels.some(({ head, to }) => to < head.seq)

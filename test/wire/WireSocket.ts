@@ -3,7 +3,16 @@
  * schemas, nothing of the client library. Requests never throw: they are answered, refused, or lost with the connection.
  */
 import { Exit, Schema } from "effect"
-import { type Answer, answers, ErrorBody, type OpName, type Push, pushes, socketPath, subprotocol } from "@parley/protocol/Frame"
+import {
+  type Answer,
+  answers,
+  ErrorBody,
+  type OpName,
+  type Push,
+  pushes,
+  socketPath,
+  subprotocol
+} from "@parley/protocol/Frame"
 import { WebSocket } from "ws"
 
 /** A request that is not answered for so long counts as lost, and the connection is given up. */
