@@ -13,36 +13,42 @@ import { layerHttp } from "./http/Http.ts"
 import { NodeConfig } from "./NodeConfig.ts"
 import { layerRuntime } from "./Runtime.ts"
 import { layerAckBeforeCommit, layerLoseLastLink } from "./TestFaults.ts"
+import { layerReadinessOfShards } from "./ReadinessOfShards.ts"
 import { checkShards } from "./ShardCount.ts"
 
 /** Log and stores in the data directory, which nobody else has. */
-const layerEmbeddedStorage = Layer.unwrap(Effect.gen(function*() {
-  const settings = yield* NodeConfig
-  yield* DataDirectoryLock.acquire(settings.data)
-  yield* checkShards(settings.data, settings.shards)
-  return Layer.merge(
-    SqliteEventLog.layer({
-      file: join(settings.data, "log.sqlite"),
-      softBytes: settings.logSoftBytes,
-      hardBytes: settings.logHardBytes,
-      commitWindowMs: settings.commitWindowMs,
-      synchronous: settings.logSynchronous
-    }),
-    layerSqliteStores({ file: join(settings.data, "store.sqlite") })
-  )
-}))
-
-const layerOwners = Layer.unwrap(Effect.gen(function*() {
-  const { fanoutThreshold, residentBytes, shards, testFault } = yield* NodeConfig
-  const bytes = Math.floor(residentBytes / shards / 2)
-  const runtime = layerRuntime({
-    shardCount: shards,
-    bounds: { residentBytesMax: bytes, warmBytesMax: bytes, fanoutThreshold },
-    forgetIds: testFault === "forget-ids"
+const layerEmbeddedStorage = Layer.unwrap(
+  Effect.gen(function* () {
+    const settings = yield* NodeConfig
+    yield* DataDirectoryLock.acquire(settings.data)
+    yield* checkShards(settings.data, settings.shards)
+    return Layer.merge(
+      SqliteEventLog.layer({
+        file: join(settings.data, "log.sqlite"),
+        softBytes: settings.logSoftBytes,
+        hardBytes: settings.logHardBytes,
+        commitWindowMs: settings.commitWindowMs,
+        synchronous: settings.logSynchronous
+      }),
+      layerSqliteStores({ file: join(settings.data, "store.sqlite") })
+    )
   })
-  if (testFault === "lose-last-link") return layerLoseLastLink.pipe(Layer.provideMerge(runtime))
-  return testFault === "ack-before-commit" ? runtime.pipe(Layer.provide(layerAckBeforeCommit)) : runtime
-}))
+)
+
+const layerOwners = Layer.unwrap(
+  Effect.gen(function* () {
+    const { fanoutThreshold, residentBytes, shards, testFault } = yield* NodeConfig
+    const bytes = Math.floor(residentBytes / shards / 2)
+    const runtime = layerRuntime({
+      shardCount: shards,
+      bounds: { residentBytesMax: bytes, warmBytesMax: bytes, fanoutThreshold },
+      forgetIds: testFault === "forget-ids"
+    })
+    const ready = layerReadinessOfShards(shards).pipe(Layer.provideMerge(runtime))
+    if (testFault === "lose-last-link") return layerLoseLastLink.pipe(Layer.provideMerge(ready))
+    return testFault === "ack-before-commit" ? ready.pipe(Layer.provide(layerAckBeforeCommit)) : ready
+  })
+)
 
 /** Everything that `parley serve` runs, but the settings. */
 export const layerNode = layerHttp.pipe(

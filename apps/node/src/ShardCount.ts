@@ -21,7 +21,7 @@ export class ShardCountDiffers extends Schema.TaggedError<ShardCountDiffers>()("
 const Shards = Schema.fromJsonString(Schema.Struct({ shards: Schema.Int }))
 
 export const checkShards = (directory: string, configured: number) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const file = join(directory, "shards.json")
     if (!existsSync(file)) {
       writeFileSync(`${file}.new`, `{"shards":${configured}}\n`, { mode: 0o600, flush: true })

@@ -1,10 +1,24 @@
 /** The `parley` command: each sub-command is a file in cli/, loaded only when it is asked for. */
-const commands: Readonly<Record<string, { readonly about: string; readonly run: () => Promise<(args: ReadonlyArray<string>) => Promise<number>> }>> = {
+const commands: Readonly<
+  Record<
+    string,
+    { readonly about: string; readonly run: () => Promise<(args: ReadonlyArray<string>) => Promise<number>> }
+  >
+> = {
   serve: { about: "run a server", run: async () => (await import("./cli/Serve.ts")).serve },
-  chat: { about: "talk in the terminal: parley chat --as NAME", run: async () => (await import("./cli/ChatCommand.ts")).chat },
+  chat: {
+    about: "talk in the terminal: parley chat --as NAME",
+    run: async () => (await import("./cli/ChatCommand.ts")).chat
+  },
   token: { about: "get a token: parley token USER", run: async () => (await import("./cli/Token.ts")).token },
-  inspect: { about: "show an entity: parley inspect channel|session|presence ID", run: async () => (await import("./cli/InspectCommand.ts")).inspectCommand },
-  doctor: { about: "check a data directory and the machine: parley doctor --data DIR", run: async () => (await import("./cli/Doctor.ts")).doctor }
+  inspect: {
+    about: "show an entity: parley inspect channel|session|presence ID",
+    run: async () => (await import("./cli/InspectCommand.ts")).inspectCommand
+  },
+  doctor: {
+    about: "check a data directory and the machine: parley doctor --data DIR",
+    run: async () => (await import("./cli/Doctor.ts")).doctor
+  }
 }
 
 const usage = () => {

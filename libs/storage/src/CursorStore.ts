@@ -16,11 +16,16 @@ export interface Cursor {
 export const laterCursor = (a: Position, b: Position): Position =>
   a.generation !== b.generation ? (a.generation > b.generation ? a : b) : a.seq >= b.seq ? a : b
 
-export class CursorStore extends Context.Service<CursorStore, {
-  /** All cursors of a user. */
-  read(user: string): Effect.Effect<ReadonlyArray<Cursor>, StoreUnavailable>
-  /** Merges by max. */
-  merge(user: string, cursors: ReadonlyArray<Cursor>): Effect.Effect<void, StoreUnavailable>
-  /** Cursors of the members of one (small) channel. */
-  ofChannel(channel: string): Effect.Effect<ReadonlyArray<{ readonly user: string; readonly position: Position }>, StoreUnavailable>
-}>()("@parley/storage/CursorStore") {}
+export class CursorStore extends Context.Service<
+  CursorStore,
+  {
+    /** All cursors of a user. */
+    read(user: string): Effect.Effect<ReadonlyArray<Cursor>, StoreUnavailable>
+    /** Merges by max. */
+    merge(user: string, cursors: ReadonlyArray<Cursor>): Effect.Effect<void, StoreUnavailable>
+    /** Cursors of the members of one (small) channel. */
+    ofChannel(
+      channel: string
+    ): Effect.Effect<ReadonlyArray<{ readonly user: string; readonly position: Position }>, StoreUnavailable>
+  }
+>()("@parley/storage/CursorStore") {}

@@ -48,18 +48,25 @@ export interface UserRow {
   readonly createdAt: number
 }
 
-export class Directory extends Context.Service<Directory, {
-  channel(channel: string): Effect.Effect<Option.Option<ChannelRow>, StoreUnavailable>
-  writeChannels(rows: ReadonlyArray<ChannelRow>): Effect.Effect<void, StoreUnavailable>
-  /** Current and past stays of the first `limit` users after `afterUser`, by user, then `from`; no user is cut in two. */
-  members(channel: string, afterUser: string, limit: number): Effect.Effect<ReadonlyArray<Membership>, StoreUnavailable>
-  /** All stays of one user in one channel. */
-  membership(channel: string, user: string): Effect.Effect<ReadonlyArray<Membership>, StoreUnavailable>
-  writeMembers(rows: ReadonlyArray<Membership>): Effect.Effect<void, StoreUnavailable>
-  /** The channels the user is in now, ascending by id. */
-  channelsOf(user: string): Effect.Effect<ReadonlyArray<Membership>, StoreUnavailable>
-  session(user: string): Effect.Effect<Option.Option<SessionRow>, StoreUnavailable>
-  writeSessions(rows: ReadonlyArray<SessionRow>): Effect.Effect<void, StoreUnavailable>
-  user(user: string): Effect.Effect<Option.Option<UserRow>, StoreUnavailable>
-  putUser(row: UserRow): Effect.Effect<void, StoreUnavailable>
-}>()("@parley/storage/Directory") {}
+export class Directory extends Context.Service<
+  Directory,
+  {
+    channel(channel: string): Effect.Effect<Option.Option<ChannelRow>, StoreUnavailable>
+    writeChannels(rows: ReadonlyArray<ChannelRow>): Effect.Effect<void, StoreUnavailable>
+    /** Current and past stays of the first `limit` users after `afterUser`, by user, then `from`; no user is cut in two. */
+    members(
+      channel: string,
+      afterUser: string,
+      limit: number
+    ): Effect.Effect<ReadonlyArray<Membership>, StoreUnavailable>
+    /** All stays of one user in one channel. */
+    membership(channel: string, user: string): Effect.Effect<ReadonlyArray<Membership>, StoreUnavailable>
+    writeMembers(rows: ReadonlyArray<Membership>): Effect.Effect<void, StoreUnavailable>
+    /** The channels the user is in now, ascending by id. */
+    channelsOf(user: string): Effect.Effect<ReadonlyArray<Membership>, StoreUnavailable>
+    session(user: string): Effect.Effect<Option.Option<SessionRow>, StoreUnavailable>
+    writeSessions(rows: ReadonlyArray<SessionRow>): Effect.Effect<void, StoreUnavailable>
+    user(user: string): Effect.Effect<Option.Option<UserRow>, StoreUnavailable>
+    putUser(row: UserRow): Effect.Effect<void, StoreUnavailable>
+  }
+>()("@parley/storage/Directory") {}

@@ -31,7 +31,7 @@ export type AppendOutcome =
 export interface Append {
   readonly shard: number
   readonly expectedLast: LogPosition
-  /** Called once, when the backend takes the append; must be the same bytes for a repetition. */
+  /** Called once, when the backend takes the append; the same bytes for a repetition, and never changed afterwards. */
   readonly seal: () => Uint8Array
   /** Whether this may use the room between the soft and the hard bound (epoch records and checkpoints, †28). */
   readonly reserved: boolean
@@ -40,7 +40,9 @@ export interface Append {
 }
 
 /** The log can't be read or changed now. */
-export class LogUnavailable extends Schema.TaggedError<LogUnavailable>()("LogUnavailable", { cause: Schema.Defect() }) {}
+export class LogUnavailable extends Schema.TaggedError<LogUnavailable>()("LogUnavailable", {
+  cause: Schema.Defect()
+}) {}
 
 /** A record's bytes are not what was written. Nothing repairs this silently: the shard is quarantined (†24). */
 export class LogDamaged extends Schema.TaggedError<LogDamaged>()("LogDamaged", {
@@ -55,21 +57,28 @@ export interface LogUsage {
   readonly hardBytes: number
 }
 
-export class EventLog extends Context.Service<EventLog, {
-  append(append: Append): void
-  /** The shard's last record, from the leader: a read that decides. */
-  last(shard: number): Effect.Effect<Option.Option<LogRecord>, LogUnavailable | LogDamaged>
-  /** The record at exactly this place, from the leader. */
-  read(shard: number, position: LogPosition): Effect.Effect<Option.Option<LogRecord>, LogUnavailable | LogDamaged>
-  /** Records after `after` in order, at most `bytesMax` bytes of them but at least one where there is one. */
-  readAfter(shard: number, after: LogPosition, bytesMax: number): Effect.Effect<ReadonlyArray<LogRecord>, LogUnavailable | LogDamaged>
-  /** Removes the shard's records up to and including `upTo`, never its last one (†27). Works on a full log. */
-  purge(shard: number, upTo: LogPosition): Effect.Effect<void, LogUnavailable>
-  readonly usage: Effect.Effect<LogUsage, LogUnavailable>
-  /** The shards that have a record. */
-  readonly shards: Effect.Effect<ReadonlyArray<number>, LogUnavailable>
-  /** A consumer's durable position in a shard (the last record it has done with); 0 at first. */
-  consumerPosition(consumer: string, shard: number): Effect.Effect<LogPosition, LogUnavailable>
-  /** Moves it forward; a smaller value changes nothing. */
-  setConsumerPosition(consumer: string, shard: number, position: LogPosition): Effect.Effect<void, LogUnavailable>
-}>()("@parley/storage/EventLog") {}
+export class EventLog extends Context.Service<
+  EventLog,
+  {
+    append(append: Append): void
+    /** The shard's last record, from the leader: a read that decides. */
+    last(shard: number): Effect.Effect<Option.Option<LogRecord>, LogUnavailable | LogDamaged>
+    /** The record at exactly this place, from the leader. */
+    read(shard: number, position: LogPosition): Effect.Effect<Option.Option<LogRecord>, LogUnavailable | LogDamaged>
+    /** Records after `after` in order, at most `bytesMax` bytes of them but at least one where there is one. */
+    readAfter(
+      shard: number,
+      after: LogPosition,
+      bytesMax: number
+    ): Effect.Effect<ReadonlyArray<LogRecord>, LogUnavailable | LogDamaged>
+    /** Removes the shard's records up to and including `upTo`, never its last one (†27). Works on a full log. */
+    purge(shard: number, upTo: LogPosition): Effect.Effect<void, LogUnavailable>
+    readonly usage: Effect.Effect<LogUsage, LogUnavailable>
+    /** The shards that have a record. */
+    readonly shards: Effect.Effect<ReadonlyArray<number>, LogUnavailable>
+    /** A consumer's durable position in a shard (the last record it has done with); 0 at first. */
+    consumerPosition(consumer: string, shard: number): Effect.Effect<LogPosition, LogUnavailable>
+    /** Moves it forward; a smaller value changes nothing. */
+    setConsumerPosition(consumer: string, shard: number, position: LogPosition): Effect.Effect<void, LogUnavailable>
+  }
+>()("@parley/storage/EventLog") {}

@@ -19,16 +19,24 @@ export interface Mention {
   readonly seq: number
 }
 
-export class Inbox extends Context.Service<Inbox, {
-  /** Puts channels into inboxes; one that is there already keeps its place (and nothing is written). */
-  add(entries: ReadonlyArray<InboxEntry>): Effect.Effect<void, StoreUnavailable>
-  /** Newest first: by when the channel came in, since seqs of different channels don't compare. */
-  list(user: string, limit: number): Effect.Effect<ReadonlyArray<InboxEntry>, StoreUnavailable>
-  /** Takes a channel out once read up to `seq`; an entry put there by a later seq stays. */
-  remove(user: string, channel: string, seq: number): Effect.Effect<void, StoreUnavailable>
-  addMentions(mentions: ReadonlyArray<Mention>): Effect.Effect<void, StoreUnavailable>
-  /** A deleted message, or one edited not to name the user, takes its mention away for ever. */
-  removeMentions(mentions: ReadonlyArray<Mention>): Effect.Effect<void, StoreUnavailable>
-  /** Mentions of a user after a seq, by channel. */
-  countMentions(user: string, channel: string, afterSeq: number, upTo: number): Effect.Effect<number, StoreUnavailable>
-}>()("@parley/storage/Inbox") {}
+export class Inbox extends Context.Service<
+  Inbox,
+  {
+    /** Puts channels into inboxes; one that is there already keeps its place (and nothing is written). */
+    add(entries: ReadonlyArray<InboxEntry>): Effect.Effect<void, StoreUnavailable>
+    /** Newest first: by when the channel came in, since seqs of different channels don't compare. */
+    list(user: string, limit: number): Effect.Effect<ReadonlyArray<InboxEntry>, StoreUnavailable>
+    /** Takes a channel out once read up to `seq`; an entry put there by a later seq stays. */
+    remove(user: string, channel: string, seq: number): Effect.Effect<void, StoreUnavailable>
+    addMentions(mentions: ReadonlyArray<Mention>): Effect.Effect<void, StoreUnavailable>
+    /** A deleted message, or one edited not to name the user, takes its mention away for ever. */
+    removeMentions(mentions: ReadonlyArray<Mention>): Effect.Effect<void, StoreUnavailable>
+    /** Mentions of a user after a seq, by channel. */
+    countMentions(
+      user: string,
+      channel: string,
+      afterSeq: number,
+      upTo: number
+    ): Effect.Effect<number, StoreUnavailable>
+  }
+>()("@parley/storage/Inbox") {}

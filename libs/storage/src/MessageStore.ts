@@ -50,21 +50,30 @@ export interface ChannelCounts {
   readonly unread: number
 }
 
-export class MessageStore extends Context.Service<MessageStore, {
-  /** Applies events, in any order and any number of times. Edits and deletes may precede their message. */
-  write(events: ReadonlyArray<StoredEvent>): Effect.Effect<void, StoreUnavailable>
-  /** Messages with `after < seq < before` in current form, ascending: the newest `limit` of them, or the oldest. */
-  messages(channel: string, range: { readonly after: number; readonly before: number; readonly limit: number; readonly newest: boolean }):
-    Effect.Effect<ReadonlyArray<StoredMessage>, StoreUnavailable>
-  /** Events with `after < seq <= upTo`, ascending, in current form (†16), at most `limit`. */
-  events(channel: string, after: number, upTo: number, limit: number):
-    Effect.Effect<ReadonlyArray<{ readonly seq: number; readonly body: WireText }>, StoreUnavailable>
-  /** Undeleted messages in `(after, upTo]` that are not by `user`: by blocks, exact in the blocks that are touched. */
-  countUnread(channel: string, after: number, upTo: number, user: string): Effect.Effect<number, StoreUnavailable>
-  /** The ack that a client id got, within the idempotency window. */
-  findId(channel: string, sender: string, cid: string): Effect.Effect<Option.Option<StoredAck>, StoreUnavailable>
-  /** Drops client ids whose embedded time is before `before` (ms). */
-  forgetIds(before: number): Effect.Effect<void, StoreUnavailable>
-  /** The newest committed position the store has of a channel. */
-  head(channel: string): Effect.Effect<Option.Option<Position & { readonly n: number }>, StoreUnavailable>
-}>()("@parley/storage/MessageStore") {}
+export class MessageStore extends Context.Service<
+  MessageStore,
+  {
+    /** Applies events, in any order and any number of times. Edits and deletes may precede their message. */
+    write(events: ReadonlyArray<StoredEvent>): Effect.Effect<void, StoreUnavailable>
+    /** Messages with `after < seq < before` in current form, ascending: the newest `limit` of them, or the oldest. */
+    messages(
+      channel: string,
+      range: { readonly after: number; readonly before: number; readonly limit: number; readonly newest: boolean }
+    ): Effect.Effect<ReadonlyArray<StoredMessage>, StoreUnavailable>
+    /** Events with `after < seq <= upTo`, ascending, in current form (†16), at most `limit`. */
+    events(
+      channel: string,
+      after: number,
+      upTo: number,
+      limit: number
+    ): Effect.Effect<ReadonlyArray<{ readonly seq: number; readonly body: WireText }>, StoreUnavailable>
+    /** Undeleted messages in `(after, upTo]` that are not by `user`: by blocks, exact in the blocks that are touched. */
+    countUnread(channel: string, after: number, upTo: number, user: string): Effect.Effect<number, StoreUnavailable>
+    /** The ack that a client id got, within the idempotency window. */
+    findId(channel: string, sender: string, cid: string): Effect.Effect<Option.Option<StoredAck>, StoreUnavailable>
+    /** Drops client ids whose embedded time is before `before` (ms). */
+    forgetIds(before: number): Effect.Effect<void, StoreUnavailable>
+    /** The newest committed position the store has of a channel. */
+    head(channel: string): Effect.Effect<Option.Option<Position & { readonly n: number }>, StoreUnavailable>
+  }
+>()("@parley/storage/MessageStore") {}

@@ -23,7 +23,10 @@ interface Finding {
 }
 
 const machine = (): ReadonlyArray<Finding> => [
-  { ok: Number(process.versions.node.split(".")[0]) >= 24, what: `Node ${process.version} on ${process.platform} ${process.arch}` }
+  {
+    ok: Number(process.versions.node.split(".")[0]) >= 24,
+    what: `Node ${process.version} on ${process.platform} ${process.arch}`
+  }
 ]
 
 const disk = (directory: string): Finding => {
@@ -33,7 +36,7 @@ const disk = (directory: string): Finding => {
 }
 
 /** Follows one shard's chain of records. */
-const checkShard = Effect.fnUntraced(function*(shard: number) {
+const checkShard = Effect.fnUntraced(function* (shard: number) {
   const log = yield* EventLog
   let after = 0
   let records = 0
@@ -43,7 +46,8 @@ const checkShard = Effect.fnUntraced(function*(shard: number) {
     const chunk = yield* log.readAfter(shard, after, readBytes)
     for (const { bytes, position } of chunk) {
       const decoded = decodeRecord(bytes)
-      if (Result.isFailure(decoded)) return { ok: false, what: `shard ${shard}, record at ${position}: ${decoded.failure.what}` }
+      if (Result.isFailure(decoded))
+        return { ok: false, what: `shard ${shard}, record at ${position}: ${decoded.failure.what}` }
       const record = decoded.success
       if (previous !== undefined && (record.number !== previous.number + 1 || record.previous !== previous.hash)) {
         return { ok: false, what: `shard ${shard}, record at ${position} does not follow the one before it` }
@@ -53,19 +57,24 @@ const checkShard = Effect.fnUntraced(function*(shard: number) {
       records++
       entries += record.entries.length
     }
-    if (chunk.length === 0) return { ok: true, what: `shard ${shard}: ${records} records with ${entries} events, whole` }
+    if (chunk.length === 0)
+      return { ok: true, what: `shard ${shard}: ${records} records with ${entries} events, whole` }
   }
 })
 
 const checkLog = (directory: string) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     yield* DataDirectoryLock.acquire(directory)
     const findings: Array<Finding> = []
-    const check = Effect.gen(function*() {
+    const check = Effect.gen(function* () {
       const log = yield* EventLog
       for (const shard of yield* log.shards) findings.push(yield* checkShard(shard))
     })
-    yield* check.pipe(Effect.provide(SqliteEventLog.layer({ file: join(directory, "log.sqlite"), softBytes: large, hardBytes: large * 2 })))
+    yield* check.pipe(
+      Effect.provide(
+        SqliteEventLog.layer({ file: join(directory, "log.sqlite"), softBytes: large, hardBytes: large * 2 })
+      )
+    )
     return findings
   }).pipe(Effect.scoped)
 
@@ -84,13 +93,18 @@ const checkStore = (directory: string): Finding => {
 
 const data = async (directory: string): Promise<ReadonlyArray<Finding>> => {
   if (!existsSync(directory)) return [{ ok: true, what: `${directory} does not exist yet; parley serve makes it` }]
-  if (!existsSync(join(directory, "parley.json"))) return [disk(directory), { ok: false, what: `${directory} is no data directory of Parley` }]
+  if (!existsSync(join(directory, "parley.json")))
+    return [disk(directory), { ok: false, what: `${directory} is no data directory of Parley` }]
   const exit = await Effect.runPromiseExit(checkLog(directory))
   if (Exit.isFailure(exit)) {
     const failure = Cause.squash(exit.cause)
     return [disk(directory), { ok: false, what: failure instanceof Error ? failure.message : String(failure) }]
   }
-  return [disk(directory), ...exit.value, ...(existsSync(join(directory, "store.sqlite")) ? [checkStore(directory)] : [])]
+  return [
+    disk(directory),
+    ...exit.value,
+    ...(existsSync(join(directory, "store.sqlite")) ? [checkStore(directory)] : [])
+  ]
 }
 
 export const doctor = async (args: ReadonlyArray<string>): Promise<number> => {

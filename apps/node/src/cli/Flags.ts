@@ -26,7 +26,12 @@ export const parseFlags = (args: ReadonlyArray<string>): ParsedArgs => {
 }
 
 /** The first flag that is not in `known`, as a sentence; undefined: all are. */
-export const unknownFlag = (flags: Readonly<Record<string, string>>, known: ReadonlyArray<string>): string | undefined => {
+export const unknownFlag = (
+  flags: Readonly<Record<string, string>>,
+  known: ReadonlyArray<string>
+): string | undefined => {
   const found = Object.keys(flags).find((name) => !known.includes(name))
-  return found === undefined ? undefined : `unknown option --${found}; known are ${known.map((name) => `--${name}`).join(", ")}`
+  return found === undefined
+    ? undefined
+    : `unknown option --${found}; known are ${known.map((name) => `--${name}`).join(", ")}`
 }

@@ -18,7 +18,8 @@ const keyOf = (flags: Readonly<Record<string, string>>): string | undefined => {
 export const inspectCommand = async (args: ReadonlyArray<string>): Promise<number> => {
   const { flags, rest } = parseFlags(args)
   const [kind = "", id = ""] = rest
-  const wrong = unknownFlag(flags, ["url", "key", "data", "payloads"]) ??
+  const wrong =
+    unknownFlag(flags, ["url", "key", "data", "payloads"]) ??
     (kinds.includes(kind) && id !== "" && rest.length === 2
       ? undefined
       : `usage: parley inspect ${kinds.join("|")} ID [--url URL] [--key KEY | --data DIR] [--payloads]`)
@@ -34,7 +35,9 @@ export const inspectCommand = async (args: ReadonlyArray<string>): Promise<numbe
   const url = flags["url"] ?? "http://127.0.0.1:8080"
   const payloads = flags["payloads"] === undefined ? "" : "?payloads=true"
   try {
-    const answer = await fetch(`${url}/v1/inspect/${kind}/${encodeURIComponent(id)}${payloads}`, { headers: { authorization: `Bearer ${key}` } })
+    const answer = await fetch(`${url}/v1/inspect/${kind}/${encodeURIComponent(id)}${payloads}`, {
+      headers: { authorization: `Bearer ${key}` }
+    })
     const text = await answer.text()
     if (!answer.ok) {
       process.stderr.write(`parley inspect: the server answered ${answer.status}: ${text}\n`)
@@ -43,7 +46,9 @@ export const inspectCommand = async (args: ReadonlyArray<string>): Promise<numbe
     process.stdout.write(`${JSON.stringify(JSON.parse(text), null, 2)}\n`)
     return 0
   } catch (error) {
-    process.stderr.write(`parley inspect: no server at ${url}: ${error instanceof Error ? error.message : String(error)}\n`)
+    process.stderr.write(
+      `parley inspect: no server at ${url}: ${error instanceof Error ? error.message : String(error)}\n`
+    )
     return 1
   }
 }

@@ -23,17 +23,27 @@ const banner = (settings: NodeSettings, port: number): string => {
 
 export const serve = async (args: ReadonlyArray<string>): Promise<number> => {
   const { flags, rest } = parseFlags(args)
-  const wrong = rest[0] === undefined ? unknownFlag(flags, settingsTable.map((row) => row.flag.slice(2))) : `unexpected ${rest[0]}`
+  const wrong =
+    rest[0] === undefined
+      ? unknownFlag(
+          flags,
+          settingsTable.map((row) => row.flag.slice(2))
+        )
+      : `unexpected ${rest[0]}`
   if (wrong !== undefined) {
     process.stderr.write(`parley serve: ${wrong}\n`)
     return 2
   }
-  const node = Effect.gen(function*() {
+  const node = Effect.gen(function* () {
     const settings = yield* NodeConfig
-    const running = Layer.launch(Layer.effectDiscard(Effect.gen(function*() {
-      const { port } = yield* Listening
-      process.stdout.write(banner(settings, port))
-    })).pipe(Layer.provide(layerNode)))
+    const running = Layer.launch(
+      Layer.effectDiscard(
+        Effect.gen(function* () {
+          const { port } = yield* Listening
+          process.stdout.write(banner(settings, port))
+        })
+      ).pipe(Layer.provide(layerNode))
+    )
     return yield* running.pipe(Effect.provideService(References.MinimumLogLevel, levels[settings.logLevel]))
   }).pipe(
     Effect.provide(NodeConfig.layer({ environment: process.env, flags })),

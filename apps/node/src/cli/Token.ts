@@ -15,7 +15,9 @@ export const token = async (args: ReadonlyArray<string>): Promise<number> => {
   const url = flags["url"] ?? "http://127.0.0.1:8080"
   try {
     const answer = await fetch(`${url}/v1/tokens`, {
-      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ user })
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ user })
     })
     const text = await answer.text()
     const decoded = Schema.decodeUnknownOption(Answer)(text)
@@ -26,7 +28,9 @@ export const token = async (args: ReadonlyArray<string>): Promise<number> => {
     process.stdout.write(`${decoded.value.token}\n`)
     return 0
   } catch (error) {
-    process.stderr.write(`parley token: no server at ${url}: ${error instanceof Error ? error.message : String(error)}\n`)
+    process.stderr.write(
+      `parley token: no server at ${url}: ${error instanceof Error ? error.message : String(error)}\n`
+    )
     return 1
   }
 }

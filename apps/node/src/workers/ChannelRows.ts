@@ -16,7 +16,16 @@ const none: ReadonlyArray<Membership> = []
 const changesStays = ({ kind }: Entry): boolean => kind === "created" || kind === "added" || kind === "removed"
 
 const emptyRow = (channel: string): ChannelRow => ({
-  channel, generation: 1, seq: 0, n: 0, name: "", topic: "", fanout: "write", createdAt: 0, members: 0, idBound: 0
+  channel,
+  generation: 1,
+  seq: 0,
+  n: 0,
+  name: "",
+  topic: "",
+  fanout: "write",
+  createdAt: 0,
+  members: 0,
+  idBound: 0
 })
 
 export class ChannelRows {
@@ -28,7 +37,7 @@ export class ChannelRows {
   }
 
   write(entries: ReadonlyArray<Entry>) {
-    return Effect.gen({ self: this }, function*() {
+    return Effect.gen({ self: this }, function* () {
       const changed = new Map<string, ChannelRow>()
       const members: Array<Membership> = []
       for (const entry of entries) {
@@ -69,7 +78,7 @@ export class ChannelRows {
         ? directory.membership(channel, user).pipe(Effect.map((stays) => stays.find((stay) => stay.to === null)))
         : Effect.succeed(fresh.to === null ? fresh : undefined)
     }
-    return Effect.gen(function*() {
+    return Effect.gen(function* () {
       const { by, id: channel, kind, seq } = entry
       const out: Array<Membership> = []
       if (kind === "created" || kind === "added") {
@@ -103,7 +112,8 @@ const next = (row: ChannelRow, entry: Entry, stays: ReadonlyArray<Membership>): 
     idBound: entry.cid === "" ? row.idBound : Math.max(row.idBound, clientIdTime(entry.cid))
   }
   if (entry.kind === "message") return moved
-  const settings = entry.kind === "created" || entry.kind === "updated" || entry.kind === "fanout" ? settingsOf(entry.body) : {}
+  const settings =
+    entry.kind === "created" || entry.kind === "updated" || entry.kind === "fanout" ? settingsOf(entry.body) : {}
   const joined = stays.filter((stay) => stay.from === entry.seq).length
   const left = stays.filter((stay) => stay.to === entry.seq).length
   return {

@@ -37,68 +37,72 @@ const storedEvent = (entry: Entry): StoredEvent => ({
   body: entry.body
 })
 
-export const layerPersister = Layer.effectDiscard(Effect.gen(function*() {
-  const calls = yield* OwnerCalls
-  const directory = yield* Directory
-  const log = yield* EventLog
-  const messages = yield* MessageStore
-  const signal = yield* CommitSignal
-  const sync = yield* StoreSync
-  const channels = new ChannelRows(directory)
+export const layerPersister = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const calls = yield* OwnerCalls
+    const directory = yield* Directory
+    const log = yield* EventLog
+    const messages = yield* MessageStore
+    const signal = yield* CommitSignal
+    const sync = yield* StoreSync
+    const channels = new ChannelRows(directory)
 
-  const writeSessions = Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>) {
-    const states = new Map<string, SessionState>()
-    for (const entry of entries) {
-      let state = states.get(entry.id)
-      if (state === undefined) {
-        const row = yield* directory.session(entry.id)
-        state = Option.isSome(row) ? SessionState.decode(row.value.state) : SessionState.empty(entry.id)
-        states.set(entry.id, state)
+    const writeSessions = Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>) {
+      const states = new Map<string, SessionState>()
+      for (const entry of entries) {
+        let state = states.get(entry.id)
+        if (state === undefined) {
+          const row = yield* directory.session(entry.id)
+          state = Option.isSome(row) ? SessionState.decode(row.value.state) : SessionState.empty(entry.id)
+          states.set(entry.id, state)
+        }
+        if (entry.seq > state.committedUserSeq) replay(state, entry)
       }
-      if (entry.seq > state.committedUserSeq) replay(state, entry)
-    }
-    yield* directory.writeSessions([...states.values()].map((state) => ({
-      user: state.user,
-      generation: state.generation,
-      userSeq: state.committedUserSeq,
-      state: state.encode()
-    })))
-  })
+      yield* directory.writeSessions(
+        [...states.values()].map((state) => ({
+          user: state.user,
+          generation: state.generation,
+          userSeq: state.committedUserSeq,
+          state: state.encode()
+        }))
+      )
+    })
 
-  yield* runConsumer({
-    name: persisterConsumer,
-    shardCount: calls.shardCount,
-    apply: Effect.fnUntraced(function*(_shard: number, consumed: ReadonlyArray<ConsumedEntry>) {
-      const ofChannels: Array<Entry> = []
-      const ofUsers: Array<Entry> = []
-      for (const { entry } of consumed) (entry.topic === "channel" ? ofChannels : ofUsers).push(entry)
-      if (ofChannels.length > 0) {
-        yield* messages.write(ofChannels.map(storedEvent))
-        yield* channels.write(ofChannels)
+    yield* runConsumer({
+      name: persisterConsumer,
+      shardCount: calls.shardCount,
+      apply: Effect.fnUntraced(function* (_shard: number, consumed: ReadonlyArray<ConsumedEntry>) {
+        const ofChannels: Array<Entry> = []
+        const ofUsers: Array<Entry> = []
+        for (const { entry } of consumed) (entry.topic === "channel" ? ofChannels : ofUsers).push(entry)
+        if (ofChannels.length > 0) {
+          yield* messages.write(ofChannels.map(storedEvent))
+          yield* channels.write(ofChannels)
+        }
+        if (ofUsers.length > 0) yield* writeSessions(ofUsers)
+      }),
+      // A position that is ahead of a store which lost its last writes with the power would be a hole for ever.
+      sync: sync.sync,
+      moved: (shard, position) => signal.stored(shard, position)
+    })
+
+    /** Cuts each shard below the lowest consumer; what they have done is durable since before their positions moved. */
+    const purge = Effect.gen(function* () {
+      for (const shard of yield* log.shards) {
+        const stored = yield* log.consumerPosition(persisterConsumer, shard)
+        const fannedOut = yield* log.consumerPosition(memberFanoutConsumer, shard)
+        const last = yield* log.last(shard)
+        if (Option.isNone(last)) continue
+        const { full } = yield* Effect.fromResult(decodeRecord(last.value.bytes))
+        const upTo = purgeUpTo([stored, fannedOut], full.position)
+        if (upTo > 0) yield* log.purge(shard, upTo)
       }
-      if (ofUsers.length > 0) yield* writeSessions(ofUsers)
-    }),
-    // A position that is ahead of a store which lost its last writes with the power would be a hole for ever.
-    sync: sync.sync,
-    moved: (shard, position) => signal.stored(shard, position)
+    })
+    yield* purge.pipe(
+      Effect.catch((error) => Effect.logWarning("log not cut, trying again later", error)),
+      Effect.delay(purgeEveryMs),
+      Effect.forever,
+      Effect.forkScoped
+    )
   })
-
-  /** Cuts each shard below the lowest consumer; what they have done is durable since before their positions moved. */
-  const purge = Effect.gen(function*() {
-    for (const shard of yield* log.shards) {
-      const stored = yield* log.consumerPosition(persisterConsumer, shard)
-      const fannedOut = yield* log.consumerPosition(memberFanoutConsumer, shard)
-      const last = yield* log.last(shard)
-      if (Option.isNone(last)) continue
-      const { full } = yield* Effect.fromResult(decodeRecord(last.value.bytes))
-      const upTo = purgeUpTo([stored, fannedOut], full.position)
-      if (upTo > 0) yield* log.purge(shard, upTo)
-    }
-  })
-  yield* purge.pipe(
-    Effect.catch((error) => Effect.logWarning("log not cut, trying again later", error)),
-    Effect.delay(purgeEveryMs),
-    Effect.forever,
-    Effect.forkScoped
-  )
-}))
+)

@@ -16,18 +16,26 @@ import { layerRuntime } from "../../src/Runtime.ts"
 import { layerMemoryWorld, newId, shardCount, until, world } from "./World.ts"
 
 const failureCode = <A>(effect: Effect.Effect<A, { readonly failure: { readonly code: string } }>) =>
-  effect.pipe(Effect.flip, Effect.map((error) => error.failure.code))
+  effect.pipe(
+    Effect.flip,
+    Effect.map((error) => error.failure.code)
+  )
 
 /** Another runner beside the first, on the same log, stores and bus. */
 const secondRunner = (name: string) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const links = yield* LinkBus
     const signal = yield* CommitSignal
     const bus = yield* LocalBus
     const runner: Runner = new Runner({
       name,
       log: yield* EventLog,
-      stores: { messages: yield* MessageStore, directory: yield* Directory, cursors: yield* CursorStore, inbox: yield* Inbox },
+      stores: {
+        messages: yield* MessageStore,
+        directory: yield* Directory,
+        cursors: yield* CursorStore,
+        inbox: yield* Inbox
+      },
       publish: links.publish,
       onCommitted: signal.committed,
       onLost: (shard) => bus.disown(shard, runner)
@@ -37,7 +45,7 @@ const secondRunner = (name: string) =>
   })
 
 /** The other runner takes the shard, as after the first one's lease was lost; the first one is not told. */
-const take = Effect.fnUntraced(function*(runner: Runner, shard: number) {
+const take = Effect.fnUntraced(function* (runner: Runner, shard: number) {
   const bus = yield* LocalBus
   runner.setLease(shard, performance.now() + 60_000)
   yield* runner.open(shard, 0)
@@ -46,7 +54,7 @@ const take = Effect.fnUntraced(function*(runner: Runner, shard: number) {
 
 describe("†20 †21 what the log answers", () => {
   it.live("†20 a refused append fails its sends, and the next one takes their place", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { create, history, send } = yield* world
       const faults = yield* MemoryEventLogFaults
       yield* create("ana", "group:one", ["ana"])
@@ -55,12 +63,16 @@ describe("†20 †21 what the log answers", () => {
       const ack = yield* send("ana", "group:one", "kept")
       assert.strictEqual(ack.seq, 2)
       assert.strictEqual(ack.n, 1)
-      assert.deepStrictEqual((yield* history("ana", "group:one")).events.map((event) => event.text), ["kept"])
-    }).pipe(Effect.provide(layerMemoryWorld)))
+      assert.deepStrictEqual(
+        (yield* history("ana", "group:one")).events.map((event) => event.text),
+        ["kept"]
+      )
+    }).pipe(Effect.provide(layerMemoryWorld))
+  )
 
   for (const written of [true, false]) {
     it.live(`†21 an ambiguous append that was ${written ? "" : "not "}written has one effect`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { create, history, send } = yield* world
         const faults = yield* MemoryEventLogFaults
         yield* create("ana", "group:one", ["ana"])
@@ -70,11 +82,12 @@ describe("†20 †21 what the log answers", () => {
         const again = yield* send("ana", "group:one", "once", cid)
         assert.deepStrictEqual(first, again)
         assert.strictEqual((yield* history("ana", "group:one")).events.length, 1)
-      }).pipe(Effect.provide(layerMemoryWorld)))
+      }).pipe(Effect.provide(layerMemoryWorld))
+    )
   }
 
   it.live("DURABLE-BEFORE-ACK: nothing is answered, shown or readable before the log has it", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { attach, create, edge, history, send } = yield* world
       const faults = yield* MemoryEventLogFaults
       yield* create("ana", "group:one", ["ana", "ben"])
@@ -82,20 +95,30 @@ describe("†20 †21 what the log answers", () => {
       yield* attach(one, "c/group:one", ["ben"])
       faults.hold()
       const acked = yield* Deferred.make<void>()
-      const sending = yield* send("ana", "group:one", "m").pipe(Effect.andThen(Deferred.succeed(acked, undefined)), Effect.forkChild)
-      yield* until("the append is in flight", Effect.sync(() => faults.held() > 0))
+      const sending = yield* send("ana", "group:one", "m").pipe(
+        Effect.andThen(Deferred.succeed(acked, undefined)),
+        Effect.forkChild
+      )
+      yield* until(
+        "the append is in flight",
+        Effect.sync(() => faults.held() > 0)
+      )
       assert.isFalse(yield* Deferred.isDone(acked))
       assert.strictEqual(one.items.length, 0)
       assert.strictEqual((yield* history("ben", "group:one")).events.length, 0)
       faults.release()
       yield* Fiber.join(sending)
-      yield* until("the event is shown", Effect.sync(() => one.items.length === 1))
-    }).pipe(Effect.scoped, Effect.provide(layerMemoryWorld)))
+      yield* until(
+        "the event is shown",
+        Effect.sync(() => one.items.length === 1)
+      )
+    }).pipe(Effect.scoped, Effect.provide(layerMemoryWorld))
+  )
 })
 
 describe("†22 †23 two owners of one shard", () => {
   it.live("SINGLE-WRITER: the one that lost the shard is refused, and its sends are answered by the other", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { calls, create, history, send } = yield* world
       const { runner: first } = yield* LocalRunnerService
       yield* create("ana", "group:one", ["ana"])
@@ -112,60 +135,82 @@ describe("†22 †23 two owners of one shard", () => {
       if (Exit.isFailure(sent)) yield* send("ana", "group:one", "by the old owner", cid)
       assert.isUndefined(first.owner(shard))
       const page = yield* history("ana", "group:one")
-      assert.deepStrictEqual(page.events.map((event) => event.text), ["before", "by the old owner"])
-      assert.deepStrictEqual(page.events.map((event) => event.seq), [2, 3])
-    }).pipe(Effect.provide(layerMemoryWorld)))
+      assert.deepStrictEqual(
+        page.events.map((event) => event.text),
+        ["before", "by the old owner"]
+      )
+      assert.deepStrictEqual(
+        page.events.map((event) => event.seq),
+        [2, 3]
+      )
+    }).pipe(Effect.provide(layerMemoryWorld))
+  )
 
   it.live("a hot channel moves 30 times under sends: nothing lost, nothing twice, one order", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { calls, create, history, send } = yield* world
       yield* create("ana", "group:hot", ["ana", "ben"])
       const shard = calls.shardOf("group:hot")
       const texts = Array.from({ length: 300 }, (_, i) => `m${i}`)
-      const sending = yield* Effect.forEach(texts, (text) => {
-        const cid = newId()
-        return send("ana", "group:hot", text, cid).pipe(Effect.retry({ times: 20 }))
-      }, { concurrency: 8 }).pipe(Effect.forkChild)
+      const sending = yield* Effect.forEach(
+        texts,
+        (text) => {
+          const cid = newId()
+          return send("ana", "group:hot", text, cid).pipe(Effect.retry({ times: 20 }))
+        },
+        { concurrency: 8 }
+      ).pipe(Effect.forkChild)
       for (let move = 0; move < 30; move++) yield* take(yield* secondRunner(`r${move}`), shard)
       const acks = yield* Fiber.join(sending)
-      assert.deepStrictEqual(acks.map((ack) => ack.n).sort((a, b) => a - b), texts.map((_, i) => i + 1))
+      assert.deepStrictEqual(
+        acks.map((ack) => ack.n).sort((a, b) => a - b),
+        texts.map((_, i) => i + 1)
+      )
       const seen: Array<string> = []
-      for (let after = 0;;) {
+      for (let after = 0; ;) {
         const page = yield* history("ben", "group:hot", { after, limit: 100 })
         seen.push(...page.events.map((event) => event.text))
         after = page.to
         if (!page.after) break
       }
       assert.deepStrictEqual([...seen].sort(), [...texts].sort())
-    }).pipe(Effect.provide(layerMemoryWorld)))
+    }).pipe(Effect.provide(layerMemoryWorld))
+  )
 })
 
 describe("restart", () => {
   it.live("history, unread, sessions and ids survive a stop and a start of everything but log and stores", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const base = yield* Layer.build(Layer.merge(MemoryEventLog.layer({ positions: "dense" }), layerMemoryStores))
       const during = <A, E>(use: Effect.Effect<A, E, OwnerCalls | LinkBus | LocalBus>) =>
-        Effect.scoped(Effect.gen(function*() {
-          const scope = yield* Effect.scope
-          const context = yield* Layer.buildWithScope(Layer.fresh(layerRuntime({ shardCount })), scope)
-          return yield* use.pipe(Effect.provide(context))
-        })).pipe(Effect.provide(base))
+        Effect.scoped(
+          Effect.gen(function* () {
+            const scope = yield* Effect.scope
+            const context = yield* Layer.buildWithScope(Layer.fresh(layerRuntime({ shardCount })), scope)
+            return yield* use.pipe(Effect.provide(context))
+          })
+        ).pipe(Effect.provide(base))
       const cid = newId()
-      const first = yield* during(Effect.gen(function*() {
-        const { create, open, send } = yield* world
-        yield* create("ana", "group:one", ["ana", "ben"])
-        for (let i = 0; i < 20; i++) yield* send("ana", "group:one", `m${i}`)
-        yield* until("ben is told", open("ben").pipe(Effect.map((view) => view.channels.length === 1)))
-        return yield* send("ana", "group:one", "last", cid)
-      }))
-      yield* during(Effect.gen(function*() {
-        const { history, open, send, sync } = yield* world
-        assert.deepStrictEqual(yield* send("ana", "group:one", "last", cid), first)
-        assert.strictEqual((yield* history("ben", "group:one")).events.length, 21)
-        assert.strictEqual((yield* open("ben")).channels.length, 1)
-        const synced = yield* sync("ben", "group:one", null)
-        assert.strictEqual(synced?._tag, "Sync")
-        if (synced?._tag === "Sync") assert.strictEqual(JSON.parse(synced.sync).head.unread, 21)
-      }))
-    }).pipe(Effect.scoped))
+      const first = yield* during(
+        Effect.gen(function* () {
+          const { create, open, send } = yield* world
+          yield* create("ana", "group:one", ["ana", "ben"])
+          for (let i = 0; i < 20; i++) yield* send("ana", "group:one", `m${i}`)
+          yield* until("ben is told", open("ben").pipe(Effect.map((view) => view.channels.length === 1)))
+          return yield* send("ana", "group:one", "last", cid)
+        })
+      )
+      yield* during(
+        Effect.gen(function* () {
+          const { history, open, send, sync } = yield* world
+          assert.deepStrictEqual(yield* send("ana", "group:one", "last", cid), first)
+          assert.strictEqual((yield* history("ben", "group:one")).events.length, 21)
+          assert.strictEqual((yield* open("ben")).channels.length, 1)
+          const synced = yield* sync("ben", "group:one", null)
+          assert.strictEqual(synced?._tag, "Sync")
+          if (synced?._tag === "Sync") assert.strictEqual(JSON.parse(synced.sync).head.unread, 21)
+        })
+      )
+    }).pipe(Effect.scoped)
+  )
 })

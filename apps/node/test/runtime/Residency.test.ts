@@ -55,15 +55,22 @@ describe("residency", () => {
       yield* until("all are cold", cold)
       for (const channel of channels) {
         const page = yield* history("ben", channel)
-        assert.deepStrictEqual(page.events.map((event) => event.text), ["m0", "", "m2", "m3"])
+        assert.deepStrictEqual(
+          page.events.map((event) => event.text),
+          ["m0", "", "m2", "m3"]
+        )
         const synced = yield* sync("ben", channel, { generation: 1, seq: 1 })
         assert.strictEqual(synced?._tag, "Sync")
         if (synced?._tag !== "Sync") continue
         const answer = JSON.parse(synced.sync) // our own encoding
         assert.deepStrictEqual([answer.head.unread, answer.head.members, answer.from, answer.to], [3, 2, 1, 6])
-        assert.deepStrictEqual(answer.events.map((event: { kind: string }) => event.kind), ["message", "message", "message", "message", "delete"])
+        assert.deepStrictEqual(
+          answer.events.map((event: { kind: string }) => event.kind),
+          ["message", "message", "message", "message", "delete"]
+        )
       }
-    }).pipe(Effect.provide(layerTight)))
+    }).pipe(Effect.provide(layerTight))
+  )
 
   it.live("†1 an entity with an uncommitted event does not passivate", () =>
     Effect.gen(function* () {
@@ -72,13 +79,23 @@ describe("residency", () => {
       const { runner } = yield* LocalRunnerService
       yield* create("ana", "group:one", ["ana"])
       const residents = runner.owner(calls.shardOf("group:one"))?.channels.residents
-      yield* until("it is stored", Effect.sync(() => residents?.peek("group:one") === undefined || residents.passivate("group:one")))
+      yield* until(
+        "it is stored",
+        Effect.sync(() => residents?.peek("group:one") === undefined || residents.passivate("group:one"))
+      )
       faults.hold()
       const sending = yield* send("ana", "group:one", "m").pipe(Effect.forkChild)
-      yield* until("the append is in flight", Effect.sync(() => faults.held() > 0))
+      yield* until(
+        "the append is in flight",
+        Effect.sync(() => faults.held() > 0)
+      )
       assert.strictEqual(residents?.passivate("group:one"), false)
       faults.release()
-      yield* until("it went cold", Effect.sync(() => residents?.peek("group:one") === undefined || residents.passivate("group:one")))
+      yield* until(
+        "it went cold",
+        Effect.sync(() => residents?.peek("group:one") === undefined || residents.passivate("group:one"))
+      )
       assert.isDefined(sending)
-    }).pipe(Effect.provide(layerTight)))
+    }).pipe(Effect.provide(layerTight))
+  )
 })

@@ -34,7 +34,8 @@ describe("sessions behind the edge", () => {
       assert.strictEqual(at(yield* ask<CursorMoved>("ben", moveTo(3))), 3)
       const again = yield* ask<CursorMoved>("ben", mark)
       assert.deepStrictEqual([again.cursor.generation, again.cursor.seq], [first.cursor.generation, 3])
-    }).pipe(Effect.provide(layerMemoryWorld)))
+    }).pipe(Effect.provide(layerMemoryWorld))
+  )
 
   it.live("cursors, membership and revocations come back after a stop and a start", () =>
     Effect.gen(function* () {
@@ -70,5 +71,6 @@ describe("sessions behind the edge", () => {
           )
         })
       )
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped)
+  )
 })

@@ -5,7 +5,16 @@ import { Context, Effect, Layer, type Scope } from "effect"
 import { LocalBus } from "@parley/actors/fanout/LocalBus"
 import { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import type {
-  Attached, Caller, ChannelAck, ChannelMutation, LinkItem, LinkMessage, OwnerReply, OwnerRequest, SessionView, SyncResult
+  Attached,
+  Caller,
+  ChannelAck,
+  ChannelMutation,
+  LinkItem,
+  LinkMessage,
+  OwnerReply,
+  OwnerRequest,
+  SessionView,
+  SyncResult
 } from "@parley/actors/owner/OwnerProtocol"
 import type { ApiFailure } from "@parley/protocol/ApiError"
 import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
@@ -43,7 +52,7 @@ export interface TestEdge {
   readonly messages: Array<LinkMessage>
 }
 
-export const world = Effect.gen(function*() {
+export const world = Effect.gen(function* () {
   const calls = yield* OwnerCalls
   const links = yield* LinkBus
   const bus = yield* LocalBus
@@ -62,15 +71,36 @@ export const world = Effect.gen(function*() {
     mutate(user, { op: "send", channel, cid, text, mentions: [] })
   const create = (user: string, channel: string, members: ReadonlyArray<string>, cid = newId()) =>
     mutate(user, { op: "create", channel, cid, name: channel, topic: "", members })
-  const history = (user: string, channel: string, range: { before?: number; after?: number; around?: number; limit?: number } = {}) =>
+  const history = (
+    user: string,
+    channel: string,
+    range: { before?: number; after?: number; around?: number; limit?: number } = {}
+  ) =>
     ask<string>(channel, {
-      _tag: "History", user, admin: false, channel, before: range.before ?? null, after: range.after ?? null,
-      around: range.around ?? null, limit: range.limit ?? 50
+      _tag: "History",
+      user,
+      admin: false,
+      channel,
+      before: range.before ?? null,
+      after: range.after ?? null,
+      around: range.around ?? null,
+      limit: range.limit ?? 50
     }).pipe(Effect.map((text) => JSON.parse(text) as HistoryPage)) // the protocol's `history` answer
-  const open = (user: string, after = { generation: 0, seq: 0 }) => ask<SessionView>(user, { _tag: "Open", user, after })
-  const sync = (user: string, channel: string, held: { generation: number; seq: number } | null, cursor = { generation: 0, seq: 0 }) =>
-    ask<ReadonlyArray<SyncResult>>(channel, { _tag: "Sync", user, items: [{ channel, held, cursor }], eventsMax: 200, bytesMax: 262_144 })
-      .pipe(Effect.map((results) => results[0]))
+  const open = (user: string, after = { generation: 0, seq: 0 }) =>
+    ask<SessionView>(user, { _tag: "Open", user, after })
+  const sync = (
+    user: string,
+    channel: string,
+    held: { generation: number; seq: number } | null,
+    cursor = { generation: 0, seq: 0 }
+  ) =>
+    ask<ReadonlyArray<SyncResult>>(channel, {
+      _tag: "Sync",
+      user,
+      items: [{ channel, held, cursor }],
+      eventsMax: 200,
+      bytesMax: 262_144
+    }).pipe(Effect.map((results) => results[0]))
   const attach = (edge: TestEdge, topic: string, users: ReadonlyArray<string>) =>
     Effect.callback<Attached, Failed>((resume) => {
       const shard = calls.shardOf(topic.slice(2))
@@ -99,12 +129,19 @@ interface HistoryPage {
   readonly to: number
   readonly before: boolean
   readonly after: boolean
-  readonly events: ReadonlyArray<{ readonly seq: number; readonly n: number; readonly text: string; readonly by: string; readonly edited?: number; readonly deleted?: number }>
+  readonly events: ReadonlyArray<{
+    readonly seq: number
+    readonly n: number
+    readonly text: string
+    readonly by: string
+    readonly edited?: number
+    readonly deleted?: number
+  }>
 }
 
 /** Waits for a condition, never for a time; fails after a bound. */
 export const until = <E>(what: string, condition: Effect.Effect<boolean, E>): Effect.Effect<void, E> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     for (let tries = 0; tries < 1_000; tries++) {
       if (yield* condition) return
       yield* Effect.sleep(10)

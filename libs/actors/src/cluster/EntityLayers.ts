@@ -27,31 +27,43 @@ export const inspect = (calls: OwnerCalls["Service"], shard: number, request: Ow
   })
 
 const Channels = ChannelEntity.toLayer(
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { entityId } = yield* Entity.CurrentAddress
     const calls = yield* OwnerCalls
     return ChannelEntity.of({
       Inspect: ({ payload }) =>
-        Rpc.fork(inspect(calls, calls.shardOf(entityId), { _tag: "InspectChannel", channel: entityId, payloads: payload.payloads }))
+        Rpc.fork(
+          inspect(calls, calls.shardOf(entityId), {
+            _tag: "InspectChannel",
+            channel: entityId,
+            payloads: payload.payloads
+          })
+        )
     })
   }),
   options
 )
 
 const Sessions = UserSessionEntity.toLayer(
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { entityId } = yield* Entity.CurrentAddress
     const calls = yield* OwnerCalls
     return UserSessionEntity.of({
       Inspect: ({ payload }) =>
-        Rpc.fork(inspect(calls, calls.shardOf(entityId), { _tag: "InspectSession", user: entityId, payloads: payload.payloads }))
+        Rpc.fork(
+          inspect(calls, calls.shardOf(entityId), {
+            _tag: "InspectSession",
+            user: entityId,
+            payloads: payload.payloads
+          })
+        )
     })
   }),
   options
 )
 
 const PresenceShards = PresenceShardEntity.toLayer(
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { shardId } = yield* Entity.CurrentAddress
     const calls = yield* OwnerCalls
     return PresenceShardEntity.of({

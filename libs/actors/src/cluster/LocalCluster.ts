@@ -27,7 +27,7 @@ export interface LocalClusterOptions {
 export const layerLocalRunner = (options: LocalClusterOptions) =>
   Layer.effect(
     LocalRunnerService,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const stores: OwnerStores = {
         messages: yield* MessageStore,
         directory: yield* Directory,
@@ -62,15 +62,19 @@ const openPollMs = 5
 
 /** Done when every shard is served or quarantined, or the wait is over: nobody is let in before. */
 const layerShardsOpen = (shardCount: number) =>
-  Layer.effectDiscard(Effect.gen(function*() {
-    const { runner } = yield* LocalRunnerService
-    const done = () => runner.shards.length + runner.quarantined.size >= shardCount
-    const opened = Effect.suspend(() => done() ? Effect.succeed(true) : Effect.as(Effect.sleep(openPollMs), false))
-    const all = yield* opened.pipe(Effect.repeat({ until: (all) => all }), Effect.timeoutOption(openWaitMsMax))
-    if (Option.isNone(all)) {
-      yield* Effect.logError("serving without all shards").pipe(Effect.annotateLogs({ open: runner.shards.length, shardCount }))
-    }
-  }))
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const { runner } = yield* LocalRunnerService
+      const done = () => runner.shards.length + runner.quarantined.size >= shardCount
+      const opened = Effect.suspend(() => (done() ? Effect.succeed(true) : Effect.as(Effect.sleep(openPollMs), false)))
+      const all = yield* opened.pipe(Effect.repeat({ until: (all) => all }), Effect.timeoutOption(openWaitMsMax))
+      if (Option.isNone(all)) {
+        yield* Effect.logError("serving without all shards").pipe(
+          Effect.annotateLogs({ open: runner.shards.length, shardCount })
+        )
+      }
+    })
+  )
 
 export const layerLocalCluster = (options: LocalClusterOptions) =>
   Layer.merge(layerEntities, layerShardsOpen(options.shardCount)).pipe(
@@ -79,11 +83,13 @@ export const layerLocalCluster = (options: LocalClusterOptions) =>
     Layer.provide([layerLocalRunnerStorage, RunnerHealth.layerNoop, MessageStorage.layerNoop]),
     Layer.provideMerge(layerLocalRunner(options)),
     Layer.provide([LeaseTable.layer]),
-    Layer.provide(ShardingConfig.layer({
-      runnerAddress: Option.some(RunnerAddress.make("local", process.pid)),
-      shardsPerGroup: options.shardCount,
-      entityMailboxCapacity: 64,
-      maxResidentEntities: 10_000,
-      simulateRemoteSerialization: false
-    }))
+    Layer.provide(
+      ShardingConfig.layer({
+        runnerAddress: Option.some(RunnerAddress.make("local", process.pid)),
+        shardsPerGroup: options.shardCount,
+        entityMailboxCapacity: 64,
+        maxResidentEntities: 10_000,
+        simulateRemoteSerialization: false
+      })
+    )
   )

@@ -25,11 +25,14 @@ interface Lease {
 }
 
 /** Leases of all runners in the process. */
-export class LeaseTable extends Context.Service<LeaseTable, {
-  readonly leases: Map<string, Lease>
-  readonly runners: Map<string, readonly [runner: string, healthy: boolean]>
-  nextEpoch(): number
-}>()("@parley/actors/LeaseTable") {
+export class LeaseTable extends Context.Service<
+  LeaseTable,
+  {
+    readonly leases: Map<string, Lease>
+    readonly runners: Map<string, readonly [runner: string, healthy: boolean]>
+    nextEpoch(): number
+  }
+>()("@parley/actors/LeaseTable") {
   static readonly layer = Layer.sync(LeaseTable, () => {
     // Above any epoch of an earlier start on this machine; the log has the last word anyway (`max(this, last + 1)`).
     let epoch = Math.floor(Date.now() / 1_000)
@@ -42,7 +45,7 @@ const shardNumber = (shardId: string): number => Number(shardId.slice(shardId.in
 
 export const layerLocalRunnerStorage = Layer.effect(
   RunnerStorage.RunnerStorage,
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const table = yield* LeaseTable
     const bus = yield* LocalBus
     const { runner } = yield* LocalRunnerService
@@ -55,80 +58,92 @@ export const layerLocalRunnerStorage = Layer.effect(
     const open = (shardId: string, lease: Lease) => {
       const shard = shardNumber(shardId)
       const attempt = (waitMs: number): Effect.Effect<void> =>
-        Effect.suspend(() => table.leases.get(shardId) === lease ? runner.open(shard, lease.epoch) : Effect.void).pipe(
-          Effect.andThen(Effect.sync(() => {
-            if (table.leases.get(shardId) === lease) bus.own(shard, runner)
-            else runner.drop(shard)
-          })),
+        Effect.suspend(() =>
+          table.leases.get(shardId) === lease ? runner.open(shard, lease.epoch) : Effect.void
+        ).pipe(
+          Effect.andThen(
+            Effect.sync(() => {
+              if (table.leases.get(shardId) === lease) bus.own(shard, runner)
+              else runner.drop(shard)
+            })
+          ),
           Effect.catchTag("ShardQuarantined", ({ what }) =>
             Effect.sync(() => bus.own(shard, runner)).pipe(
               Effect.andThen(Effect.logError("shard quarantined: nothing of it is served or written")),
               Effect.annotateLogs({ shard, what })
-            )),
+            )
+          ),
           Effect.catch((error) =>
             Effect.logError("shard not opened", error).pipe(
               Effect.annotateLogs({ shard }),
               Effect.andThen(Effect.sleep(waitMs)),
               Effect.andThen(attempt(Math.min(waitMs * 2, reopenMsMax)))
-            ))
+            )
+          )
         )
       return Effect.forkIn(attempt(reopenMsMin), scope)
     }
 
     const hold = (shardId: string, sentAt: number) => runner.setLease(shardNumber(shardId), sentAt + localLeaseMs)
 
-    return RunnerStorage.RunnerStorage.of(RunnerStorage.makeEncoded({
-      getRunners: Effect.sync(() => [...table.runners.values()]),
-      register: (address, encoded, healthy) =>
-        Effect.sync(() => {
-          table.runners.set(address, [encoded, healthy])
-          return MachineId.make(table.runners.size)
-        }),
-      unregister: (address) => Effect.sync(() => void table.runners.delete(address)),
-      setRunnerHealth: (address, healthy) =>
-        Effect.sync(() => {
-          const held = table.runners.get(address)
-          if (held !== undefined) table.runners.set(address, [held[0], healthy])
-        }),
-      acquire: (address, shardIds) =>
-        Effect.gen(function*() {
-          const sentAt = performance.now()
-          const acquired: Array<string> = []
-          for (const shardId of shardIds) {
-            const held = table.leases.get(shardId)
-            if (held !== undefined && held.address !== address) continue
-            acquired.push(shardId)
-            hold(shardId, sentAt)
-            if (held !== undefined) continue
-            const lease = { address, epoch: table.nextEpoch() }
-            table.leases.set(shardId, lease)
-            yield* open(shardId, lease)
-          }
-          return acquired
-        }),
-      refresh: (address, shardIds) =>
-        Effect.sync(() => {
-          const sentAt = performance.now()
-          const held = shardIds.filter((shardId) => table.leases.get(shardId)?.address === address)
-          for (const shardId of held) hold(shardId, sentAt)
-          return held
-        }),
-      release: (address, shardId) => releaseShard(address, shardId),
-      releaseAll: (address) =>
-        Effect.forEach([...table.leases.keys()], (shardId) => releaseShard(address, shardId), {
-          concurrency: "unbounded",
-          discard: true
-        })
-    }))
+    return RunnerStorage.RunnerStorage.of(
+      RunnerStorage.makeEncoded({
+        getRunners: Effect.sync(() => [...table.runners.values()]),
+        register: (address, encoded, healthy) =>
+          Effect.sync(() => {
+            table.runners.set(address, [encoded, healthy])
+            return MachineId.make(table.runners.size)
+          }),
+        unregister: (address) => Effect.sync(() => void table.runners.delete(address)),
+        setRunnerHealth: (address, healthy) =>
+          Effect.sync(() => {
+            const held = table.runners.get(address)
+            if (held !== undefined) table.runners.set(address, [held[0], healthy])
+          }),
+        acquire: (address, shardIds) =>
+          Effect.gen(function* () {
+            const sentAt = performance.now()
+            const acquired: Array<string> = []
+            for (const shardId of shardIds) {
+              const held = table.leases.get(shardId)
+              if (held !== undefined && held.address !== address) continue
+              acquired.push(shardId)
+              hold(shardId, sentAt)
+              if (held !== undefined) continue
+              const lease = { address, epoch: table.nextEpoch() }
+              table.leases.set(shardId, lease)
+              yield* open(shardId, lease)
+            }
+            return acquired
+          }),
+        refresh: (address, shardIds) =>
+          Effect.sync(() => {
+            const sentAt = performance.now()
+            const held = shardIds.filter((shardId) => table.leases.get(shardId)?.address === address)
+            for (const shardId of held) hold(shardId, sentAt)
+            return held
+          }),
+        release: (address, shardId) => releaseShard(address, shardId),
+        releaseAll: (address) =>
+          Effect.forEach([...table.leases.keys()], (shardId) => releaseShard(address, shardId), {
+            concurrency: "unbounded",
+            discard: true
+          })
+      })
+    )
 
     function releaseShard(address: string, shardId: string): Effect.Effect<void> {
       return Effect.suspend(() => {
         if (table.leases.get(shardId)?.address !== address) return Effect.void
         const shard = shardNumber(shardId)
-        return runner.close(shard).pipe(Effect.andThen(Effect.sync(() => {
-          bus.disown(shard, runner)
-          table.leases.delete(shardId)
-        })))
+        return runner.close(shard).pipe(
+          Effect.andThen(
+            Effect.sync(() => {
+              bus.disown(shard, runner)
+              table.leases.delete(shardId)
+            })
+          )
+        )
       })
     }
   })

@@ -5,13 +5,16 @@
 import { Context, Effect, Layer } from "effect"
 import type { LogPosition } from "@parley/storage/EventLog"
 
-export class CommitSignal extends Context.Service<CommitSignal, {
-  committed(shard: number): void
-  onCommitted(listener: (shard: number) => void): () => void
-  /** The persister's durable position in a shard moved. */
-  stored(shard: number, position: LogPosition): void
-  onStored(listener: (shard: number, position: LogPosition) => void): () => void
-}>()("@parley/actors/CommitSignal") {
+export class CommitSignal extends Context.Service<
+  CommitSignal,
+  {
+    committed(shard: number): void
+    onCommitted(listener: (shard: number) => void): () => void
+    /** The persister's durable position in a shard moved. */
+    stored(shard: number, position: LogPosition): void
+    onStored(listener: (shard: number, position: LogPosition) => void): () => void
+  }
+>()("@parley/actors/CommitSignal") {
   static readonly layer = Layer.sync(CommitSignal, () => {
     const committed = new Set<(shard: number) => void>()
     const stored = new Set<(shard: number, position: LogPosition) => void>()

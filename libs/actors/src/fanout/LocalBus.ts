@@ -23,22 +23,27 @@ export interface LocalRunner {
 /** What happens to a link message on its way; "blank": it arrives without its items, which nothing can notice. */
 export type LinkFault = "deliver" | "lose" | "twice" | "late" | "blank"
 
-export class LocalBus extends Context.Service<LocalBus, {
-  readonly shardCount: number
-  /** The runner answers for these shards from now on. */
-  own(shard: number, runner: LocalRunner): void
-  disown(shard: number, runner: LocalRunner): void
-  /** Decides the fate of each link message; undefined: all are delivered. */
-  setLinkFault(fault: ((message: LinkMessage) => LinkFault) | undefined): void
-}>()("@parley/actors/LocalBus") {
+export class LocalBus extends Context.Service<
+  LocalBus,
+  {
+    readonly shardCount: number
+    /** The runner answers for these shards from now on. */
+    own(shard: number, runner: LocalRunner): void
+    disown(shard: number, runner: LocalRunner): void
+    /** Decides the fate of each link message; undefined: all are delivered. */
+    setLinkFault(fault: ((message: LinkMessage) => LinkFault) | undefined): void
+  }
+>()("@parley/actors/LocalBus") {
   static readonly layer = (options: { readonly shardCount: number }): Layer.Layer<LocalBus | OwnerCalls | LinkBus> =>
-    Layer.effectContext(Effect.sync(() => {
-      const bus = makeBus(options.shardCount)
-      return Context.make(LocalBus, bus.local).pipe(
-        Context.add(OwnerCalls, bus.calls),
-        Context.add(LinkBus, bus.links)
-      )
-    }))
+    Layer.effectContext(
+      Effect.sync(() => {
+        const bus = makeBus(options.shardCount)
+        return Context.make(LocalBus, bus.local).pipe(
+          Context.add(OwnerCalls, bus.calls),
+          Context.add(LinkBus, bus.links)
+        )
+      })
+    )
 }
 
 const moved = { failure: { code: "moved" } } as const

@@ -42,7 +42,7 @@ export interface ConsumerOptions<E> {
 
 /** Runs until its scope closes. */
 export const runConsumer = <E>(options: ConsumerOptions<E>) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const log = yield* EventLog
     const signal = yield* CommitSignal
     const dirty = new Set<number>()

@@ -31,7 +31,10 @@ const inboxTimesMax = 100_000
 const noticesAtOnce = 64
 
 /** A session did not take a notice: the step is repeated. */
-class NoticeFailed extends Schema.TaggedError<NoticeFailed>()("NoticeFailed", { user: Schema.String, code: Schema.String }) {}
+class NoticeFailed extends Schema.TaggedError<NoticeFailed>()("NoticeFailed", {
+  user: Schema.String,
+  code: Schema.String
+}) {}
 
 type Notice = SessionRequest & { readonly _tag: "Notice" }
 
@@ -41,7 +44,10 @@ export const noticesOf = (entry: Entry): ReadonlyArray<Notice> => {
   if ((entry.kind === "message" || entry.kind === "edit") && !entry.body.includes('"mentions":')) return []
   const { by, id: channel, seq } = entry
   // Our own encoding of a ChannelEvent.
-  const event = JSON.parse(entry.body) as { readonly members?: ReadonlyArray<string>; readonly mentions?: ReadonlyArray<string> }
+  const event = JSON.parse(entry.body) as {
+    readonly members?: ReadonlyArray<string>
+    readonly mentions?: ReadonlyArray<string>
+  }
   const to = (users: ReadonlyArray<string> | undefined, kind: Notice["kind"], at = seq): ReadonlyArray<Notice> =>
     (users ?? []).map((user) => ({ _tag: "Notice", user, kind, channel, seq: at, by }))
   switch (entry.kind) {
@@ -51,10 +57,17 @@ export const noticesOf = (entry: Entry): ReadonlyArray<Notice> => {
     case "removed":
       return to(event.members, "removed")
     case "message":
-      return to(event.mentions?.filter((user) => user !== by), "mentioned")
+      return to(
+        event.mentions?.filter((user) => user !== by),
+        "mentioned"
+      )
     case "edit":
       // The mention is the message's: it is read, counted and taken away with it.
-      return to(event.mentions?.filter((user) => user !== by), "mentioned", entry.target)
+      return to(
+        event.mentions?.filter((user) => user !== by),
+        "mentioned",
+        entry.target
+      )
     default:
       return []
   }
@@ -68,68 +81,78 @@ const mentionsTaken = (entry: Entry): ReadonlyArray<Mention> => {
   return unmentioned.map((user) => ({ user, channel: entry.id, seq: entry.target }))
 }
 
-export const layerMemberFanout = Layer.effectDiscard(Effect.gen(function*() {
-  const calls = yield* OwnerCalls
-  const directory = yield* Directory
-  const inbox = yield* Inbox
-  const sync = yield* StoreSync
-  const signal = yield* CommitSignal
-  const log = yield* EventLog
-  const inboxTimes = new Map<string, number>()
-  const storedUpTo = new Map<number, LogPosition>()
-  yield* Effect.acquireRelease(
-    Effect.sync(() => signal.onStored((shard, position) => {
-      storedUpTo.set(shard, position)
-      signal.committed(shard)
-    })),
-    (unsubscribe) => Effect.sync(unsubscribe)
-  )
+export const layerMemberFanout = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const calls = yield* OwnerCalls
+    const directory = yield* Directory
+    const inbox = yield* Inbox
+    const sync = yield* StoreSync
+    const signal = yield* CommitSignal
+    const log = yield* EventLog
+    const inboxTimes = new Map<string, number>()
+    const storedUpTo = new Map<number, LogPosition>()
+    yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        signal.onStored((shard, position) => {
+          storedUpTo.set(shard, position)
+          signal.committed(shard)
+        })
+      ),
+      (unsubscribe) => Effect.sync(unsubscribe)
+    )
 
-  for (const shard of yield* log.shards) storedUpTo.set(shard, yield* log.consumerPosition(persisterConsumer, shard))
+    for (const shard of yield* log.shards) storedUpTo.set(shard, yield* log.consumerPosition(persisterConsumer, shard))
 
-  const notify = (notice: Notice) =>
-    Effect.callback<void, NoticeFailed>((resume) => {
-      calls.request(calls.shardOf(notice.user), notice, (reply: { readonly ok: unknown } | { readonly failure: ApiFailure }) => {
-        if ("ok" in reply) resume(Effect.void)
-        else resume(Effect.fail(new NoticeFailed({ user: notice.user, code: reply.failure.code })))
+    const notify = (notice: Notice) =>
+      Effect.callback<void, NoticeFailed>((resume) => {
+        calls.request(
+          calls.shardOf(notice.user),
+          notice,
+          (reply: { readonly ok: unknown } | { readonly failure: ApiFailure }) => {
+            if ("ok" in reply) resume(Effect.void)
+            else resume(Effect.fail(new NoticeFailed({ user: notice.user, code: reply.failure.code })))
+          }
+        )
+      })
+
+    /** The newest message a channel got in this step, for each member at its seq. */
+    const inboxEntries = Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>) {
+      const newest = new Map<string, Entry>()
+      for (const entry of entries) if (entry.kind === "message") newest.set(entry.id, entry)
+      const out: Array<InboxEntry> = []
+      for (const [channel, { by, seq }] of newest) {
+        const now = Date.now()
+        if (now - (inboxTimes.get(channel) ?? 0) < inboxEveryMs) continue
+        if (inboxTimes.size >= inboxTimesMax) inboxTimes.clear()
+        inboxTimes.set(channel, now)
+        const members = yield* directory.members(channel, "", inboxMembersMax + 1)
+        if (members.length > inboxMembersMax) continue
+        for (const stay of members) {
+          if (stay.user !== by && stay.from <= seq && (stay.to === null || stay.to >= seq))
+            out.push({ user: stay.user, channel, seq })
+        }
+      }
+      return out
+    })
+
+    yield* runConsumer({
+      name: memberFanoutConsumer,
+      shardCount: calls.shardCount,
+      sync: sync.sync,
+      limit: (shard) => storedUpTo.get(shard) ?? 0,
+      apply: Effect.fnUntraced(function* (_shard: number, consumed: ReadonlyArray<ConsumedEntry>) {
+        const entries = consumed.map((item) => item.entry).filter((entry) => entry.topic === "channel")
+        const notices = entries.flatMap(noticesOf)
+        const mentions: Array<Mention> = notices
+          .filter((notice) => notice.kind === "mentioned")
+          .map(({ channel, seq, user }) => ({ user, channel, seq }))
+        if (mentions.length > 0) yield* inbox.addMentions(mentions)
+        const taken = entries.flatMap(mentionsTaken)
+        if (taken.length > 0) yield* inbox.removeMentions(taken)
+        const rows = yield* inboxEntries(entries)
+        if (rows.length > 0) yield* inbox.add(rows)
+        yield* Effect.forEach(notices, notify, { concurrency: noticesAtOnce, discard: true })
       })
     })
-
-  /** The newest message a channel got in this step, for each member at its seq. */
-  const inboxEntries = Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>) {
-    const newest = new Map<string, Entry>()
-    for (const entry of entries) if (entry.kind === "message") newest.set(entry.id, entry)
-    const out: Array<InboxEntry> = []
-    for (const [channel, { by, seq }] of newest) {
-      const now = Date.now()
-      if (now - (inboxTimes.get(channel) ?? 0) < inboxEveryMs) continue
-      if (inboxTimes.size >= inboxTimesMax) inboxTimes.clear()
-      inboxTimes.set(channel, now)
-      const members = yield* directory.members(channel, "", inboxMembersMax + 1)
-      if (members.length > inboxMembersMax) continue
-      for (const stay of members) {
-        if (stay.user !== by && stay.from <= seq && (stay.to === null || stay.to >= seq)) out.push({ user: stay.user, channel, seq })
-      }
-    }
-    return out
   })
-
-  yield* runConsumer({
-    name: memberFanoutConsumer,
-    shardCount: calls.shardCount,
-    sync: sync.sync,
-    limit: (shard) => storedUpTo.get(shard) ?? 0,
-    apply: Effect.fnUntraced(function*(_shard: number, consumed: ReadonlyArray<ConsumedEntry>) {
-      const entries = consumed.map((item) => item.entry).filter((entry) => entry.topic === "channel")
-      const notices = entries.flatMap(noticesOf)
-      const mentions: Array<Mention> = notices.filter((notice) => notice.kind === "mentioned")
-        .map(({ channel, seq, user }) => ({ user, channel, seq }))
-      if (mentions.length > 0) yield* inbox.addMentions(mentions)
-      const taken = entries.flatMap(mentionsTaken)
-      if (taken.length > 0) yield* inbox.removeMentions(taken)
-      const rows = yield* inboxEntries(entries)
-      if (rows.length > 0) yield* inbox.add(rows)
-      yield* Effect.forEach(notices, notify, { concurrency: noticesAtOnce, discard: true })
-    })
-  })
-}))
+)

@@ -31,7 +31,11 @@ export class OwnerLinks {
   readonly #dirty = new Set<string>()
   #scheduled = false
 
-  constructor(options: { readonly owner: string; readonly start: number; readonly publish: (message: LinkMessage) => void }) {
+  constructor(options: {
+    readonly owner: string
+    readonly start: number
+    readonly publish: (message: LinkMessage) => void
+  }) {
     this.owner = options.owner
     this.start = options.start
     this.#publish = options.publish

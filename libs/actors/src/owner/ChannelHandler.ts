@@ -12,7 +12,15 @@ import { readHistory } from "./ChannelHistory.ts"
 import { channelLimits, forgetIds, loadChannel } from "./ChannelLoader.ts"
 import { syncChannel, unreadCounts } from "./ChannelSync.ts"
 import { inspectChannel } from "./Inspect.ts"
-import type { Attached, Caller, ChannelAck, ChannelMutation, ChannelRequest, SyncResult, TopicName } from "./OwnerProtocol.ts"
+import type {
+  Attached,
+  Caller,
+  ChannelAck,
+  ChannelMutation,
+  ChannelRequest,
+  SyncResult,
+  TopicName
+} from "./OwnerProtocol.ts"
 import { channelTopic } from "./OwnerProtocol.ts"
 import { type PendingEvent, type Resident, Residents } from "./Residents.ts"
 import type { Reply, ShardOwner } from "./ShardOwner.ts"
@@ -55,19 +63,21 @@ export class ChannelHandler {
     }
     const channel = request._tag === "Mutate" ? request.mutation.channel : request.channel
     this.#turn(channel, notMine, fail, (resident, state) => {
+      // Reads may have waited for the store: by then it may be somebody else's to answer (†18).
+      const answer: Reply = (result) => (this.owner.serving ? reply(result) : notMine())
       switch (request._tag) {
         case "Mutate":
           return this.#mutate(resident, state, request, {}, 0, reply, notMine)
         case "History":
-          return readHistory(this.owner, state, request, reply)
+          return readHistory(this.owner, state, request, answer)
         case "Unread":
-          return this.#unread(state, request, reply)
+          return this.#unread(state, request, answer)
         case "Typing":
           return this.#typing(state, request, reply)
         case "Receipt":
           return this.#receipt(state, request, reply)
         case "Members":
-          return this.#members(state, request, reply)
+          return this.#members(state, request, answer)
         case "InspectChannel":
           return reply({ ok: inspectChannel(this.owner, resident, state, request.payloads) })
       }
@@ -104,16 +114,26 @@ export class ChannelHandler {
     this.residents.touch(resident)
   }
 
-  authorise(topic: TopicName, channel: string, users: ReadonlyArray<string>, done: (answer: Attached["topics"][number]) => void): void {
+  authorise(
+    topic: TopicName,
+    channel: string,
+    users: ReadonlyArray<string>,
+    done: (answer: Attached["topics"][number]) => void
+  ): void {
     const none = { topic, head: 0, generation: 0, denied: users }
-    this.#turn(channel, () => done(none), () => done(none), (_resident, state) => {
-      if (!state.exists) return done(none)
-      learnMembers(this.owner, state, users, (known) => {
-        if (!known) return done(none)
-        const denied = users.filter((user) => state.isMember(user) !== true)
-        done({ topic, head: state.committedSeq, generation: state.generation, denied })
-      })
-    })
+    this.#turn(
+      channel,
+      () => done(none),
+      () => done(none),
+      (_resident, state) => {
+        if (!state.exists) return done(none)
+        learnMembers(this.owner, state, users, (known) => {
+          if (!known) return done(none)
+          const denied = users.filter((user) => state.isMember(user) !== true)
+          done({ topic, head: state.committedSeq, generation: state.generation, denied })
+        })
+      }
+    )
   }
 
   tick(): void {
@@ -171,7 +191,9 @@ export class ChannelHandler {
         const { entry } = decision
         const ack: ChannelAck = { seq: entry.seq, n: entry.n, at: entry.at, generation: entry.generation }
         const undo = apply(state, entry)
-        this.owner.propose(resident, entry, undo, caller, (failure) => reply(failure === undefined ? { ok: ack } : { failure }))
+        this.owner.propose(resident, entry, undo, caller, (failure) =>
+          reply(failure === undefined ? { ok: ack } : { failure })
+        )
         const follow = followUp(state, now)
         if (follow !== undefined) this.owner.propose(resident, follow, apply(state, follow), noCaller, ignore)
       }
@@ -179,7 +201,11 @@ export class ChannelHandler {
   }
 
   /** The ack of the first try, once its event is committed. */
-  #repeat(resident: ResidentChannel, first: { readonly seq: number; readonly ack: ChannelAck; readonly committed: boolean }, reply: Reply): void {
+  #repeat(
+    resident: ResidentChannel,
+    first: { readonly seq: number; readonly ack: ChannelAck; readonly committed: boolean },
+    reply: Reply
+  ): void {
     const pending = first.committed ? undefined : resident.pending.find((p) => p.entry.seq === first.seq)
     if (pending === undefined) return reply({ ok: first.ack })
     pending.waiters.push((failure) => reply(failure === undefined ? { ok: first.ack } : { failure }))
@@ -204,8 +230,12 @@ export class ChannelHandler {
         moved = true
         put({ _tag: "Failed", channel, failure: { code: "moved" } })
       }
-      this.#turn(channel, gone, (failure) => put({ _tag: "Failed", channel, failure }), (_resident, state) =>
-        syncChannel(this.owner, state, request.user, item, request.eventsMax, put))
+      this.#turn(
+        channel,
+        gone,
+        (failure) => put({ _tag: "Failed", channel, failure }),
+        (_resident, state) => syncChannel(this.owner, state, request.user, item, request.eventsMax, put)
+      )
     })
   }
 
@@ -213,10 +243,13 @@ export class ChannelHandler {
     this.#asMember(state, request.user, reply, () => {
       const { seq } = request.cursor
       if (seq > state.committedSeq) {
-        return reply({ failure: { code: "invalid", detail: `seq ${seq} is past the channel's head, ${state.committedSeq}` } })
+        return reply({
+          failure: { code: "invalid", detail: `seq ${seq} is past the channel's head, ${state.committedSeq}` }
+        })
       }
       unreadCounts(this.owner, state, request.user, seq, (counts) =>
-        reply(counts === undefined ? { failure: { code: "unavailable" } } : { ok: counts }))
+        reply(counts === undefined ? { failure: { code: "unavailable" } } : { ok: counts })
+      )
     })
   }
 
@@ -248,7 +281,11 @@ export class ChannelHandler {
     const { channel } = state
     const frame = toWire(JSON.stringify({ ev: "typing", channel, user, on, ttl_ms: state.limits.typingTtlMs }))
     this.owner.publish({
-      _tag: "Ephemeral", topic: channelTopic(channel), frame, exceptUser: user, exceptConnection: caller.connection
+      _tag: "Ephemeral",
+      topic: channelTopic(channel),
+      frame,
+      exceptUser: user,
+      exceptConnection: caller.connection
     })
   }
 
@@ -258,7 +295,10 @@ export class ChannelHandler {
       if (here !== undefined) return reply({ ok: here })
       const { directory } = this.owner.context.stores
       this.owner.context.run(directory.members(state.channel, request.afterUser, request.limit), (result) =>
-        reply("ok" in result ? { ok: result.ok.filter((stay) => stay.to === null) } : { failure: { code: "unavailable" } }))
+        reply(
+          "ok" in result ? { ok: result.ok.filter((stay) => stay.to === null) } : { failure: { code: "unavailable" } }
+        )
+      )
     }
     if (!request.admin) return this.#asMember(state, request.user, reply, page)
     if (state.exists) page()

@@ -29,15 +29,22 @@ export const readHistory = (owner: ShardOwner, state: ChannelState, request: His
   const read = () => {
     const low = request.admin ? 0 : state.readableAfter(request.user)
     const high = state.committedSeq
-    const done = (rows: ReadonlyArray<StoredMessage> | undefined, from: number, to: number, more: { before: boolean; after: boolean }) =>
-      rows === undefined ? unavailable() : reply({ ok: render(state, rows, Math.max(from, low), Math.min(to, high), more) })
+    const done = (
+      rows: ReadonlyArray<StoredMessage> | undefined,
+      from: number,
+      to: number,
+      more: { before: boolean; after: boolean }
+    ) =>
+      rows === undefined
+        ? unavailable()
+        : reply({ ok: render(state, rows, Math.max(from, low), Math.min(to, high), more) })
     if (request.around !== null) return readAround(owner, state, request.around, low, high, request.limit, done)
     if (request.after !== null) {
       const after = Math.max(request.after, low)
       return rowsOf(owner, state, { after, before: high + 1, limit: request.limit + 1, newest: false }, 0, (rows) => {
         const more = rows !== undefined && rows.length > request.limit
         const kept = rows?.slice(0, request.limit)
-        done(kept, after, more ? kept?.at(-1)?.seq ?? high : high, { before: after > low, after: more })
+        done(kept, after, more ? (kept?.at(-1)?.seq ?? high) : high, { before: after > low, after: more })
       })
     }
     const before = Math.min(request.before ?? high + 1, high + 1)
@@ -62,26 +69,52 @@ const readAround = (
   low: number,
   high: number,
   limit: number,
-  done: (rows: ReadonlyArray<StoredMessage> | undefined, from: number, to: number, more: { before: boolean; after: boolean }) => void
+  done: (
+    rows: ReadonlyArray<StoredMessage> | undefined,
+    from: number,
+    to: number,
+    more: { before: boolean; after: boolean }
+  ) => void
 ): void => {
   const half = Math.max(1, Math.floor(limit / 2))
-  rowsOf(owner, state, { after: low, before: Math.min(around, high) + 1, limit: half + 1, newest: true }, 0, (older) => {
-    if (older === undefined) return done(undefined, 0, 0, { before: false, after: false })
-    const moreBefore = older.length > half
-    const head = moreBefore ? older.slice(1) : older
-    const left = Math.max(1, limit - head.length)
-    rowsOf(owner, state, { after: Math.max(Math.min(around, high), low), before: high + 1, limit: left + 1, newest: false }, 0, (newer) => {
-      if (newer === undefined) return done(undefined, 0, 0, { before: false, after: false })
-      const moreAfter = newer.length > left
-      const tail = moreAfter ? newer.slice(0, left) : newer
-      const rows = [...head, ...tail]
-      done(rows, moreBefore ? (head[0]?.seq ?? 1) - 1 : low, moreAfter ? tail.at(-1)?.seq ?? high : high, { before: moreBefore, after: moreAfter })
-    })
-  })
+  rowsOf(
+    owner,
+    state,
+    { after: low, before: Math.min(around, high) + 1, limit: half + 1, newest: true },
+    0,
+    (older) => {
+      if (older === undefined) return done(undefined, 0, 0, { before: false, after: false })
+      const moreBefore = older.length > half
+      const head = moreBefore ? older.slice(1) : older
+      const left = Math.max(1, limit - head.length)
+      rowsOf(
+        owner,
+        state,
+        { after: Math.max(Math.min(around, high), low), before: high + 1, limit: left + 1, newest: false },
+        0,
+        (newer) => {
+          if (newer === undefined) return done(undefined, 0, 0, { before: false, after: false })
+          const moreAfter = newer.length > left
+          const tail = moreAfter ? newer.slice(0, left) : newer
+          const rows = [...head, ...tail]
+          done(rows, moreBefore ? (head[0]?.seq ?? 1) - 1 : low, moreAfter ? (tail.at(-1)?.seq ?? high) : high, {
+            before: moreBefore,
+            after: moreAfter
+          })
+        }
+      )
+    }
+  )
 }
 
 /** Rows of a range, ascending, in current form. */
-const rowsOf = (owner: ShardOwner, state: ChannelState, range: Range, tries: number, done: (rows: ReadonlyArray<StoredMessage> | undefined) => void): void => {
+const rowsOf = (
+  owner: ShardOwner,
+  state: ChannelState,
+  range: Range,
+  tries: number,
+  done: (rows: ReadonlyArray<StoredMessage> | undefined) => void
+): void => {
   const tailFrom = state.tailFrom
   const floor = Math.min(state.floor, tailFrom)
   const inTail = () => state.tailMessages({ ...range, after: Math.max(range.after, tailFrom) })
@@ -126,6 +159,6 @@ const render = (
   to: number,
   more: { readonly before: boolean; readonly after: boolean }
 ): string =>
-  `{"channel":"${state.channel}","generation":${state.generation},"from":${from},"to":${Math.max(from, to)},"before":${more.before},"after":${more.after},"events":[${
-    rows.map((row) => row.body).join(",")
-  }]}`
+  `{"channel":"${state.channel}","generation":${state.generation},"from":${from},"to":${Math.max(from, to)},"before":${more.before},"after":${more.after},"events":[${rows
+    .map((row) => row.body)
+    .join(",")}]}`

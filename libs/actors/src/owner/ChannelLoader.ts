@@ -28,7 +28,7 @@ export const forgetIds = (state: ChannelState): void => {
 }
 
 /** All stays of a channel, undefined where its past is too long to keep here. */
-const allStays = Effect.fnUntraced(function*(directory: Directory["Service"], channel: string) {
+const allStays = Effect.fnUntraced(function* (directory: Directory["Service"], channel: string) {
   const stays: Array<Membership> = []
   let after = ""
   while (true) {
@@ -41,10 +41,14 @@ const allStays = Effect.fnUntraced(function*(directory: Directory["Service"], ch
   }
 })
 
-export const loadChannel = (owner: ShardOwner, channel: string, done: (state: ChannelState | undefined) => void): void => {
+export const loadChannel = (
+  owner: ShardOwner,
+  channel: string,
+  done: (state: ChannelState | undefined) => void
+): void => {
   const { directory, messages } = owner.context.stores
   const limits = channelLimits(owner.context.bounds)
-  const read = Effect.gen(function*() {
+  const read = Effect.gen(function* () {
     const row = yield* directory.channel(channel)
     if (Option.isNone(row)) return ChannelState.empty(channel, limits)
     const head = Option.getOrUndefined(yield* messages.head(channel)) ?? row.value
@@ -52,16 +56,18 @@ export const loadChannel = (owner: ShardOwner, channel: string, done: (state: Ch
     const members = row.value.members > limits.membersResidentMax ? undefined : yield* allStays(directory, channel)
     return ChannelState.fromStore(row.value, head, members, events, limits)
   })
-  setImmediate(() => whenStoreReady(owner, (ready) => {
-    if (!ready) return done(undefined)
-    owner.context.run(read, (result) => {
-      if (!("ok" in result)) return done(undefined)
-      const state = result.ok
-      for (const entry of owner.checkpoints.takeLate("channel", channel)) {
-        if (entry.seq > state.committedSeq) replay(state, entry)
-      }
-      if (owner.context.forgetIds) forgetIds(state)
-      done(state)
+  setImmediate(() =>
+    whenStoreReady(owner, (ready) => {
+      if (!ready) return done(undefined)
+      owner.context.run(read, (result) => {
+        if (!("ok" in result)) return done(undefined)
+        const state = result.ok
+        for (const entry of owner.checkpoints.takeLate("channel", channel)) {
+          if (entry.seq > state.committedSeq) replay(state, entry)
+        }
+        if (owner.context.forgetIds) forgetIds(state)
+        done(state)
+      })
     })
-  }))
+  )
 }

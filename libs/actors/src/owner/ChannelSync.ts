@@ -73,16 +73,24 @@ export const syncChannel = (
             channel,
             head: counts.head,
             sync: renderSync(renderHead(state, stay.role, item, counts, receipts), from, to, events, reload)
-          }))
+          })
+        )
       const { held } = item
       const head = counts.head
-      if (held === null || held.generation !== state.generation || held.seq > head || head - held.seq > Limits.syncGapMax) {
+      if (
+        held === null ||
+        held.generation !== state.generation ||
+        held.seq > head ||
+        head - held.seq > Limits.syncGapMax
+      ) {
         return answer(head, head, [], true)
       }
       const after = Math.max(held.seq, state.readableAfter(user))
-      if (after >= state.tailFrom) return answer(held.seq, ...page(state.tailEvents(after, head, eventsMax), head, eventsMax), false)
+      if (after >= state.tailFrom)
+        return answer(held.seq, ...page(state.tailEvents(after, head, eventsMax), head, eventsMax), false)
       eventsFromStore(owner, state, after, head, eventsMax, (events) =>
-        events === undefined ? failed() : answer(held.seq, ...page(events, head, eventsMax), false))
+        events === undefined ? failed() : answer(held.seq, ...page(events, head, eventsMax), false)
+      )
     })
   })
 }
@@ -91,21 +99,32 @@ type Events = ReadonlyArray<{ readonly seq: number; readonly body: WireText }>
 
 /** A full page covers up to its last event, a shorter one up to the head. */
 const page = (events: Events, head: number, eventsMax: number): [to: number, bodies: ReadonlyArray<WireText>] => [
-  events.length < eventsMax ? head : events[events.length - 1]?.seq ?? head,
+  events.length < eventsMax ? head : (events[events.length - 1]?.seq ?? head),
   events.map((event) => event.body)
 ]
 
-const eventsFromStore = (owner: ShardOwner, state: ChannelState, after: number, head: number, eventsMax: number, done: (events: Events | undefined) => void): void => {
+const eventsFromStore = (
+  owner: ShardOwner,
+  state: ChannelState,
+  after: number,
+  head: number,
+  eventsMax: number,
+  done: (events: Events | undefined) => void
+): void => {
   const tailFrom = state.tailFrom
   whenStoreReady(owner, (ready) => {
     if (!ready) return done(undefined)
-    owner.context.run(owner.context.stores.messages.events(state.channel, after, Math.min(tailFrom, head), eventsMax), (result) => {
-      if (!("ok" in result)) return done(undefined)
-      const old = result.ok
-      // The tail may have been cut while the store answered: then the store has what is missing, but not this page.
-      if (state.tailFrom > tailFrom && old.length < eventsMax) return eventsFromStore(owner, state, after, head, eventsMax, done)
-      done(old.length < eventsMax ? [...old, ...state.tailEvents(tailFrom, head, eventsMax - old.length)] : old)
-    })
+    owner.context.run(
+      owner.context.stores.messages.events(state.channel, after, Math.min(tailFrom, head), eventsMax),
+      (result) => {
+        if (!("ok" in result)) return done(undefined)
+        const old = result.ok
+        // The tail may have been cut while the store answered: then the store has what is missing, but not this page.
+        if (state.tailFrom > tailFrom && old.length < eventsMax)
+          return eventsFromStore(owner, state, after, head, eventsMax, done)
+        done(old.length < eventsMax ? [...old, ...state.tailEvents(tailFrom, head, eventsMax - old.length)] : old)
+      }
+    )
   })
 }
 
@@ -131,12 +150,17 @@ const renderSync = (
   to: number,
   events: ReadonlyArray<WireText>,
   reload: boolean
-): WireText =>
-  `{"head":${head},"from":${from},"to":${to},"reload":${reload},"events":[${events.join(",")}]}`
+): WireText => `{"head":${head},"from":${from},"to":${to},"reload":${reload},"events":[${events.join(",")}]}`
 
-const renderHead = (state: ChannelState, role: string, item: SyncItem, counts: UnreadCounts, receipts: WireText): WireText =>
-  `{"channel":"${state.channel}","generation":${state.generation},"seq":${counts.head},"n":${counts.n},"name":${
-    toWire(JSON.stringify(state.name))
-  },"topic":${toWire(JSON.stringify(state.topic))},"members":${state.memberCount},"role":"${role}","fanout":"${state.fanout}","cursor":{"generation":${item.cursor.generation},"seq":${item.cursor.seq}},"unread":${counts.unread},"mentions":${counts.mentions},"last":${
+const renderHead = (
+  state: ChannelState,
+  role: string,
+  item: SyncItem,
+  counts: UnreadCounts,
+  receipts: WireText
+): WireText =>
+  `{"channel":"${state.channel}","generation":${state.generation},"seq":${counts.head},"n":${counts.n},"name":${toWire(
+    JSON.stringify(state.name)
+  )},"topic":${toWire(JSON.stringify(state.topic))},"members":${state.memberCount},"role":"${role}","fanout":"${state.fanout}","cursor":{"generation":${item.cursor.generation},"seq":${item.cursor.seq}},"unread":${counts.unread},"mentions":${counts.mentions},"last":${
     state.lastMessage() ?? "null"
   }${receipts}}`

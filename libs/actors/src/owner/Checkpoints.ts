@@ -5,7 +5,13 @@
  * the checkpoint, and what was replayed after it is applied on top.
  */
 import { ChannelState, replay as replayChannel } from "../channel/ChannelState.ts"
-import { checkpointBytesMax, decodeCheckpoint, encodeCheckpoint, type Snapshot, snapshotBytes } from "../log/Checkpoint.ts"
+import {
+  checkpointBytesMax,
+  decodeCheckpoint,
+  encodeCheckpoint,
+  type Snapshot,
+  snapshotBytes
+} from "../log/Checkpoint.ts"
 import type { Entry, Topic } from "../log/Entry.ts"
 import type { OpenedShard } from "../log/Takeover.ts"
 import { replay as replaySession, SessionState } from "../session/SessionState.ts"
@@ -38,7 +44,9 @@ export class Checkpoints {
   /** Puts back what the last checkpoint and the records after it say. */
   restore(opened: OpenedShard): void {
     const { channels } = this.#owner
-    for (const { bytes, id, topic } of opened.checkpoint === undefined ? [] : decodeCheckpoint(opened.checkpoint).snapshots) {
+    for (const { bytes, id, topic } of opened.checkpoint === undefined
+      ? []
+      : decodeCheckpoint(opened.checkpoint).snapshots) {
       if (topic === "channel") channels.residents.putWarm(id, bytes)
       else this.#sessions.set(id, bytes)
       this.#active.set(key(topic, id), { topic, id })
@@ -46,7 +54,8 @@ export class Checkpoints {
     for (const { entry, position } of opened.entries) {
       this.#replay(entry)
       this.#active.set(key(entry.topic, entry.id), entry)
-      if (position > this.#owner.storePosition) this.#owner.unstored.committed(position, entry.topic, entry.id, entry.seq)
+      if (position > this.#owner.storePosition)
+        this.#owner.unstored.committed(position, entry.topic, entry.id, entry.seq)
     }
   }
 
@@ -102,7 +111,8 @@ export class Checkpoints {
       snapshots.push(snapshot)
     }
     this.#active.clear()
-    for (const snapshot of snapshots.toReversed()) this.#active.set(key(snapshot.topic, snapshot.id), { topic: snapshot.topic, id: snapshot.id })
+    for (const snapshot of snapshots.toReversed())
+      this.#active.set(key(snapshot.topic, snapshot.id), { topic: snapshot.topic, id: snapshot.id })
     return encodeCheckpoint({ snapshots })
   }
 
@@ -123,9 +133,10 @@ export class Checkpoints {
     }
     const { channels, context } = this.#owner
     const warm = channels.residents.takeWarm(entry.id)
-    const resident = warm === undefined
-      ? channels.residents.peek(entry.id)
-      : channels.residents.put(entry.id, ChannelState.decode(warm.bytes, channelLimits(context.bounds)))
+    const resident =
+      warm === undefined
+        ? channels.residents.peek(entry.id)
+        : channels.residents.put(entry.id, ChannelState.decode(warm.bytes, channelLimits(context.bounds)))
     if (resident?.state === undefined) this.#later(entry)
     else replayChannel(resident.state, entry)
   }

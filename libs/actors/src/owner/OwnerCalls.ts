@@ -11,19 +11,25 @@ import type { Attach, Attached, Detach, LinkMessage, OwnerReply, OwnerRequest } 
 /** How long a call rides out a change of owner before the client is told "not now, retry" (FACTS: "sending" rides 15 s). */
 export const ownerRetryMsMax = 15_000
 
-export class OwnerCalls extends Context.Service<OwnerCalls, {
-  /** The shard of a channel id or user id; presence shards are numbered by the same hash. */
-  shardOf(id: string): number
-  readonly shardCount: number
-  request(shard: number, request: OwnerRequest, reply: (reply: OwnerReply<unknown>) => void): void
-  attach(attach: Attach, reply: (reply: OwnerReply<Attached>) => void): void
-  detach(detach: Detach): void
-  /** Asks for link messages again, from `from` on; answered over the link, or not at all where the ring no longer has them. */
-  resend(owner: string, start: number, edge: string, from: number): void
-}>()("@parley/actors/OwnerCalls") {}
+export class OwnerCalls extends Context.Service<
+  OwnerCalls,
+  {
+    /** The shard of a channel id or user id; presence shards are numbered by the same hash. */
+    shardOf(id: string): number
+    readonly shardCount: number
+    request(shard: number, request: OwnerRequest, reply: (reply: OwnerReply<unknown>) => void): void
+    attach(attach: Attach, reply: (reply: OwnerReply<Attached>) => void): void
+    detach(detach: Detach): void
+    /** Asks for link messages again, from `from` on; answered over the link, or not at all where the ring no longer has them. */
+    resend(owner: string, start: number, edge: string, from: number): void
+  }
+>()("@parley/actors/OwnerCalls") {}
 
 /** The owner's side of links: publishes to an edge. At most once, may be lost: links repair (†9). */
-export class LinkBus extends Context.Service<LinkBus, {
-  publish(message: LinkMessage): void
-  subscribe(edge: string, onMessage: (message: LinkMessage) => void): () => void
-}>()("@parley/actors/LinkBus") {}
+export class LinkBus extends Context.Service<
+  LinkBus,
+  {
+    publish(message: LinkMessage): void
+    subscribe(edge: string, onMessage: (message: LinkMessage) => void): () => void
+  }
+>()("@parley/actors/LinkBus") {}

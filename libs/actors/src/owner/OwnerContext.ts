@@ -51,7 +51,10 @@ export interface OwnerContext {
   /** For tests of the tests: what is loaded has forgotten its client ids. */
   readonly forgetIds: boolean
   /** Runs an effect and calls back once, never from within. */
-  readonly run: <A, E>(effect: Effect.Effect<A, E>, done: (result: { readonly ok: A } | { readonly error: unknown }) => void) => void
+  readonly run: <A, E>(
+    effect: Effect.Effect<A, E>,
+    done: (result: { readonly ok: A } | { readonly error: unknown }) => void
+  ) => void
   /** Tells the runner that a shard's consumers have something to read. */
   readonly committed: (shard: number) => void
   /** The shard is out (†22) or quarantined (†24): the runner takes it down. */

@@ -18,15 +18,51 @@ export interface Caller {
 
 /** Mutations of a channel: each takes a seq, or is answered with the ack of the first try. */
 export type ChannelMutation =
-  | { readonly op: "send"; readonly channel: string; readonly cid: string; readonly text: string; readonly mentions: ReadonlyArray<string> }
-  | { readonly op: "edit"; readonly channel: string; readonly cid: string; readonly target: number; readonly text: string; readonly mentions: ReadonlyArray<string> }
+  | {
+      readonly op: "send"
+      readonly channel: string
+      readonly cid: string
+      readonly text: string
+      readonly mentions: ReadonlyArray<string>
+    }
+  | {
+      readonly op: "edit"
+      readonly channel: string
+      readonly cid: string
+      readonly target: number
+      readonly text: string
+      readonly mentions: ReadonlyArray<string>
+    }
   | { readonly op: "delete"; readonly channel: string; readonly cid: string; readonly target: number }
-  | { readonly op: "create"; readonly channel: string; readonly cid: string; readonly name: string; readonly topic: string; readonly members: ReadonlyArray<string> }
-  | { readonly op: "update"; readonly channel: string; readonly cid: string; readonly name?: string; readonly topic?: string }
+  | {
+      readonly op: "create"
+      readonly channel: string
+      readonly cid: string
+      readonly name: string
+      readonly topic: string
+      readonly members: ReadonlyArray<string>
+    }
+  | {
+      readonly op: "update"
+      readonly channel: string
+      readonly cid: string
+      readonly name?: string
+      readonly topic?: string
+    }
   | { readonly op: "join"; readonly channel: string; readonly cid: string }
   | { readonly op: "leave"; readonly channel: string; readonly cid: string }
-  | { readonly op: "add_members"; readonly channel: string; readonly cid: string; readonly members: ReadonlyArray<string> }
-  | { readonly op: "remove_members"; readonly channel: string; readonly cid: string; readonly members: ReadonlyArray<string> }
+  | {
+      readonly op: "add_members"
+      readonly channel: string
+      readonly cid: string
+      readonly members: ReadonlyArray<string>
+    }
+  | {
+      readonly op: "remove_members"
+      readonly channel: string
+      readonly cid: string
+      readonly members: ReadonlyArray<string>
+    }
 
 export interface ChannelAck {
   readonly seq: number
@@ -67,8 +103,23 @@ export interface CursorMoved {
 /** Asked of the owner of the channel's shard. */
 export type ChannelRequest =
   | { readonly _tag: "Mutate"; readonly caller: Caller; readonly mutation: ChannelMutation; readonly admin: boolean }
-  | { readonly _tag: "Sync"; readonly user: string; readonly items: ReadonlyArray<SyncItem>; readonly eventsMax: number; readonly bytesMax: number }
-  | { readonly _tag: "History"; readonly user: string; readonly admin: boolean; readonly channel: string; readonly before: number | null; readonly after: number | null; readonly around: number | null; readonly limit: number }
+  | {
+      readonly _tag: "Sync"
+      readonly user: string
+      readonly items: ReadonlyArray<SyncItem>
+      readonly eventsMax: number
+      readonly bytesMax: number
+    }
+  | {
+      readonly _tag: "History"
+      readonly user: string
+      readonly admin: boolean
+      readonly channel: string
+      readonly before: number | null
+      readonly after: number | null
+      readonly around: number | null
+      readonly limit: number
+    }
   /** Counts after `seq`, and whether the user may be there: the first half of a read. */
   | { readonly _tag: "Unread"; readonly user: string; readonly channel: string; readonly cursor: Position }
   | { readonly _tag: "Typing"; readonly caller: Caller; readonly channel: string; readonly on: boolean }
@@ -80,7 +131,14 @@ export type ChannelRequest =
       readonly delivered: number
       readonly read: number
     }
-  | { readonly _tag: "Members"; readonly user: string; readonly admin: boolean; readonly channel: string; readonly afterUser: string; readonly limit: number }
+  | {
+      readonly _tag: "Members"
+      readonly user: string
+      readonly admin: boolean
+      readonly channel: string
+      readonly afterUser: string
+      readonly limit: number
+    }
   | { readonly _tag: "InspectChannel"; readonly channel: string; readonly payloads: boolean }
 
 /** Asked of the owner of the user's shard. */
@@ -88,17 +146,51 @@ export type SessionRequest =
   /** The user's position, channels with cursors, and personal events after `after` (reload: these can't be continued). */
   | { readonly _tag: "Open"; readonly user: string; readonly after: Position }
   /** Moves the cursor forward (merge by max), tells the other devices. The counts were the channel's answer. */
-  | { readonly _tag: "MoveCursor"; readonly caller: Caller; readonly channel: string; readonly seq: number; readonly unread: number; readonly mentions: number; readonly head: number }
-  | { readonly _tag: "MarkUnread"; readonly caller: Caller; readonly channel: string; readonly seq: number; readonly cid: string; readonly unread: number; readonly mentions: number; readonly head: number }
+  | {
+      readonly _tag: "MoveCursor"
+      readonly caller: Caller
+      readonly channel: string
+      readonly seq: number
+      readonly unread: number
+      readonly mentions: number
+      readonly head: number
+    }
+  | {
+      readonly _tag: "MarkUnread"
+      readonly caller: Caller
+      readonly channel: string
+      readonly seq: number
+      readonly cid: string
+      readonly unread: number
+      readonly mentions: number
+      readonly head: number
+    }
   /** From the member fan-out, by log (†12): idempotent by (channel, seq, kind). */
-  | { readonly _tag: "Notice"; readonly user: string; readonly kind: "added" | "removed" | "mentioned"; readonly channel: string; readonly seq: number; readonly by: string }
+  | {
+      readonly _tag: "Notice"
+      readonly user: string
+      readonly kind: "added" | "removed" | "mentioned"
+      readonly channel: string
+      readonly seq: number
+      readonly by: string
+    }
   | { readonly _tag: "Revoke"; readonly user: string; readonly before: number; readonly cid: string }
   | { readonly _tag: "InspectSession"; readonly user: string; readonly payloads: boolean }
 
 /** Asked of the owner of a presence shard. */
 export type PresenceRequest =
   /** An edge's report of an interval: its devices that came, changed or went, or everything it has (`full`). */
-  | { readonly _tag: "Report"; readonly shard: number; readonly edge: string; readonly full: boolean; readonly devices: ReadonlyArray<{ readonly user: string; readonly device: string; readonly state: "online" | "away" | "gone" }> }
+  | {
+      readonly _tag: "Report"
+      readonly shard: number
+      readonly edge: string
+      readonly full: boolean
+      readonly devices: ReadonlyArray<{
+        readonly user: string
+        readonly device: string
+        readonly state: "online" | "away" | "gone"
+      }>
+    }
   | { readonly _tag: "Watch"; readonly shard: number; readonly edge: string; readonly users: ReadonlyArray<string> }
   | { readonly _tag: "InspectPresence"; readonly shard: number }
 
@@ -155,7 +247,12 @@ export interface Attached {
   /** The version of this edge's interest in the shard after this batch. */
   readonly interestVersion: number
   /** In the order asked: the committed head, and the users who may not have it. */
-  readonly topics: ReadonlyArray<{ readonly topic: TopicName; readonly head: number; readonly generation: number; readonly denied: ReadonlyArray<string> }>
+  readonly topics: ReadonlyArray<{
+    readonly topic: TopicName
+    readonly head: number
+    readonly generation: number
+    readonly denied: ReadonlyArray<string>
+  }>
 }
 export interface Detach {
   readonly shard: number
@@ -166,35 +263,51 @@ export interface Detach {
 /** What a link message carries. Bodies are wire text, encoded once at the owner. */
 export type LinkItem =
   | {
-    readonly _tag: "Event"
-    readonly topic: TopicName
-    readonly from: number
-    readonly to: number
-    /** The event's public body. */
-    readonly body: WireText
-    readonly kind: string
-    /** The connection that caused it (its ack says the same), on `originEdge`. */
-    readonly originEdge: string
-    readonly originConnection: number
-    /** For `added` and `removed`: who, so that the edge takes connections on and off exactly here. */
-    readonly members: ReadonlyArray<string>
-    /** Fan-out mode in force for this event. */
-    readonly readFanout: boolean
-  }
+      readonly _tag: "Event"
+      readonly topic: TopicName
+      readonly from: number
+      readonly to: number
+      /** The event's public body. */
+      readonly body: WireText
+      readonly kind: string
+      /** The connection that caused it (its ack says the same), on `originEdge`. */
+      readonly originEdge: string
+      readonly originConnection: number
+      /** For `added` and `removed`: who, so that the edge takes connections on and off exactly here. */
+      readonly members: ReadonlyArray<string>
+      /** Fan-out mode in force for this event. */
+      readonly readFanout: boolean
+    }
   | { readonly _tag: "Covered"; readonly topic: TopicName; readonly from: number; readonly to: number }
   /** Ephemeral: `frame` is a whole push. `exceptUser`: not to this one. Dropped first. */
-  | { readonly _tag: "Ephemeral"; readonly topic: TopicName; readonly frame: WireText; readonly exceptUser: string; readonly exceptConnection: number }
+  | {
+      readonly _tag: "Ephemeral"
+      readonly topic: TopicName
+      readonly frame: WireText
+      readonly exceptUser: string
+      readonly exceptConnection: number
+    }
   /** Changes of a presence shard; the edge picks the users each connection watches. Dropped first. */
   | {
-    readonly _tag: "Presence"
-    readonly topic: TopicName
-    readonly shard: number
-    readonly epoch: number
-    readonly n: number
-    readonly users: ReadonlyArray<PresenceChange>
-  }
+      readonly _tag: "Presence"
+      readonly topic: TopicName
+      readonly shard: number
+      readonly epoch: number
+      readonly n: number
+      readonly users: ReadonlyArray<PresenceChange>
+    }
   /** A personal event, or (ephemeral, seq 0) a cursor push for the user's connections but `exceptConnection`. */
-  | { readonly _tag: "Personal"; readonly topic: TopicName; readonly seq: number; readonly kind: string; readonly frame: WireText; readonly channel: string; readonly channelSeq: number; readonly exceptConnection: number; readonly revokedBefore: number }
+  | {
+      readonly _tag: "Personal"
+      readonly topic: TopicName
+      readonly seq: number
+      readonly kind: string
+      readonly frame: WireText
+      readonly channel: string
+      readonly channelSeq: number
+      readonly exceptConnection: number
+      readonly revokedBefore: number
+    }
 
 /** One message a flush from an owner to an edge. */
 export interface LinkMessage {
@@ -206,5 +319,9 @@ export interface LinkMessage {
   readonly number: number
   readonly items: ReadonlyArray<LinkItem>
   /** Only on heartbeats: what the owner serves for this edge. */
-  readonly digest: ReadonlyArray<{ readonly shard: number; readonly epoch: number; readonly interestVersion: number }> | null
+  readonly digest: ReadonlyArray<{
+    readonly shard: number
+    readonly epoch: number
+    readonly interestVersion: number
+  }> | null
 }

@@ -3,7 +3,13 @@
  * it watches. Nothing of it is logged (EPHEMERAL-IS-EPHEMERAL); a new owner starts empty, under a new epoch, and says
  * nobody is offline before every live edge has reported or a grace period has passed (†6).
  */
-import { presenceDeltas, presenceReport, PresenceState, presenceView, presenceWatch } from "../presence/PresenceState.ts"
+import {
+  presenceDeltas,
+  presenceReport,
+  PresenceState,
+  presenceView,
+  presenceWatch
+} from "../presence/PresenceState.ts"
 import { inspectPresence } from "./Inspect.ts"
 import type { PresenceRequest } from "./OwnerProtocol.ts"
 import { presenceTopic } from "./OwnerProtocol.ts"
@@ -45,6 +51,13 @@ export class PresenceHandler {
     const users = presenceDeltas(this.state, now)
     if (users.length === 0) return
     const { shard } = this.owner
-    this.owner.publish({ _tag: "Presence", topic: presenceTopic(shard), shard, epoch: this.owner.epoch, n: this.state.n, users })
+    this.owner.publish({
+      _tag: "Presence",
+      topic: presenceTopic(shard),
+      shard,
+      epoch: this.owner.epoch,
+      n: this.state.n,
+      users
+    })
   }
 }

@@ -43,8 +43,8 @@ export interface Resident<S extends EntityState> {
   state: S | undefined
   /** Steps that wait for the load, or for the step that holds the queue. */
   waiting: Array<(resident: Resident<S>) => void>
-  /** A step waits for the store. */
-  held: boolean
+  /** Waits for the store that hold the queue; a step may begin another before the first is over. */
+  holds: number
   /** Events that are not settled yet, in order. */
   readonly pending: Array<PendingEvent>
   /** Reasons to stay besides uncommitted events (unsaved cursors). */
@@ -96,7 +96,10 @@ export class Residents<S extends EntityState> {
   /** The entity if it is in memory and nothing holds it: the hot path. */
   ready(id: string): Resident<S> | undefined {
     const resident = this.#residents.get(id)
-    return resident !== undefined && resident.state !== undefined && !resident.held && resident.waiting.length === 0
+    return resident !== undefined &&
+      resident.state !== undefined &&
+      resident.holds === 0 &&
+      resident.waiting.length === 0
       ? resident
       : undefined
   }
@@ -126,7 +129,7 @@ export class Residents<S extends EntityState> {
       return
     }
     const resident = this.#residents.get(id) ?? this.#start(id)
-    if (resident.state !== undefined && !resident.held && resident.waiting.length === 0) {
+    if (resident.state !== undefined && resident.holds === 0 && resident.waiting.length === 0) {
       step(resident)
       return
     }
@@ -134,17 +137,17 @@ export class Residents<S extends EntityState> {
       refused("full")
       return
     }
-    resident.waiting.push((r) => r.state === undefined ? refused("failed") : step(r))
+    resident.waiting.push((r) => (r.state === undefined ? refused("failed") : step(r)))
   }
 
   /** Holds the entity's queue until `release`. */
   hold(resident: Resident<S>): void {
-    resident.held = true
+    resident.holds++
   }
 
   release(resident: Resident<S>): void {
-    resident.held = false
-    this.#drain(resident)
+    resident.holds--
+    if (resident.holds === 0) this.#drain(resident)
   }
 
   /** Tells that a resident was used and may have another size. */
@@ -175,7 +178,7 @@ export class Residents<S extends EntityState> {
 
   /** Puts a resident state, from replay. */
   put(id: string, state: S): Resident<S> {
-    const resident: Resident<S> = { id, state, waiting: [], held: false, pending: [], dirty: false, used: true, bytes: 0 }
+    const resident: Resident<S> = { id, state, waiting: [], holds: 0, pending: [], dirty: false, used: true, bytes: 0 }
     this.#residents.set(id, resident)
     this.touch(resident)
     return resident
@@ -215,7 +218,16 @@ export class Residents<S extends EntityState> {
   #start(id: string): Resident<S> {
     const warm = this.takeWarm(id)
     if (warm !== undefined) return this.put(id, this.#options.decode(id, warm.bytes))
-    const resident: Resident<S> = { id, state: undefined, waiting: [], held: false, pending: [], dirty: false, used: true, bytes: 0 }
+    const resident: Resident<S> = {
+      id,
+      state: undefined,
+      waiting: [],
+      holds: 0,
+      pending: [],
+      dirty: false,
+      used: true,
+      bytes: 0
+    }
     this.#residents.set(id, resident)
     this.#options.load(id, (state) => {
       if (this.#residents.get(id) !== resident) return
@@ -230,7 +242,7 @@ export class Residents<S extends EntityState> {
   #drain(resident: Resident<S>): void {
     const waiting = resident.waiting
     let taken = 0
-    while (taken < waiting.length && !resident.held) {
+    while (taken < waiting.length && resident.holds === 0) {
       const step = waiting[taken++]
       if (step !== undefined) step(resident)
     }
@@ -238,8 +250,14 @@ export class Residents<S extends EntityState> {
   }
 
   #passive(resident: Resident<S>): boolean {
-    return resident.state !== undefined && resident.pending.length === 0 && !resident.dirty && !resident.held &&
-      resident.waiting.length === 0 && this.#options.stored(resident.id)
+    return (
+      resident.state !== undefined &&
+      resident.pending.length === 0 &&
+      !resident.dirty &&
+      resident.holds === 0 &&
+      resident.waiting.length === 0 &&
+      this.#options.stored(resident.id)
+    )
   }
 
   #passivate(resident: Resident<S>): void {

@@ -8,6 +8,7 @@ import type { EventLog, LogUnavailable } from "@parley/storage/EventLog"
 import { OwnerLinks } from "../fanout/OwnerLink.ts"
 import type { LocalRunner } from "../fanout/LocalBus.ts"
 import { openShard, type OpenShardError } from "../log/Takeover.ts"
+import { type Clocks, Lease, systemClocks } from "./Lease.ts"
 import { type OwnerBounds, type OwnerContext, ownerBoundsDefault, type OwnerStores } from "./OwnerContext.ts"
 import type { Attach, Attached, Detach, LinkMessage, OwnerReply, OwnerRequest } from "./OwnerProtocol.ts"
 import { ShardOwner } from "./ShardOwner.ts"
@@ -22,7 +23,9 @@ export const linkHeartbeatMs = 2_000
 const closeMsMax = 5_000
 
 /** Nobody else has the shard either: waiting for an owner would only hold the caller up. */
-const outOfService = { failure: { code: "unavailable", detail: "this shard's log is damaged and was taken out of service" } } as const
+const outOfService = {
+  failure: { code: "unavailable", detail: "this shard's log is damaged and was taken out of service" }
+} as const
 
 export interface RunnerOptions {
   readonly name: string
@@ -30,7 +33,7 @@ export interface RunnerOptions {
   readonly stores: OwnerStores
   readonly publish: (message: LinkMessage) => void
   readonly bounds?: Partial<OwnerBounds>
-  readonly now?: () => number
+  readonly clocks?: Clocks
   readonly forgetIds?: boolean
   /** Something was committed on a shard: its consumers may read. */
   readonly onCommitted?: (shard: number) => void
@@ -44,12 +47,13 @@ export class Runner implements LocalRunner {
   readonly #owners = new Map<number, ShardOwner>()
   /** Shards whose log is damaged or behind what is known, and what is wrong: they are not tried again (†24). */
   readonly quarantined = new Map<number, string>()
-  /** Monotonic deadline of each shard's lease. */
-  readonly #leases = new Map<number, number>()
+  readonly #leases = new Map<number, Lease>()
+  readonly #clocks: Clocks
   #ticks = 0
 
   constructor(options: RunnerOptions) {
     this.name = options.name
+    this.#clocks = options.clocks ?? systemClocks
     this.links = new OwnerLinks({ owner: options.name, start: Date.now(), publish: options.publish })
     this.#context = {
       name: options.name,
@@ -57,11 +61,14 @@ export class Runner implements LocalRunner {
       stores: options.stores,
       links: this.links,
       bounds: { ...ownerBoundsDefault, ...options.bounds },
-      now: options.now ?? Date.now,
+      now: this.#clocks.wall,
       forgetIds: options.forgetIds ?? false,
-      leaseHeld: (shard) => performance.now() < (this.#leases.get(shard) ?? 0),
+      leaseHeld: (shard) => this.#leases.get(shard)?.held ?? false,
       run: (effect, done) => {
-        Effect.runPromise(effect).then((ok) => done({ ok }), (error: unknown) => done({ error }))
+        Effect.runPromise(effect).then(
+          (ok) => done({ ok }),
+          (error: unknown) => done({ error })
+        )
       },
       committed: options.onCommitted ?? (() => {}),
       lost: (shard, why) => {
@@ -81,12 +88,12 @@ export class Runner implements LocalRunner {
 
   /** The lease holds until `deadline` on the monotonic clock, counted from before its refresh was sent (†17). */
   setLease(shard: number, deadline: number): void {
-    this.#leases.set(shard, deadline)
+    this.#leases.set(shard, new Lease(deadline, this.#clocks))
   }
 
   /** Takes the shard over in the log and serves it, under an epoch above `epochAtLeast`. */
   open(shard: number, epochAtLeast: number): Effect.Effect<void, LogUnavailable | OpenShardError> {
-    return Effect.gen({ self: this }, function*() {
+    return Effect.gen({ self: this }, function* () {
       const stored = yield* this.#context.log.consumerPosition(persisterConsumer, shard)
       const opened = yield* openShard({ log: this.#context.log, shard, epochAtLeast, knownAtLeast: stored }).pipe(
         Effect.tapErrorTag("ShardQuarantined", ({ what }) => Effect.sync(() => this.quarantined.set(shard, what)))
@@ -97,7 +104,7 @@ export class Runner implements LocalRunner {
 
   /** Stops answering, settles what is under way, leaves a checkpoint; the shard is anybody's then. */
   close(shard: number): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function*() {
+    return Effect.gen({ self: this }, function* () {
       const owner = this.#owners.get(shard)
       if (owner === undefined) return
       owner.stop()
@@ -117,7 +124,12 @@ export class Runner implements LocalRunner {
     this.#leases.delete(shard)
   }
 
-  request(shard: number, request: OwnerRequest, reply: (reply: OwnerReply<unknown>) => void, notMine: () => void): void {
+  request(
+    shard: number,
+    request: OwnerRequest,
+    reply: (reply: OwnerReply<unknown>) => void,
+    notMine: () => void
+  ): void {
     const owner = this.#owners.get(shard)
     if (owner !== undefined) owner.request(request, reply, notMine)
     else if (this.quarantined.has(shard)) reply(outOfService)

@@ -6,7 +6,15 @@
 import type { ApiFailure } from "@parley/protocol/ApiError"
 import type { WireText } from "@parley/protocol/WireText"
 import {
-  apply, commit, decideMarkUnread, decideNotice, decideRevoke, moveCursor, type SessionDecision, SessionState, view
+  apply,
+  commit,
+  decideMarkUnread,
+  decideNotice,
+  decideRevoke,
+  moveCursor,
+  type SessionDecision,
+  SessionState,
+  view
 } from "../session/SessionState.ts"
 import { inspectSession } from "./Inspect.ts"
 import type { Attached, Caller, CursorMoved, SessionRequest, TopicName } from "./OwnerProtocol.ts"
@@ -39,34 +47,47 @@ export class SessionHandler {
 
   request(request: SessionRequest, reply: Reply, notMine: () => void): void {
     const user = "user" in request ? request.user : request.caller.user
-    this.#turn(user, notMine, (failure) => reply({ failure }), (resident, state) => {
-      const now = this.owner.context.now()
-      switch (request._tag) {
-        case "Open":
-          return reply({ ok: view(state, request.after) })
-        case "MoveCursor": {
-          const { cursor, moved } = moveCursor(state, request.channel, request.seq)
-          if (moved) {
-            this.#cursorsChanged(resident)
-            this.#showCursor(state, request, cursor, request.caller)
+    this.#turn(
+      user,
+      notMine,
+      (failure) => reply({ failure }),
+      (resident, state) => {
+        const now = this.owner.context.now()
+        switch (request._tag) {
+          case "Open":
+            return reply({ ok: view(state, request.after) })
+          case "MoveCursor": {
+            const { cursor, moved } = moveCursor(state, request.channel, request.seq)
+            if (moved) {
+              this.#cursorsChanged(resident)
+              this.#showCursor(state, request, cursor, request.caller)
+            }
+            return reply({ ok: { cursor, userSeq: state.committedUserSeq } satisfies CursorMoved })
           }
-          return reply({ ok: { cursor, userSeq: state.committedUserSeq } satisfies CursorMoved })
+          case "MarkUnread":
+            return this.#decided(
+              resident,
+              state,
+              decideMarkUnread(state, request.caller, request.channel, request.seq, request.cid, now),
+              reply,
+              () => {
+                const cursor = state.cursorOf(request.channel)
+                this.#cursorsChanged(resident)
+                this.#showCursor(state, request, cursor, request.caller)
+                return { cursor, userSeq: state.committedUserSeq } satisfies CursorMoved
+              }
+            )
+          case "Notice":
+            return this.#decided(resident, state, decideNotice(state, request, now), reply, () => ({}))
+          case "Revoke":
+            return this.#decided(resident, state, decideRevoke(state, request.before, request.cid, now), reply, () => ({
+              userSeq: state.committedUserSeq
+            }))
+          case "InspectSession":
+            return reply({ ok: inspectSession(this.owner, resident, state, request.payloads) })
         }
-        case "MarkUnread":
-          return this.#decided(resident, state, decideMarkUnread(state, request.caller, request.channel, request.seq, request.cid, now), reply, () => {
-            const cursor = state.cursorOf(request.channel)
-            this.#cursorsChanged(resident)
-            this.#showCursor(state, request, cursor, request.caller)
-            return { cursor, userSeq: state.committedUserSeq } satisfies CursorMoved
-          })
-        case "Notice":
-          return this.#decided(resident, state, decideNotice(state, request, now), reply, () => ({}))
-        case "Revoke":
-          return this.#decided(resident, state, decideRevoke(state, request.before, request.cid, now), reply, () => ({ userSeq: state.committedUserSeq }))
-        case "InspectSession":
-          return reply({ ok: inspectSession(this.owner, resident, state, request.payloads) })
       }
-    })
+    )
   }
 
   committed(pending: PendingEvent): void {
@@ -78,11 +99,17 @@ export class SessionHandler {
     this.#publish(entry.id, entry.seq, entry.kind, `{"ev":"personal","event":${entry.body}}`, entry.body, 0)
   }
 
-  authorise(topic: TopicName, user: string, users: ReadonlyArray<string>, done: (answer: Attached["topics"][number]) => void): void {
+  authorise(
+    topic: TopicName,
+    user: string,
+    users: ReadonlyArray<string>,
+    done: (answer: Attached["topics"][number]) => void
+  ): void {
     const denied = users.filter((other) => other !== user)
     const none = () => done({ topic, head: 0, generation: 0, denied: users })
     this.#turn(user, none, none, (_resident, state) =>
-      done({ topic, head: state.committedUserSeq, generation: state.generation, denied }))
+      done({ topic, head: state.committedUserSeq, generation: state.generation, denied })
+    )
   }
 
   /** Writes changed cursors behind. */
@@ -111,7 +138,12 @@ export class SessionHandler {
     return this.#dirty.size
   }
 
-  #turn(user: string, notMine: () => void, fail: (failure: ApiFailure) => void, step: (resident: ResidentSession, state: SessionState) => void): void {
+  #turn(
+    user: string,
+    notMine: () => void,
+    fail: (failure: ApiFailure) => void,
+    step: (resident: ResidentSession, state: SessionState) => void
+  ): void {
     this.residents.turn(
       user,
       (resident) => {
@@ -122,7 +154,13 @@ export class SessionHandler {
     )
   }
 
-  #decided(resident: ResidentSession, state: SessionState, decision: SessionDecision, reply: Reply, ok: () => unknown): void {
+  #decided(
+    resident: ResidentSession,
+    state: SessionState,
+    decision: SessionDecision,
+    reply: Reply,
+    ok: () => unknown
+  ): void {
     switch (decision._tag) {
       case "Reject":
         return reply({ failure: decision.failure })
@@ -136,7 +174,8 @@ export class SessionHandler {
       }
       case "Accept":
         return this.owner.propose(resident, decision.entry, apply(state, decision.entry), noCaller, (failure) =>
-          reply(failure === undefined ? { ok: ok() } : { failure }))
+          reply(failure === undefined ? { ok: ok() } : { failure })
+        )
     }
   }
 
@@ -160,8 +199,15 @@ export class SessionHandler {
     // A UserEvent of our own encoding.
     const event = JSON.parse(body) as { readonly channel?: string; readonly seq?: number; readonly before?: number }
     this.owner.publish({
-      _tag: "Personal", topic: userTopic(user), seq, kind, frame, channel: event.channel ?? "",
-      channelSeq: event.seq ?? 0, exceptConnection, revokedBefore: event.before ?? 0
+      _tag: "Personal",
+      topic: userTopic(user),
+      seq,
+      kind,
+      frame,
+      channel: event.channel ?? "",
+      channelSeq: event.seq ?? 0,
+      exceptConnection,
+      revokedBefore: event.before ?? 0
     })
   }
 }

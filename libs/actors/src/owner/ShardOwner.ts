@@ -167,7 +167,12 @@ export class ShardOwner {
     waiter: (failure: ApiFailure | undefined) => void
   ): void {
     const pending: PendingEvent = {
-      entry, resident, undo, originEdge: origin.edge, originConnection: origin.connection, waiters: [waiter]
+      entry,
+      resident,
+      undo,
+      originEdge: origin.edge,
+      originConnection: origin.connection,
+      waiters: [waiter]
     }
     resident.pending.push(pending)
     if (!this.log.append(pending)) {

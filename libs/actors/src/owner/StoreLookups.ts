@@ -25,7 +25,7 @@ export const findKnown = (
 ): void => {
   const { floor, need } = asked
   const { directory, messages } = owner.context.stores
-  const lookup = Effect.gen(function*() {
+  const lookup = Effect.gen(function* () {
     if ("id" in need) {
       return { ...known, floor, id: Option.getOrNull(yield* messages.findId(channel, need.sender, need.id)) }
     }

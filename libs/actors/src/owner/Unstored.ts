@@ -33,7 +33,11 @@ export class Unstored {
 
   /** Everything up to `position` is in the store: calls `floor` with each entity's newest seq there. */
   stored(position: LogPosition, floor: (topic: Topic, id: string, seq: number) => void): void {
-    for (let item = this.#items[this.#taken]; item !== undefined && item.position <= position; item = this.#items[this.#taken]) {
+    for (
+      let item = this.#items[this.#taken];
+      item !== undefined && item.position <= position;
+      item = this.#items[this.#taken]
+    ) {
       this.#taken++
       const last = this.#last[item.topic]
       if (last.get(item.id) === item.seq) last.delete(item.id)

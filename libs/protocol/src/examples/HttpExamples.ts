@@ -145,7 +145,15 @@ export const httpExamples = {
     method: "GET",
     path: "/v1/inspect/channel/group%3Aengineering",
     status: 200,
-    answer: { kind: "channel", id: "group:engineering", shard: 5, epoch: 1795530194, committed: 4821, members: 12, fanout: "write" }
+    answer: {
+      kind: "channel",
+      id: "group:engineering",
+      shard: 5,
+      epoch: 1795530194,
+      committed: 4821,
+      members: 12,
+      fanout: "write"
+    }
   },
   "health.live": {
     method: "GET",

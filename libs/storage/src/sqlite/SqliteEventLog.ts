@@ -10,6 +10,7 @@ import { type Append, EventLog, LogDamaged, type LogRecord, LogUnavailable } fro
 import { batchBytesMax } from "./CommitQueue.ts"
 import { LogWorkerClient, type SpawnLogWorker } from "./LogWorkerClient.ts"
 import type { LogAnswer, LogAsk } from "./LogWorkerMessages.ts"
+import { RecentRecords } from "./RecentRecords.ts"
 import { isShard, shardsMax } from "./RecordRow.ts"
 
 /** The largest record this backend takes. */
@@ -89,18 +90,30 @@ const serve = (client: LogWorkerClient, options: SqliteEventLogOptions): EventLo
   const askPlain = (question: LogAsk) =>
     ask(question).pipe(Effect.catchTag("LogDamaged", (damage) => Effect.fail(new LogUnavailable({ cause: damage }))))
 
+  const recent = new RecentRecords()
+  const consumers = new Set<string>()
+  const position = (consumer: string, shard: number): number => {
+    consumers.add(consumer)
+    return client.positions.get(consumer, shard)
+  }
+
   return EventLog.of({
     append: (append: Append) => {
       if (!isShard(append.shard)) throw new RangeError(`shard ${append.shard} is not one of 0 to ${shardsMax - 1}`)
-      client.append(append)
+      client.append(remembering(append, recent))
     },
     last: (shard) => records({ _tag: "Last", shard }).pipe(Effect.map(first)),
     read: (shard, position) => records({ _tag: "Read", shard, position }).pipe(Effect.map(first)),
-    readAfter: (shard, after, bytesMax) => records({ _tag: "ReadAfter", shard, after, bytesMax }),
+    readAfter: (shard, after, bytesMax) =>
+      Effect.suspend(() => {
+        const held = recent.readAfter(shard, after, bytesMax)
+        return held === undefined ? records({ _tag: "ReadAfter", shard, after, bytesMax }) : Effect.succeed(held)
+      }),
     purge: (shard, upTo) =>
-      Effect.suspend(() => askPlain({ _tag: "Purge", shard, upTo, positions: client.positions.handOver() })).pipe(
-        Effect.asVoid
-      ),
+      Effect.suspend(() => {
+        recent.drop(shard, upTo)
+        return askPlain({ _tag: "Purge", shard, upTo, positions: client.positions.handOver() })
+      }).pipe(Effect.asVoid),
     usage: askPlain({ _tag: "Usage" }).pipe(
       Effect.map((answer) => ({
         bytes: answer._tag === "Usage" ? answer.bytes : 0,
@@ -109,9 +122,32 @@ const serve = (client: LogWorkerClient, options: SqliteEventLogOptions): EventLo
       }))
     ),
     shards: askPlain({ _tag: "Shards" }).pipe(Effect.map((answer) => (answer._tag === "Shards" ? answer.shards : []))),
-    consumerPosition: (consumer, shard) => Effect.sync(() => client.positions.get(consumer, shard)),
-    setConsumerPosition: (consumer, shard, position) => Effect.sync(() => client.advance(consumer, shard, position))
+    consumerPosition: (consumer, shard) => Effect.sync(() => position(consumer, shard)),
+    setConsumerPosition: (consumer, shard, upTo) =>
+      Effect.sync(() => {
+        client.advance(consumer, shard, upTo)
+        let lowest = position(consumer, shard)
+        for (const other of consumers) lowest = Math.min(lowest, position(other, shard))
+        recent.drop(shard, lowest)
+      })
   })
+}
+
+/** Keeps what was committed for the consumers that follow; after an outcome in doubt only the file knows. */
+const remembering = (append: Append, recent: RecentRecords): Append => {
+  const { shard } = append
+  let bytes: Uint8Array | undefined
+  return {
+    shard,
+    expectedLast: append.expectedLast,
+    reserved: append.reserved,
+    seal: () => (bytes = append.seal()),
+    settle: (outcome) => {
+      if (outcome._tag === "Ambiguous") recent.forget(shard)
+      else if (outcome._tag === "Committed" && bytes !== undefined) recent.committed(shard, outcome.position, bytes)
+      append.settle(outcome)
+    }
+  }
 }
 
 const recordsOf = (answer: LogAnswer): ReadonlyArray<LogRecord> => (answer._tag === "Records" ? answer.records : [])

@@ -20,6 +20,7 @@ import {
   withoutMessage
 } from "../MessageRow.ts"
 import type { StoredAck, StoredEvent, StoredMessage } from "../MessageStore.ts"
+import { type EventColumns, unpackEvents } from "./EventColumns.ts"
 import type { ChannelKeys, GrowingChannelKeys } from "./SqliteChannelKeys.ts"
 import { blockOf, unreadCountReads, unreadCountWrites } from "./SqliteUnreadCounts.ts"
 import { inTransaction, rowOf, rowsOf } from "./StoreFile.ts"
@@ -213,7 +214,8 @@ export const messageWrites = (db: DatabaseSync, keys: GrowingChannelKeys, write:
   }
 
   return {
-    writeEvents: (events: ReadonlyArray<StoredEvent>): void => {
+    writeEvents: (columns: EventColumns): void => {
+      const events = unpackEvents(columns)
       const channels = new Map<string, Touched>()
       write(() => {
         for (const it of events) {

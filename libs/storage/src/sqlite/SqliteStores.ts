@@ -12,6 +12,7 @@ import { Inbox } from "../Inbox.ts"
 import { MessageStore } from "../MessageStore.ts"
 import { StoreUnavailable } from "../StoreError.ts"
 import { StoreSync } from "../StoreSync.ts"
+import { packEvents } from "./EventColumns.ts"
 import type { ReaderCalls, WriterCalls } from "./StoreCalls.ts"
 import type { OpenFailure } from "./StoreFile.ts"
 import { makeStoreThread, type StoreThread } from "./StoreThread.ts"
@@ -74,7 +75,7 @@ const messageStore = (writer: Writer, reader: Reader): MessageStore["Service"] =
     // In bounded steps: other writes come between.
     Effect.flatMap(writer.call("forgetSomeIds", before), (more) => (more ? forgetIds(before) : Effect.void))
   return MessageStore.of({
-    write: (events) => inParts(events, (part) => writer.call("writeEvents", part)),
+    write: (events) => inParts(events, (part) => writer.call("writeEvents", packEvents(part))),
     messages: (channel, range) => reader.call("messages", channel, range),
     events: (channel, after, upTo, limit) => reader.call("events", channel, after, upTo, limit),
     countUnread: (channel, after, upTo, user) => reader.call("countUnread", channel, after, upTo, user),

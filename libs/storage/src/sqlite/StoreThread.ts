@@ -50,7 +50,7 @@ class Thread {
 
   /** `opened` is called once: null where the file is open. */
   start(opened: (failure: OpenFailure | null) => void): void {
-    const worker = new Worker(this.#script, { workerData: this.#options })
+    const worker = new Worker(this.#script, { workerData: this.#options, name: `store-${this.#options.role}` })
     this.#worker = worker
     let died = "the thread ended"
     worker.on("message", (answer: ThreadAnswer) => {

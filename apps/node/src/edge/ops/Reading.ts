@@ -56,7 +56,13 @@ export const read = (edge: EdgeRuntime, connection: Connection, frame: Op<"read"
 }
 
 /** The others in a small channel see how far one has come. */
-const tellReceipt = (edge: EdgeRuntime, connection: Connection, channel: string, delivered: number, read: number): void =>
+const tellReceipt = (
+  edge: EdgeRuntime,
+  connection: Connection,
+  channel: string,
+  delivered: number,
+  read: number
+): void =>
   ask(
     edge.calls,
     edge.calls.shardOf(channel),

@@ -1,0 +1,24 @@
+/** What `/readyz` says of the owner's side: shards that are not served, and a log that takes no more. */
+import { Effect, Layer } from "effect"
+import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
+import { EventLog } from "@parley/storage/EventLog"
+import { Readiness } from "./http/HealthHttp.ts"
+
+export const layerReadinessOfShards = (shardCount: number) =>
+  Layer.effect(
+    Readiness,
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const { runner } = yield* LocalRunnerService
+      return Effect.gen(function* () {
+        const reasons: Array<string> = []
+        for (const [shard, what] of runner.quarantined) reasons.push(`shard ${shard} is quarantined: ${what}`)
+        const missing = shardCount - runner.shards.length - runner.quarantined.size
+        if (missing > 0) reasons.push(`${missing} of ${shardCount} shards are not served`)
+        const usage = yield* Effect.option(log.usage)
+        if (usage._tag === "None") reasons.push("the log can't be reached")
+        else if (usage.value.bytes >= usage.value.softBytes) reasons.push("the log is full: sends are refused")
+        return reasons
+      })
+    })
+  )

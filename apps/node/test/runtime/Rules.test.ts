@@ -1,0 +1,207 @@
+import { mkdtempSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Layer } from "effect"
+import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
+import { shardOf } from "@parley/actors/fanout/ShardHash"
+import { Directory } from "@parley/storage/Directory"
+import { Inbox } from "@parley/storage/Inbox"
+import { MemoryEventLog, MemoryEventLogFaults } from "@parley/storage/memory/MemoryEventLog"
+import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"
+import { MessageStore } from "@parley/storage/MessageStore"
+import { Sharding } from "effect/cluster"
+import { layerRuntime } from "../../src/Runtime.ts"
+import { checkShards } from "../../src/ShardCount.ts"
+import { callerOf, layerMemoryWorld, newId, shardCount, until, world } from "./World.ts"
+
+describe("placement", () => {
+  it.live("†2 a data directory is opened with the number of shards it was made with, or not at all", () =>
+    Effect.gen(function* () {
+      const directory = mkdtempSync(join(tmpdir(), "parley-shards-"))
+      yield* checkShards(directory, 8)
+      yield* checkShards(directory, 8)
+      const error = yield* Effect.flip(checkShards(directory, 16))
+      assert.include(error.message, "--shards 8")
+    })
+  )
+
+  it.live("an id's shard is the one that Effect's sharding says", () =>
+    Effect.gen(function* () {
+      const sharding = yield* Sharding.Sharding
+      for (let i = 0; i < 500; i++) {
+        // The cluster brands what is a plain string here.
+        const id = `group:c${i}` as Parameters<typeof sharding.getShardId>[0]
+        assert.strictEqual(shardOf(id, shardCount), sharding.getShardId(id, "default").id)
+      }
+    }).pipe(Effect.provide(layerMemoryWorld))
+  )
+})
+
+describe("†4 positions", () => {
+  it.live("a device that holds another generation is told to reload, whatever its seq", () =>
+    Effect.gen(function* () {
+      const { create, send, sync } = yield* world
+      yield* create("ana", "group:one", ["ana"])
+      yield* send("ana", "group:one", "m")
+      const reload = (held: { generation: number; seq: number }) =>
+        sync("ana", "group:one", held).pipe(
+          Effect.map((result) => (result?._tag === "Sync" ? (JSON.parse(result.sync).reload as boolean) : undefined)) // our own encoding
+        )
+      assert.strictEqual(yield* reload({ generation: 1, seq: 1 }), false)
+      assert.strictEqual(yield* reload({ generation: 2, seq: 1 }), true)
+      assert.strictEqual(yield* reload({ generation: 0, seq: 2 }), true)
+      assert.strictEqual(yield* reload({ generation: 1, seq: 99 }), true)
+    }).pipe(Effect.provide(layerMemoryWorld))
+  )
+})
+
+describe("†17 the lease", () => {
+  it.live("an owner whose lease has passed answers nothing, reads included, until it is refreshed", () =>
+    Effect.gen(function* () {
+      const { calls, create } = yield* world
+      const { runner } = yield* LocalRunnerService
+      yield* create("ana", "group:one", ["ana"])
+      const shard = calls.shardOf("group:one")
+      const ask = () => {
+        let answered = "nothing"
+        const request = {
+          _tag: "Unread",
+          user: "ana",
+          channel: "group:one",
+          cursor: { generation: 0, seq: 0 }
+        } as const
+        runner.request(
+          shard,
+          request,
+          () => (answered = "reply"),
+          () => (answered = "not mine")
+        )
+        return answered
+      }
+      assert.strictEqual(ask(), "reply")
+      runner.setLease(shard, performance.now() - 1)
+      assert.strictEqual(ask(), "not mine")
+      runner.setLease(shard, performance.now() + 60_000)
+      assert.strictEqual(ask(), "reply")
+    }).pipe(Effect.provide(layerMemoryWorld))
+  )
+
+  /** A message store whose reads wait until they are let through. */
+  const gate = Deferred.makeUnsafe<void>()
+  const layerSlowReads = Layer.effect(
+    MessageStore,
+    Effect.map(MessageStore, (store) =>
+      MessageStore.of({
+        ...store,
+        messages: (...args) => Effect.andThen(Deferred.await(gate), store.messages(...args))
+      })
+    )
+  )
+
+  it.live("†18 a lease that ends while the store is asked ends the step too", () =>
+    Effect.gen(function* () {
+      const { calls, create, send } = yield* world
+      const { runner } = yield* LocalRunnerService
+      const faults = yield* MemoryEventLogFaults
+      yield* create("ana", "group:one", ["ana"])
+      for (let i = 0; i < 60; i++) yield* send("ana", "group:one", `m${i}`)
+      const shard = calls.shardOf("group:one")
+      const owner = runner.owner(shard)
+      // Loaded from the store again, with a tail that no longer has the first message.
+      yield* until(
+        "it is cold",
+        Effect.sync(() => {
+          owner?.sweep()
+          const { residentCount, warmCount } = owner?.channels.residents ?? { residentCount: 1, warmCount: 1 }
+          return residentCount + warmCount === 0
+        })
+      )
+      const before = faults.records(shard).length
+      let answered = "nothing"
+      const edit = { op: "edit", channel: "group:one", cid: newId(), target: 2, text: "edited", mentions: [] } as const
+      runner.request(
+        shard,
+        { _tag: "Mutate", caller: callerOf("ana"), mutation: edit, admin: false },
+        () => (answered = "reply"),
+        () => (answered = "not mine")
+      )
+      yield* until(
+        "the store is asked",
+        Effect.sync(() => owner?.channels.residents.peek("group:one")?.holds === 1)
+      )
+      runner.setLease(shard, performance.now() - 1)
+      yield* Deferred.succeed(gate, undefined)
+      yield* until(
+        "it is answered",
+        Effect.sync(() => answered !== "nothing")
+      )
+      assert.strictEqual(answered, "not mine")
+      assert.strictEqual(faults.records(shard).length, before)
+    }).pipe(
+      Effect.provide(
+        layerRuntime({ shardCount, bounds: { residentBytesMax: 1, warmBytesMax: 1 } }).pipe(
+          Layer.provideMerge(MemoryEventLog.layer({ positions: "dense" })),
+          Layer.provide(layerSlowReads),
+          Layer.provideMerge(layerMemoryStores)
+        )
+      )
+    )
+  )
+})
+
+describe("†10 †11 the member fan-out", () => {
+  it.live("†10 the inbox has a channel once, and unread comes from heads, not from it", () =>
+    Effect.gen(function* () {
+      const { create, send, sync } = yield* world
+      const inbox = yield* Inbox
+      yield* create("ana", "group:one", ["ana", "ben"])
+      for (let i = 0; i < 5; i++) yield* send("ana", "group:one", `m${i}`)
+      yield* until(
+        "the inbox has it",
+        inbox.list("ben", 10).pipe(
+          Effect.map((entries) => entries.length > 0),
+          Effect.orDie
+        )
+      )
+      assert.deepStrictEqual(
+        (yield* inbox.list("ben", 10)).map((entry) => entry.channel),
+        ["group:one"]
+      )
+      assert.deepStrictEqual(yield* inbox.list("ana", 10), [])
+      yield* inbox.remove("ben", "group:one", 1_000)
+      const synced = yield* sync("ben", "group:one", null)
+      assert.strictEqual(synced?._tag === "Sync" ? JSON.parse(synced.sync).head.unread : 0, 5) // our own encoding
+    }).pipe(Effect.provide(layerMemoryWorld))
+  )
+
+  it.live(
+    "†11 who is added after a message, or removed before it, is not told of it, however late the fan-out is",
+    () =>
+      Effect.gen(function* () {
+        const { create, mutate, send } = yield* world
+        const directory = yield* Directory
+        const inbox = yield* Inbox
+        yield* create("ana", "group:one", ["ana", "ben", "eve"])
+        yield* mutate("ana", { op: "remove_members", channel: "group:one", cid: newId(), members: ["eve"] })
+        yield* send("ana", "group:one", "for ben only")
+        yield* mutate("ana", { op: "add_members", channel: "group:one", cid: newId(), members: ["cem"] })
+        yield* until(
+          "the directory is ahead of the message",
+          directory.membership("group:one", "cem").pipe(
+            Effect.map((stays) => stays.length === 1),
+            Effect.orDie
+          )
+        )
+        yield* until(
+          "ben has it",
+          inbox.list("ben", 10).pipe(
+            Effect.map((entries) => entries.length === 1),
+            Effect.orDie
+          )
+        )
+        assert.deepStrictEqual(yield* inbox.list("eve", 10), [])
+        assert.deepStrictEqual(yield* inbox.list("cem", 10), [])
+      }).pipe(Effect.provide(layerMemoryWorld))
+  )
+})
