@@ -2,7 +2,15 @@
  * Fan-out: one channel with 1,000 connected sockets, messages of 200 bytes, 32 in flight; then one in flight, and a
  * paced 30,000 deliveries/s. Beside it the ceiling (coalesced frames on `ws`, nothing stored) and plain `ws.send`.
  */
-import { type Client, clientId, connectClient, createChannels, inParallel, syncAll, type Target } from "./load/Clients.ts"
+import {
+  type Client,
+  clientId,
+  connectClient,
+  createChannels,
+  inParallel,
+  syncAll,
+  type Target
+} from "./load/Clients.ts"
 import { percentile, report, round } from "./Report.ts"
 import { pinGenerator, type RunningServer, startBaseline, startParley } from "./Servers.ts"
 
@@ -21,7 +29,11 @@ interface Load {
 }
 
 const setUp = async (target: Target): Promise<Load> => {
-  const clients = await inParallel(Array.from({ length: sockets }, (_, index) => index), 64, (index) => connectClient(target, `u${index}`, [channel]))
+  const clients = await inParallel(
+    Array.from({ length: sockets }, (_, index) => index),
+    64,
+    (index) => connectClient(target, `u${index}`, [channel])
+  )
   if (!target.baseline) {
     await createChannels(clients, [{ id: channel, members: clients.map((_, index) => index) }])
     await syncAll(clients, () => 1)
@@ -66,11 +78,21 @@ const measure = async (server: RunningServer, load: Load, inFlight: number, perS
   if (perSecond === 0) for (let i = 0; i < inFlight; i++) sendOne()
   const begun = performance.now()
   let due = 0
-  const pacer = perSecond === 0 ? undefined : setInterval(() => {
-    for (const target = ((performance.now() - begun) * perSecond) / 1_000; due < target && open < 1_000; due++) sendOne()
-  }, 1)
+  const pacer =
+    perSecond === 0
+      ? undefined
+      : setInterval(() => {
+          for (const target = ((performance.now() - begun) * perSecond) / 1_000; due < target && open < 1_000; due++)
+            sendOne()
+        }, 1)
   await new Promise((resolve) => setTimeout(resolve, warmMs))
-  const from = { delivered: load.delivered, acked, at: performance.now(), cpu: server.cpuSeconds(), own: process.cpuUsage() }
+  const from = {
+    delivered: load.delivered,
+    acked,
+    at: performance.now(),
+    cpu: server.cpuSeconds(),
+    own: process.cpuUsage()
+  }
   latencies.length = 0
   await new Promise((resolve) => setTimeout(resolve, measureMs))
   const seconds = (performance.now() - from.at) / 1_000

@@ -20,15 +20,22 @@ export const bench = async (): Promise<void> => {
     }
     const target = { port: server.port, baseline: false }
     // Warm code and caches first: what is measured is connections.
-    const warm = await inParallel(Array.from({ length: 200 }, (_, index) => index), 32, (index) => connectClient(target, `warm${index}`, [], "127.0.0.9"))
+    const warm = await inParallel(
+      Array.from({ length: 200 }, (_, index) => index),
+      32,
+      (index) => connectClient(target, `warm${index}`, [], "127.0.0.9")
+    )
     for (const client of warm) {
       client.onClosed = () => {}
       client.socket.close()
     }
     await collect()
     const before = server.rssBytes()
-    const clients = await inParallel(Array.from({ length: users }, (_, index) => index), 64, (index) =>
-      connectClient(target, `u${index}`, [], `127.0.0.${2 + (index % 5)}`))
+    const clients = await inParallel(
+      Array.from({ length: users }, (_, index) => index),
+      64,
+      (index) => connectClient(target, `u${index}`, [], `127.0.0.${2 + (index % 5)}`)
+    )
     const channelCount = (users * channelsEach) / membersEach
     const channels = Array.from({ length: channelCount }, (_, index) => ({
       id: `group:i${index}`,

@@ -1,4 +1,4 @@
-/** Users of a bench: tokens, connections that have said hello, channels that exist, client ids. */
+/** Users of a bench: tokens, client ids, connections that have said hello. */
 import { createHmac, randomBytes } from "node:crypto"
 import { benchSecret } from "../Servers.ts"
 import { LoadSocket } from "./LoadSocket.ts"
@@ -41,7 +41,10 @@ export class Client {
       this.#waiting.delete(re)
       waiting?.(frame)
     }
-    socket.onClose = (why) => this.onClosed(why)
+  }
+
+  close(): void {
+    this.socket.close()
   }
 
   /** Sends an op whose fields are given as JSON without braces; calls back with the answer's frame. */
@@ -53,7 +56,10 @@ export class Client {
 
   request(op: string, fields: string): Promise<string> {
     return new Promise((resolve, reject) => {
-      this.ask(op, fields, (frame) => frame.includes('"error"') && !frame.includes('"ok"') ? reject(new Error(`${op}: ${frame}`)) : resolve(frame))
+      this.ask(op, fields, (frame) => {
+        if (/^{"re":\d+,"error"/.test(frame)) reject(new Error(`${op}: ${frame}`))
+        else resolve(frame)
+      })
     })
   }
 }
@@ -64,57 +70,69 @@ export interface Target {
   readonly baseline: boolean
 }
 
-export const connectClient = (target: Target, user: string, channels: ReadonlyArray<string>, localAddress?: string): Promise<Client> =>
+export const connectClient = (
+  target: Target,
+  user: string,
+  channels: ReadonlyArray<string>,
+  localAddress?: string
+): Promise<Client> =>
   new Promise((resolve, reject) => {
     const socket = new LoadSocket({
-      port: target.port, path: "/v1/socket", subprotocol: "parley.v1.json", ...(localAddress === undefined ? {} : { localAddress })
+      port: target.port,
+      path: "/v1/socket",
+      subprotocol: "parley.v1.json",
+      ...(localAddress === undefined ? {} : { localAddress })
     })
     const client = new Client(user, socket)
-    socket.onClose = reject
+    socket.onClose = (why) => reject(new Error(`${user} was not let in: ${why}`))
     socket.onOpen = () => {
-      socket.onClose = (why) => client.onClosed(why)
       const fields = target.baseline
-        ? `"channels":${JSON.stringify(channels)}`
+        ? `"user":"${user}","channels":${JSON.stringify(channels)}`
         : `"token":"${mintToken(user)}","device":"bench"`
-      client.request("hello", fields).then(() => resolve(client), reject)
+      client.request("hello", fields).then(() => {
+        socket.onClose = (why) => client.onClosed(why)
+        resolve(client)
+      }, reject)
     }
   })
 
 /** Runs `work` for each item, so many at a time. */
-export const inParallel = async <A, B>(items: ReadonlyArray<A>, width: number, work: (item: A, index: number) => Promise<B>): Promise<Array<B>> => {
+export const inParallel = async <A, B>(
+  items: ReadonlyArray<A>,
+  width: number,
+  work: (item: A, index: number) => Promise<B>
+): Promise<Array<B>> => {
   const out: Array<B> = new Array(items.length)
   let next = 0
-  await Promise.all(Array.from({ length: Math.min(width, items.length) }, async () => {
+  const worker = async () => {
     while (next < items.length) {
       const index = next++
       const item = items[index]
       if (item !== undefined) out[index] = await work(item, index)
     }
-  }))
+  }
+  await Promise.all(Array.from({ length: Math.min(width, items.length) }, worker))
   return out
 }
 
-/** Creates channels by one of their members each, then lets every client list and attach its channels. */
-export const createChannels = async (clients: ReadonlyArray<Client>, channels: ReadonlyArray<{ readonly id: string; readonly members: ReadonlyArray<number> }>): Promise<void> => {
-  await inParallel(channels, 64, async ({ id, members }) => {
-    const creator = clients[members[0] ?? 0]
-    const users = members.map((index) => clients[index]?.user ?? "")
-    for (let at = 0; at < users.length; at += 100) {
-      const some = JSON.stringify(users.slice(at, at + 100))
-      if (at === 0) await creator?.request("create", `"cid":"${clientId()}","channel":"${id}","name":"bench","members":${some}`)
-      else await creator?.request("add_members", `"cid":"${clientId()}","channel":"${id}","members":${some}`)
-    }
-  })
-}
+/** `count` clients whose users are `prefix` and a number, from as many addresses as they need. */
+export const connectMany = (
+  target: Target,
+  count: number,
+  prefix: string,
+  channelsOf: (index: number) => ReadonlyArray<string> = () => []
+): Promise<Array<Client>> =>
+  inParallel(
+    Array.from({ length: count }, (_, index) => index),
+    64,
+    (index) =>
+      connectClient(
+        target,
+        `${prefix}${index}`,
+        channelsOf(index),
+        `127.0.0.${2 + Math.floor(index / connectionsPerAddress)}`
+      )
+  )
 
-/** Syncs until each client sees `expected` channels: from then on it gets their events live. */
-export const syncAll = async (clients: ReadonlyArray<Client>, expected: (index: number) => number): Promise<void> => {
-  await inParallel(clients, 64, async (client, index) => {
-    for (let tries = 0; tries < 400; tries++) {
-      const frame = await client.request("sync", `"channels":[],"session":{"generation":0,"seq":0}`)
-      if (frame.split('"head":{').length - 1 >= expected(index)) return
-      await new Promise((resolve) => setTimeout(resolve, 50))
-    }
-    throw new Error(`${client.user} never saw its channels`)
-  })
-}
+/** So few that no address runs out of ports. */
+const connectionsPerAddress = 5_000

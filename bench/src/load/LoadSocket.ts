@@ -1,6 +1,7 @@
 /**
  * A WebSocket client as cheap as a load generator needs it: one write a tick, frames masked with a zero key (RFC 6455
- * asks for a mask, not for a secret one), payloads handed on as one-byte strings.
+ * asks for a mask, not for a secret one), payloads handed on as one-byte strings, or looked at where they lie: a
+ * generator that makes a string of each of two million deliveries a second would be the bottleneck.
  */
 import { connect, type Socket } from "node:net"
 
@@ -11,14 +12,27 @@ export class LoadSocket {
   #rest: Buffer | undefined
   #open = false
   #out: Array<string> = []
+  #closed = false
   onFrame: (text: string) => void = () => {}
+  /** Sees each text frame's bytes first; true: it took the frame, and no string is made of it. */
+  onBytes: ((data: Buffer, start: number, end: number) => boolean) | undefined
   onOpen: () => void = () => {}
   onClose: (why: string) => void = () => {}
   bytesIn = 0
 
-  constructor(options: { readonly port: number; readonly path: string; readonly subprotocol: string; readonly localAddress?: string }) {
+  constructor(options: {
+    readonly port: number
+    readonly path: string
+    readonly subprotocol: string
+    readonly localAddress?: string
+  }) {
     const { localAddress, path, port, subprotocol } = options
-    this.#socket = connect({ port, host: "127.0.0.1", noDelay: true, ...(localAddress === undefined ? {} : { localAddress }) })
+    this.#socket = connect({
+      port,
+      host: "127.0.0.1",
+      noDelay: true,
+      ...(localAddress === undefined ? {} : { localAddress })
+    })
     this.#socket.on("connect", () => {
       this.#socket.write(
         `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
@@ -26,8 +40,8 @@ export class LoadSocket {
       )
     })
     this.#socket.on("data", (chunk) => this.#read(chunk))
-    this.#socket.on("error", (error) => this.onClose(error.message))
-    this.#socket.on("close", () => this.onClose("closed"))
+    this.#socket.on("error", (error) => this.#ended(error.message))
+    this.#socket.on("close", () => this.#ended("closed"))
   }
 
   /** Sends one text frame; ASCII only. Frames of one tick go out in one write. */
@@ -36,18 +50,23 @@ export class LoadSocket {
     this.#out.push(header(text.length) + text)
   }
 
+  /** Drops the connection without a word; `onClose` is not called. */
   close(): void {
+    this.#closed = true
     this.#socket.destroy()
   }
 
-  pause(): void {
-    this.#socket.pause()
+  #ended(why: string): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#socket.destroy()
+    this.onClose(why)
   }
 
   #flush(): void {
     const text = this.#out.join("")
     this.#out = []
-    if (!this.#socket.destroyed) this.#socket.write(text, "latin1")
+    if (!this.#closed) this.#socket.write(text, "latin1")
   }
 
   #read(chunk: Buffer): void {
@@ -61,8 +80,7 @@ export class LoadSocket {
         return
       }
       if (!data.toString("latin1", 0, 12).endsWith("101")) {
-        this.onClose(data.toString("latin1", 0, end))
-        this.close()
+        this.#ended(data.toString("latin1", 0, data.indexOf("\r\n")))
         return
       }
       this.#open = true
@@ -84,9 +102,15 @@ export class LoadSocket {
       }
       if (data.length < start + length) break
       const opcode = (data[at] ?? 0) & 15
-      if (opcode === 1) this.onFrame(data.toString("latin1", start, start + length))
-      else if (opcode === 8) this.onClose(`close ${length >= 2 ? data.readUInt16BE(start) : 0} ${data.toString("latin1", start + 2, start + length)}`)
-      else if (opcode === 9) this.#socket.write(Buffer.from([0x8a, 0x80, 0, 0, 0, 0]))
+      if (opcode === 1) {
+        if (this.onBytes === undefined || !this.onBytes(data, start, start + length)) {
+          this.onFrame(data.toString("latin1", start, start + length))
+        }
+      } else if (opcode === 8) {
+        const code = length >= 2 ? data.readUInt16BE(start) : 0
+        return this.#ended(`close ${code} ${data.toString("latin1", start + 2, start + length)}`)
+      }
+      if (opcode === 9) this.#socket.write(Buffer.from([0x8a, 0x80, 0, 0, 0, 0]))
       at = start + length
     }
     if (at < data.length) this.#rest = at === 0 ? data : Buffer.from(data.subarray(at))
