@@ -44,8 +44,8 @@ const losePower = async (synchronous: Synchronous, rounds: number): Promise<Verd
     server = Server.launch({ data: `${backing}/data`, environment })
     // With less than FULL it may refuse what it finds; then nothing of what was promised can be read.
     await server.whenReady()
-    await workload.end(3_000)
-    return await verdict(workload, () => server, random, 8_000)
+    await workload.end(synchronous === "FULL" ? 10_000 : 1_000)
+    return await verdict(workload, () => server, random, synchronous === "FULL" ? 10_000 : 1_000)
   } catch (error) {
     throw new Error(`seed ${random.seed}; the server printed before:\n${printed}`, { cause: error })
   } finally {
@@ -73,8 +73,7 @@ describe("power loss at random instants under load", () => {
     async (synchronous, ctx) => {
       const why = noFuse()
       if (why !== undefined) return ctx.skip(why)
-      const { report, violations } = await losePower(synchronous, 2)
-      if (process.env["DBG"]) console.log(report)
+      const { report, violations } = await losePower(synchronous, 1)
       expect(
         violations.some(({ invariant }) => invariant === "DURABLE-BEFORE-ACK"),
         report

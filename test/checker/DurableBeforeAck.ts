@@ -1,7 +1,8 @@
 /**
  * DURABLE-BEFORE-ACK: what was acknowledged is there at the end, at the seq of the ack; what was shown to anybody is
- * there too. A "mark unread" that was acknowledged still stands.
+ * there too, personal events included. A "mark unread" that was acknowledged still stands.
  */
+import { isDeepStrictEqual } from "node:util"
 import type { FinalState } from "./FinalState.ts"
 import type { FactOf, History } from "./History.ts"
 import { idKey, type Truth } from "./Truth.ts"
@@ -15,7 +16,7 @@ export const durableBeforeAck = (history: History, truth: Truth, final: FinalSta
     if (fact._tag === "Acked") found.push(...ackLost(fact, truth))
     else if (fact._tag === "Shown") found.push(...shownLost(fact, truth))
   }
-  return [...found, ...marksLost(history, final)]
+  return [...found, ...marksLost(history, final), ...personalLost(history, final)]
 }
 
 const ackLost = (fact: FactOf<"Acked">, truth: Truth): ReadonlyArray<Violation> => {
@@ -40,6 +41,35 @@ const shownLost = (fact: FactOf<"Shown">, truth: Truth): ReadonlyArray<Violation
       what: `shown to ${fact.user}, and not in the log`,
       evidence: { how: fact.how, device: fact.device, channel: fact.channel, head: channel?.head, event }
     }))
+}
+
+/** A personal event that was shown is the one at its place; of those too old to be kept only the place is known. */
+const personalLost = (history: History, final: FinalState): ReadonlyArray<Violation> => {
+  const fresh = new Map(
+    final.fresh.map(({ personal, session, user }) => [
+      user,
+      {
+        session,
+        first: personal[0]?.user_seq ?? Infinity,
+        events: new Map(personal.map((event) => [event.user_seq, event]))
+      }
+    ])
+  )
+  return history.flatMap((fact) => {
+    if (fact._tag !== "Personal") return []
+    const kept = fresh.get(fact.user)
+    return fact.events
+      .filter((event) => {
+        const there = kept?.events.get(event.user_seq)
+        if (kept === undefined || event.user_seq > kept.session) return true
+        return there === undefined ? event.user_seq > kept.first : !isDeepStrictEqual(there, event)
+      })
+      .map((event) => ({
+        invariant,
+        what: `a personal event was shown to ${fact.device}, and is not in the user's log`,
+        evidence: { event, instead: kept?.events.get(event.user_seq), session: kept?.session }
+      }))
+  })
 }
 
 /** The generation of a cursor is the place of the last "mark unread" in the user's own log. */

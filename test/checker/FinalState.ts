@@ -2,7 +2,7 @@
  * What is there after everything has healed and nothing more is sent: each channel as its owner reads it, each user's
  * list as a fresh device gets it, and what the devices of the run hold by then without asking.
  */
-import type { ChannelEvent, MessageEvent } from "@parley/protocol/Event"
+import type { ChannelEvent, MessageEvent, UserEvent } from "@parley/protocol/Event"
 import type { Position } from "@parley/protocol/Ids"
 
 /** A channel read from its beginning by a device of a user who was in it all the time. */
@@ -42,6 +42,12 @@ export interface UserView {
   readonly channels: ReadonlyMap<string, ChannelView>
 }
 
+/** What a device that was never there before gets. */
+export interface FreshView extends UserView {
+  /** Personal events as far back as they are kept. */
+  readonly personal: ReadonlyArray<UserEvent>
+}
+
 export interface DeviceView extends UserView {
   readonly device: string
   /** Messages the device holds, by channel. */
@@ -52,7 +58,7 @@ export interface FinalState {
   readonly channels: ReadonlyArray<FinalChannel>
   /** Channels and users that can't be read any more, and why. */
   readonly unreadable: ReadonlyArray<{ readonly what: string; readonly why: string }>
-  readonly fresh: ReadonlyArray<UserView>
+  readonly fresh: ReadonlyArray<FreshView>
   readonly devices: ReadonlyArray<DeviceView>
 }
 

@@ -2,8 +2,13 @@
  * A small run in which everything went well, as the checker gets it: three users, one channel, a message edited, one
  * deleted, a member removed and brought back. Tests spoil one thing of it at a time.
  */
-import type { ChannelEvent, MessageEvent } from "@parley/protocol/Event"
-import { ChannelEvent as ChannelEventSchema } from "@parley/protocol/Event"
+import {
+  type ChannelEvent,
+  ChannelEvent as ChannelEventSchema,
+  type MessageEvent,
+  type UserEvent,
+  UserEvent as UserEventSchema
+} from "@parley/protocol/Event"
 import { Schema } from "effect"
 import { type ChannelView, type FinalState, messageView } from "./FinalState.ts"
 import type { Fact, Mutation, MutationOp, Seat } from "./History.ts"
@@ -29,6 +34,18 @@ const live = Schema.decodeUnknownSync(Schema.Array(ChannelEventSchema))([
   { ...base(8, "ana"), kind: "added", members: ["cleo"] },
   { ...base(9, "ana"), kind: "message", n: 4, text: "four" }
 ])
+
+/** Each was added at 1; one was removed at 5 and added at 8. */
+export const personal = (user: string): ReadonlyArray<UserEvent> =>
+  Schema.decodeUnknownSync(Schema.Array(UserEventSchema))([
+    { user_seq: 1, at: 1_001, kind: "added", channel, seq: 1 },
+    ...(user === "cleo"
+      ? [
+          { user_seq: 2, at: 1_005, kind: "removed", channel, seq: 5 },
+          { user_seq: 3, at: 1_008, kind: "added", channel, seq: 8 }
+        ]
+      : [])
+  ])
 
 export const eventAt = (seq: number): ChannelEvent => live[seq - 1]!
 
@@ -88,10 +105,10 @@ export const goodRun = (): Run => {
   const history: ReadonlyArray<Fact> = [
     ...live.flatMap(happens),
     { ...seats["cleo"]!, connection: 4, _tag: "Shown", how: "sync", channel, from: 8, to: 9, events: [eventAt(9)] },
-    { ...seats["cleo"]!, connection: 4, _tag: "Personal", how: "sync", position: 3, userSeqs: [1, 2, 3] },
+    { ...seats["cleo"]!, connection: 4, _tag: "Personal", how: "sync", position: 3, events: personal("cleo") },
     shown("ben", "history", 0, 9, messages),
     { ...seats["ben"]!, _tag: "Marked", channel, cursor: { generation: 0, seq: 6 } },
-    { ...seats["ben"]!, _tag: "Personal", how: "live", position: 1, userSeqs: [1] }
+    { ...seats["ben"]!, _tag: "Personal", how: "live", position: 1, events: personal("ben") }
   ]
   const view = (unread: number, cursor: number): ChannelView => ({
     seq: 9,
@@ -104,9 +121,9 @@ export const goodRun = (): Run => {
     last: messageView(messages[3]!)
   })
   const users = [
-    { user: "ana", session: 1, channels: new Map([[channel, view(2, 0)]]) },
-    { user: "ben", session: 1, channels: new Map([[channel, view(1, 6)]]) },
-    { user: "cleo", session: 3, channels: new Map([[channel, view(1, 0)]]) }
+    { user: "ana", session: 1, personal: personal("ana"), channels: new Map([[channel, view(2, 0)]]) },
+    { user: "ben", session: 1, personal: personal("ben"), channels: new Map([[channel, view(1, 6)]]) },
+    { user: "cleo", session: 3, personal: personal("cleo"), channels: new Map([[channel, view(1, 0)]]) }
   ]
   return {
     history,

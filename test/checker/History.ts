@@ -2,7 +2,7 @@
  * What the clients of a run saw, in the order in which this process saw it: the only thing the checker believes besides
  * the state that is read at the end. Facts are plain data, so that a test can make them up.
  */
-import type { ChannelEvent } from "@parley/protocol/Event"
+import type { ChannelEvent, UserEvent } from "@parley/protocol/Event"
 import type { OpName } from "@parley/protocol/Frame"
 import type { Position } from "@parley/protocol/Ids"
 
@@ -73,7 +73,7 @@ export type Fact = Seat &
         readonly _tag: "Personal"
         readonly how: "live" | "sync"
         readonly position: number
-        readonly userSeqs: ReadonlyArray<number>
+        readonly events: ReadonlyArray<UserEvent>
       }
     /** The answer to `read` or `mark_unread`. */
     | { readonly _tag: "Marked"; readonly channel: string; readonly cursor: Position }

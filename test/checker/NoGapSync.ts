@@ -48,8 +48,8 @@ const personalInOrder = (history: History): ReadonlyArray<Violation> => {
   for (const fact of history) {
     if (fact._tag !== "Personal") continue
     const position = positions.get(fact.connection)
-    for (const seq of fact.how === "live" && position !== undefined ? fact.userSeqs : []) {
-      if (seq > position! + 1)
+    for (const { user_seq } of fact.how === "live" && position !== undefined ? fact.events : []) {
+      if (user_seq > position! + 1)
         found.push({ invariant, what: `${fact.device} missed a personal event`, evidence: { position, fact } })
     }
     positions.set(fact.connection, Math.max(position ?? 0, fact.position))

@@ -2,8 +2,8 @@
 import type { ChannelEvent } from "@parley/protocol/Event"
 import { describe, expect, it } from "vitest"
 import { check } from "./check.ts"
-import type { FinalState, UserView } from "./FinalState.ts"
-import { channel, cidOfSeq, eventAt, goodRun, type Run } from "./GoodRun.ts"
+import type { FinalState, FreshView } from "./FinalState.ts"
+import { channel, cidOfSeq, eventAt, goodRun, personal, type Run } from "./GoodRun.ts"
 import type { Fact, FactOf } from "./History.ts"
 import type { Invariant } from "./Violation.ts"
 
@@ -45,7 +45,11 @@ const events = (change: (events: ReadonlyArray<ChannelEvent>) => ReadonlyArray<C
     })
   }))
 
-const view = (user: string, change: (view: UserView) => Partial<UserView>, of: "fresh" | "devices"): Spoil =>
+const view = (
+  user: string,
+  change: (view: Pick<FreshView, "channels">) => Partial<FreshView>,
+  of: "fresh" | "devices"
+): Spoil =>
   inFinal((final) => ({ [of]: final[of].map((view) => (view.user === user ? { ...view, ...change(view) } : view)) }))
 
 const channelView = (user: string, change: Readonly<Record<string, unknown>>, of: "fresh" | "devices"): Spoil =>
@@ -87,6 +91,16 @@ const spoiled: ReadonlyArray<readonly [what: string, invariant: Invariant, spoil
     "a mark that was acknowledged is forgotten",
     "DURABLE-BEFORE-ACK",
     add({ ...ben, _tag: "Marked", channel, cursor: { generation: 2, seq: 3 } })
+  ],
+  [
+    "a personal event that was shown is gone",
+    "DURABLE-BEFORE-ACK",
+    view("cleo", () => ({ session: 2, personal: personal("cleo").slice(0, 2) }), "fresh")
+  ],
+  [
+    "another personal event takes the place of one that was shown",
+    "DURABLE-BEFORE-ACK",
+    view("cleo", () => ({ personal: personal("cleo").map((event) => ({ ...event, at: 5 })) }), "fresh")
   ],
   ["a seq is missing", "ONE-ORDER", events((all) => all.filter((event) => event.seq !== 6))],
   [
@@ -200,7 +214,7 @@ const spoiled: ReadonlyArray<readonly [what: string, invariant: Invariant, spoil
   [
     "a personal event is skipped",
     "NO-GAP-SYNC",
-    add({ ...ben, _tag: "Personal", how: "live", position: 3, userSeqs: [3] })
+    add({ ...ben, _tag: "Personal", how: "live", position: 3, events: [personal("cleo")[2]!] })
   ],
   ["a device is behind", "NO-GAP-SYNC", channelView("ben", { seq: 8 }, "devices")],
   ["a device lacks the last message", "NO-GAP-SYNC", channelView("ben", { last: null }, "devices")],

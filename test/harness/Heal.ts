@@ -3,7 +3,7 @@
  * one gets, or the time is over; then reads what is there. What can't be read is said, not thrown.
  */
 import { setTimeout as delay } from "node:timers/promises"
-import type { ChannelEvent, MessageEvent } from "@parley/protocol/Event"
+import type { ChannelEvent, MessageEvent, UserEvent } from "@parley/protocol/Event"
 import type { ChannelSync } from "@parley/protocol/Frame"
 import { Limits } from "@parley/protocol/Limits"
 import {
@@ -11,7 +11,7 @@ import {
   type FinalChannel,
   type FinalState,
   messageView,
-  type UserView,
+  type FreshView,
   viewDifferences
 } from "../checker/FinalState.ts"
 import { developmentToken, type Device } from "../wire/Device.ts"
@@ -48,7 +48,7 @@ export const heal = async (options: HealOptions): Promise<FinalState> => {
 
 interface Settled {
   readonly devices: ReadonlyArray<DeviceView>
-  readonly fresh: ReadonlyArray<UserView>
+  readonly fresh: ReadonlyArray<FreshView>
   readonly failed: Map<string, string>
 }
 
@@ -59,7 +59,7 @@ const settle = async (options: HealOptions): Promise<Settled> => {
   let quietSince = Infinity
   let before = ""
   for (;;) {
-    const fresh: Array<UserView> = []
+    const fresh: Array<FreshView> = []
     const failed = new Map<string, string>()
     for (const user of users) {
       const view = await guarded(() => freshView(options.url(), user))
@@ -76,7 +76,7 @@ const settle = async (options: HealOptions): Promise<Settled> => {
   }
 }
 
-const isSettled = (device: Device, fresh: ReadonlyArray<UserView>): boolean => {
+const isSettled = (device: Device, fresh: ReadonlyArray<FreshView>): boolean => {
   const view = fresh.find(({ user }) => user === device.user)
   return view !== undefined && device.ready && viewDifferences(device.view(), view).length === 0
 }
@@ -127,6 +127,7 @@ const ok = <A>(
 interface Synced {
   readonly session: { readonly generation: number; readonly seq: number }
   readonly channels: ReadonlyArray<ChannelSync>
+  readonly personal: ReadonlyArray<UserEvent>
 }
 
 const syncOnce = async (
@@ -134,6 +135,7 @@ const syncOnce = async (
   held: ReadonlyArray<readonly [string, number, number]>
 ): Promise<Synced> => {
   const channels: Array<ChannelSync> = []
+  const personal: Array<UserEvent> = []
   const first = { channels: held, session: { generation: 0, seq: 0 } }
   let more: string | null = null
   for (let pages = 0; pages < pagesMax; pages++) {
@@ -141,18 +143,20 @@ const syncOnce = async (
       await socket.request("sync", more === null ? first : { ...first, page: more })
     )
     channels.push(...answer.channels)
+    personal.push(...answer.personal)
     more = answer.more
-    if (more === null) return { session: answer.session, channels }
+    if (more === null) return { session: answer.session, channels, personal }
   }
   throw new Error("a sync without end")
 }
 
-const freshView = (url: string | undefined, user: string): Promise<UserView> =>
+const freshView = (url: string | undefined, user: string): Promise<FreshView> =>
   asFresh(url, user, async (socket) => {
-    const { channels, session } = await syncOnce(socket, [])
+    const { channels, personal, session } = await syncOnce(socket, [])
     return {
       user,
       session: session.seq,
+      personal,
       channels: new Map(
         channels.map(({ head }) => {
           const { cursor, last, members, mentions, n, name, seq, unread } = head

@@ -195,8 +195,7 @@ export class Device {
   /** True where a channel's events were more than one answer holds. */
   #synced(answer: Answer<"sync">): boolean {
     const { channels, lost, personal, reload, session } = answer
-    const userSeqs = personal.map((event) => event.user_seq)
-    this.#record({ _tag: "Personal", how: "sync", position: session.seq, userSeqs }, this.#seat())
+    this.#record({ _tag: "Personal", how: "sync", position: session.seq, events: personal }, this.#seat())
     if (reload) this.channels.clear()
     if (reload || session.generation !== this.#session.generation || session.seq > this.#session.seq)
       this.#session = session
@@ -261,7 +260,7 @@ export class Device {
         return
       case "personal": {
         const { user_seq } = push.event
-        this.#record({ _tag: "Personal", how: "live", position: user_seq, userSeqs: [user_seq] }, seat)
+        this.#record({ _tag: "Personal", how: "live", position: user_seq, events: [push.event] }, seat)
         if (user_seq > this.#session.seq) this.#session = { ...this.#session, seq: user_seq }
         return
       }
