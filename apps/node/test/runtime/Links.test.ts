@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer } from "effect"
+import { Effect, Layer } from "effect"
 import { LocalBus, type LinkFault } from "@parley/actors/fanout/LocalBus"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import { mkdtempSync } from "node:fs"

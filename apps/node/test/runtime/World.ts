@@ -1,7 +1,7 @@
 /**
  * A whole runtime in one process for tests, over memory or SQLite: what an edge would ask, asked directly.
  */
-import { Context, Effect, Layer, type Scope } from "effect"
+import { Effect, Layer, type Scope } from "effect"
 import { LocalBus } from "@parley/actors/fanout/LocalBus"
 import { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import type {

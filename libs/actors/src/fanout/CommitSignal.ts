@@ -2,7 +2,7 @@
  * Wakes the consumers of the log when something was committed, and tells owners when the persister has stored it:
  * hints between parts of one process (core NATS in a cluster). Losing one costs a poll interval, nothing else.
  */
-import { Context, Effect, Layer } from "effect"
+import { Context, Layer } from "effect"
 import type { LogPosition } from "@parley/storage/EventLog"
 
 export class CommitSignal extends Context.Service<

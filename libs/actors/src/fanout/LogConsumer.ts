@@ -3,7 +3,7 @@
  * moves its own durable position only after that is done (WRITE-BEHIND-SAFE). Positions are the consumer's, the log is
  * cut below the lowest. A failing `apply` is tried again with growing waits; nothing is skipped.
  */
-import { Effect, Result, Schedule } from "effect"
+import { Effect, Schedule } from "effect"
 import { EventLog, type LogPosition } from "@parley/storage/EventLog"
 import type { Entry } from "../log/Entry.ts"
 import { decodeRecord } from "../log/Record.ts"

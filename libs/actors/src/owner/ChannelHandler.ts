@@ -212,7 +212,7 @@ export class ChannelHandler {
   }
 
   #sync(request: ChannelRequest & { readonly _tag: "Sync" }, reply: Reply, notMine: () => void): void {
-    const results: Array<SyncResult> = new Array(request.items.length)
+    const results: Array<SyncResult> = Array.from({ length: request.items.length })
     let left = request.items.length
     let moved = false
     const finish = () => {

@@ -10,8 +10,7 @@ import { toWire } from "@parley/protocol/WireText"
 import type { ChannelState } from "../channel/ChannelState.ts"
 import type { SyncItem, SyncResult, UnreadCounts } from "./OwnerProtocol.ts"
 import type { ShardOwner } from "./ShardOwner.ts"
-import { storeBehindRetryMs, storeBehindTriesMax } from "./ShardOwner.ts"
-import { learnMembers, whenStoreReady } from "./StoreLookups.ts"
+import { learnMembers, storeBehindRetryMs, storeBehindTriesMax, whenStoreReady } from "./StoreLookups.ts"
 
 /** Undeleted messages of others after `after`, up to the committed head; undefined where the store can't be asked. */
 export const unreadCounts = (

@@ -54,9 +54,11 @@ export class Checkpoints {
     for (const { entry, position } of opened.entries) {
       this.#replay(entry)
       this.#active.set(key(entry.topic, entry.id), entry)
-      if (position > this.#owner.storePosition)
-        this.#owner.unstored.committed(position, entry.topic, entry.id, entry.seq)
+      if (position <= this.#owner.storePosition) continue
+      this.#owner.unstored.committed(position, entry.topic, entry.id, entry.seq)
     }
+    if (!this.#owner.context.forgetIds) return
+    for (const { state } of channels.residents.all()) if (state !== undefined) forgetIds(state)
   }
 
   /** Entries that were replayed before their entity was loaded; the loader applies those above the state it found. */

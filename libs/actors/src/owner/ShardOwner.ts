@@ -24,10 +24,6 @@ export type Reply = (reply: OwnerReply<unknown>) => void
 /** Residents looked at for passivation after a commit. */
 const sweepLooksMax = 16
 
-/** Wait between two looks at a store that is behind, and how often one looks. */
-export const storeBehindRetryMs = 50
-export const storeBehindTriesMax = 40
-
 export class ShardOwner {
   readonly shard: number
   readonly epoch: number
@@ -129,7 +125,7 @@ export class ShardOwner {
     }
     this.context.links.open(attach.edge)
     const granted: Array<TopicName> = []
-    const answers: Array<Attached["topics"][number] | undefined> = new Array(attach.topics.length)
+    const answers: Array<Attached["topics"][number] | undefined> = Array.from({ length: attach.topics.length })
     let left = attach.topics.length
     const finish = () => {
       if (!this.serving) {

@@ -6,7 +6,10 @@ import { Effect, Option } from "effect"
 import type { Membership } from "@parley/storage/Directory"
 import type { ChannelState, Known, Need } from "../channel/ChannelState.ts"
 import type { ShardOwner } from "./ShardOwner.ts"
-import { storeBehindRetryMs, storeBehindTriesMax } from "./ShardOwner.ts"
+
+/** Wait between two looks at a store that is behind, and how often one looks. */
+export const storeBehindRetryMs = 50
+export const storeBehindTriesMax = 40
 
 /** Waits until the store has what was replayed from the log, a bounded time; then calls back with whether it does. */
 export const whenStoreReady = (owner: ShardOwner, done: (ready: boolean) => void, tries = 0): void => {
