@@ -11,6 +11,10 @@ const commands: Readonly<
     run: async () => (await import("./cli/ChatCommand.ts")).chat
   },
   token: { about: "get a token: parley token USER", run: async () => (await import("./cli/Token.ts")).token },
+  replay: {
+    about: "play recorded conversations through a server and check every delivery: parley replay FILE",
+    run: async () => (await import("./cli/replay/Replay.ts")).replay
+  },
   inspect: {
     about: "show an entity: parley inspect channel|session|presence ID",
     run: async () => (await import("./cli/InspectCommand.ts")).inspectCommand
