@@ -48,6 +48,9 @@ export const unreadCounts = (
   })
 }
 
+/** How often a head that moved while the store was asked is taken anew. */
+const againMax = 8
+
 /** One channel's part of a sync. */
 export const syncChannel = (
   owner: ShardOwner,
@@ -55,7 +58,8 @@ export const syncChannel = (
   user: string,
   item: SyncItem,
   eventsMax: number,
-  done: (result: SyncResult) => void
+  done: (result: SyncResult) => void,
+  tries = 0
 ): void => {
   const { channel } = state
   const failed = () => done({ _tag: "Failed", channel, failure: { code: "unavailable" } })
@@ -63,15 +67,20 @@ export const syncChannel = (
     if (stay === undefined) return failed()
     if (stay === null) return done({ _tag: "Lost", channel, seq: 0 })
     if (stay.to !== null) return done({ _tag: "Lost", channel, seq: stay.to })
+    const now = asOfHead(state, user)
     unreadCounts(owner, state, user, item.cursor.seq, (counts) => {
       if (counts === undefined) return failed()
+      // The counts are of a later head than the rest: who was a member may be none there.
+      if (counts.head !== now.seq) {
+        return tries >= againMax ? failed() : syncChannel(owner, state, user, item, eventsMax, done, tries + 1)
+      }
       const answer = (from: number, to: number, events: ReadonlyArray<WireText>, reload: boolean) =>
         owner.channels.receipts.render(state, (receipts) =>
           done({
             _tag: "Sync",
             channel,
             head: counts.head,
-            sync: renderSync(renderHead(state, stay.role, item, counts, receipts), from, to, events, reload)
+            sync: renderSync(renderHead(state, now, stay.role, item, counts, receipts), from, to, events, reload)
           })
         )
       const { held } = item
@@ -84,7 +93,7 @@ export const syncChannel = (
       ) {
         return answer(head, head, [], true)
       }
-      const after = Math.max(held.seq, state.readableAfter(user))
+      const after = Math.max(held.seq, now.readableAfter)
       if (after >= state.tailFrom)
         return answer(held.seq, ...page(state.tailEvents(after, head, eventsMax), head, eventsMax), false)
       eventsFromStore(owner, state, after, head, eventsMax, (events) =>
@@ -92,6 +101,26 @@ export const syncChannel = (
       )
     })
   })
+}
+
+/** What a head says besides the counts, taken at one moment: commits go on while the store is asked for those. */
+interface AsOfHead {
+  readonly seq: number
+  readonly readableAfter: number
+  readonly name: string
+  readonly topic: string
+  readonly members: number
+  readonly fanout: string
+  readonly last: WireText | null
+}
+
+const asOfHead = (state: ChannelState, user: string): AsOfHead => {
+  const { committedSeq: seq, fanout, memberCount: members, name, topic } = state
+  const readableAfter = state.readableAfter(user)
+  const { last } = state.tail
+  // What was said before he came, or while he was out, is not for him (REVOKED-IS-OUT).
+  const readable = last !== null && last.seq > readableAfter
+  return { seq, readableAfter, name, topic, members, fanout, last: readable ? last.body : null }
 }
 
 type Events = ReadonlyArray<{ readonly seq: number; readonly body: WireText }>
@@ -153,13 +182,14 @@ const renderSync = (
 
 const renderHead = (
   state: ChannelState,
+  now: AsOfHead,
   role: string,
   item: SyncItem,
   counts: UnreadCounts,
   receipts: WireText
 ): WireText =>
   `{"channel":"${state.channel}","generation":${state.generation},"seq":${counts.head},"n":${counts.n},"name":${toWire(
-    JSON.stringify(state.name)
-  )},"topic":${toWire(JSON.stringify(state.topic))},"members":${state.memberCount},"role":"${role}","fanout":"${state.fanout}","cursor":{"generation":${item.cursor.generation},"seq":${item.cursor.seq}},"unread":${counts.unread},"mentions":${counts.mentions},"last":${
-    state.lastMessage() ?? "null"
+    JSON.stringify(now.name)
+  )},"topic":${toWire(JSON.stringify(now.topic))},"members":${now.members},"role":"${role}","fanout":"${now.fanout}","cursor":{"generation":${item.cursor.generation},"seq":${item.cursor.seq}},"unread":${counts.unread},"mentions":${counts.mentions},"last":${
+    now.last
   }${receipts}}`
