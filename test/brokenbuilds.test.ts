@@ -3,11 +3,11 @@
  * defect has to be found, by the name of the promise that it breaks.
  */
 import { setTimeout as delay } from "node:timers/promises"
-import { describe, expect, it } from "vitest"
+import { describe, it } from "vitest"
 import { Folder } from "./harness/Folder.ts"
 import { Random } from "./harness/Random.ts"
 import { Server } from "./harness/Server.ts"
-import { type Verdict, verdict } from "./harness/Verdict.ts"
+import { expectCaught, expectSound, type Verdict, verdict } from "./harness/Verdict.ts"
 import { Workload } from "./harness/Workload.ts"
 
 /** How long devices may wait for what a sound server would bring: more than a link's heartbeat. */
@@ -56,31 +56,18 @@ const killAtAck = async (workload: Workload, server: Server, count: number): Pro
 
 describe("a broken build is caught", () => {
   it("that acks before the commit", { timeout: 60_000 }, async () => {
-    const { report, violations } = await runBroken("ack-before-commit", 3)
-    expect(
-      violations.some(({ invariant }) => invariant === "DURABLE-BEFORE-ACK"),
-      report
-    ).toBe(true)
+    expectCaught(await runBroken("ack-before-commit", 3), "DURABLE-BEFORE-ACK")
   })
 
   it("that forgets client ids at a restart", { timeout: 60_000 }, async () => {
-    const { report, violations } = await runBroken("forget-ids", 2)
-    expect(
-      violations.some(({ invariant }) => invariant === "EXACTLY-ONCE-EFFECT"),
-      report
-    ).toBe(true)
+    expectCaught(await runBroken("forget-ids", 2), "EXACTLY-ONCE-EFFECT")
   })
 
   it("that loses the last link message", { timeout: 60_000 }, async () => {
-    const { report, violations } = await runBroken("lose-last-link", 0)
-    expect(
-      violations.some(({ invariant }) => invariant === "NO-GAP-SYNC"),
-      report
-    ).toBe(true)
+    expectCaught(await runBroken("lose-last-link", 0), "NO-GAP-SYNC")
   })
 
   it("and the same run of a sound one is not", { timeout: 60_000 }, async () => {
-    const { report, violations } = await runBroken("none", 1)
-    expect(violations.length, report).toBe(0)
+    expectSound(await runBroken("none", 1))
   })
 })

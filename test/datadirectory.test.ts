@@ -14,7 +14,7 @@ import { Recorder } from "./checker/History.ts"
 import { Folder } from "./harness/Folder.ts"
 import { Random } from "./harness/Random.ts"
 import { Server } from "./harness/Server.ts"
-import { verdict } from "./harness/Verdict.ts"
+import { expectSound, verdict } from "./harness/Verdict.ts"
 import { Workload } from "./harness/Workload.ts"
 import { newClientId } from "./wire/ClientIds.ts"
 import { developmentToken, Device } from "./wire/Device.ts"
@@ -27,10 +27,10 @@ it("a second server on the same data ends with a message that names the first, w
   try {
     const second = Server.launch({ data: folder.in("data") })
     const { code } = await second.exited
-    expect(code, second.output).toBe(1)
+    expect([code, second.output]).toEqual([1, expect.any(String)])
     expect(second.output).toContain(`is in use by process ${first.pid}`)
     expect(second.output).toContain("give this server another --data")
-    expect(await first.whenReady(), first.output).toBe(true)
+    expect(await first.whenReady()).toBe(true)
   } finally {
     await first.kill()
   }
@@ -53,7 +53,7 @@ it("a taken port is said, with its number", async () => {
   try {
     const server = Server.launch({ data: folder.in("data"), args: ["--port", port] })
     const { code } = await server.exited
-    expect(code, server.output).toBe(1)
+    expect([code, server.output]).toEqual([1, expect.any(String)])
     expect(server.output).toMatch(new RegExp(`${port}.*(in use|taken)`))
   } finally {
     taken.close()
@@ -72,17 +72,15 @@ it("a clean stop under load ends with 0 in time, and the next start has everythi
   try {
     await workload.prepare()
     workload.begin()
-    await new Promise<void>((resolve) => workload.whenAcked(200, resolve))
+    expect(await workload.untilAcked(200, 10_000)).toBe(true)
     const { output } = server
     const { code, inTime } = await server.stop()
-    expect(inTime, server.output).toBe(true)
-    expect(code, server.output).toBe(0)
+    expect([inTime, code, server.output]).toEqual([true, 0, expect.any(String)])
     expect(output).not.toMatch(/level=(ERROR|FATAL)/i)
     server = await Server.start(options)
-    await new Promise<void>((resolve) => workload.whenAcked(50, resolve))
+    expect(await workload.untilAcked(50, 10_000)).toBe(true)
     await workload.end(5_000)
-    const { report, violations } = await verdict(workload, () => server, random, 8_000)
-    expect(violations.length, report).toBe(0)
+    expectSound(await verdict(workload, () => server, random, 10_000))
   } finally {
     await workload.stop()
     await server?.kill()
@@ -118,7 +116,7 @@ const withHistory = async (data: string, acks: number): Promise<void> => {
   try {
     await workload.prepare()
     workload.begin()
-    await new Promise<void>((resolve) => workload.whenAcked(acks / 2, resolve))
+    expect(await workload.untilAcked(acks / 2, 10_000)).toBe(true)
     await workload.end(5_000)
   } finally {
     await workload.stop()
@@ -141,7 +139,7 @@ it.for([
   // It may not get so far as to be ready.
   if (await server.whenReady()) await server.kill()
   const { code } = await server.exited
-  expect(code, server.output).toBe(1)
+  expect([code, server.output]).toEqual([1, expect.any(String)])
   expect(server.output).toMatch(/is damaged.*restore it from a backup/)
   expect(server.output).toContain(name)
   expect(fingerprint(data)).toEqual(before)
@@ -204,7 +202,8 @@ it("a damaged record takes its shard out of service, is never shown or written o
     for (const at of places) overwrite(file, at, 8)
     const before = recordsOf(file, shardOf(broken, shards))
 
-    server = await Server.start({ data, args })
+    server = Server.launch({ data, args })
+    expect(await server.whenReady("/livez")).toBe(true)
     expect(server.output).toMatch(new RegExp(`quarantined.*shard=${shardOf(broken, shards)}`))
     const page = await ana!.history(whole, {})
     expect(page).toMatchObject({ _tag: "Ok", ok: { events: [{ text: `the text of ${whole}` }] } })

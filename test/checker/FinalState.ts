@@ -73,8 +73,8 @@ export const messageView = (event: MessageEvent): MessageView => ({
 const current = (message: MessageView): MessageView =>
   message.deleted === null ? message : { ...message, edited: null }
 
-export const sameMessage = (a: MessageView | null | undefined, b: MessageView | null | undefined): boolean =>
-  a == null || b == null ? a == b : plain(current(a)) === plain(current(b))
+export const sameMessage = (a: MessageView | null, b: MessageView | null): boolean =>
+  plain(a && current(a)) === plain(b && current(b))
 
 /** Where a device's view of the world is not what a fresh one of the same user gets. Empty: nowhere. */
 export const viewDifferences = (view: UserView, fresh: UserView): ReadonlyArray<string> => {

@@ -73,7 +73,7 @@ const sameMessages = (device: DeviceView, final: FinalState): ReadonlyArray<Viol
     const current = new Map(truth?.messages.map((message) => [message.seq, messageView(message)]))
     return held.flatMap((message) => {
       const there = current.get(message.seq)
-      if (sameMessage(there, message)) return []
+      if (sameMessage(there ?? null, message)) return []
       const what = `${device.device} holds an outdated form of ${channel} ${message.seq}`
       return [{ invariant, what, evidence: { held: message, there } }]
     })

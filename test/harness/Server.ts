@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { join } from "node:path"
+import { setTimeout as delay } from "node:timers/promises"
 
 const root = join(import.meta.dirname, "../..")
 /** A server that is not ready by then has failed to start. */
@@ -94,24 +95,15 @@ export class Server {
     return this.#child.pid ?? 0
   }
 
-  /** False: it ended, or the time is over. */
-  async whenReady(): Promise<boolean> {
-    let over = false
-    const timer = setTimeout(() => (over = true), startMsMax)
-    void this.exited.then(() => (over = true))
-    try {
-      while (!over) {
-        const url = /http:\/\/127\.0\.0\.1:\d+/.exec(this.#output)?.[0]
-        if (url !== undefined && (await isReady(url))) {
-          this.url = url
-          return true
-        }
-        await new Promise((resolve) => setTimeout(resolve, 10))
-      }
-      return false
-    } finally {
-      clearTimeout(timer)
+  /** False: it ended, or the time is over. `/livez`: it answers, though it may not want all traffic. */
+  async whenReady(probe: "/readyz" | "/livez" = "/readyz"): Promise<boolean> {
+    for (const until = Date.now() + startMsMax; Date.now() < until && running.has(this.#child); await delay(10)) {
+      const url = /http:\/\/127\.0\.0\.1:\d+/.exec(this.#output)?.[0]
+      if (url === undefined || !(await answers(url + probe))) continue
+      this.url = url
+      return true
     }
+    return false
   }
 
   /** `kill -9`, at once. */
@@ -139,9 +131,9 @@ export class Server {
   }
 }
 
-const isReady = async (url: string): Promise<boolean> => {
+const answers = async (address: string): Promise<boolean> => {
   try {
-    return (await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(2_000) })).status === 200
+    return (await fetch(address, { signal: AbortSignal.timeout(2_000) })).status === 200
   } catch {
     return false
   }

@@ -1,6 +1,6 @@
 /** Ends a run: lets everything heal, asks the checker, and says in one text what a failing test has to show. */
 import { check } from "../checker/check.ts"
-import { renderViolations, type Violation } from "../checker/Violation.ts"
+import { type Invariant, renderViolations, type Violation } from "../checker/Violation.ts"
 import { heal } from "./Heal.ts"
 import type { Random } from "./Random.ts"
 import type { Server } from "./Server.ts"
@@ -10,6 +10,17 @@ export interface Verdict {
   readonly violations: ReadonlyArray<Violation>
   readonly acked: number
   readonly report: string
+}
+
+/** For a server that should be sound. */
+export const expectSound = ({ report, violations }: Verdict): void => {
+  if (violations.length > 0) throw new Error(report)
+}
+
+/** For one that is known not to be. */
+export const expectCaught = ({ report, violations }: Verdict, broken: Invariant): void => {
+  if (!violations.some(({ invariant }) => invariant === broken))
+    throw new Error(`${broken} was not found broken: ${report}`)
 }
 
 /** The newest part of what the server printed. */

@@ -144,6 +144,19 @@ export class Workload {
     }
   }
 
+  /** Waits for so many acks from now on; false: the time is over. */
+  async untilAcked(count: number, msMax: number): Promise<boolean> {
+    let done = false
+    const acks = new Promise<void>((resolve) =>
+      this.whenAcked(count, () => {
+        done = true
+        resolve()
+      })
+    )
+    await Promise.race([acks, delay(msMax, undefined, { ref: false })])
+    return done
+  }
+
   async #lane(device: Device): Promise<void> {
     while (this.#working && this.#mutations < this.#options.mutationsMax) {
       await this.#step(device)

@@ -83,9 +83,10 @@ export class WireSocket {
         this.terminate()
       }, answerMsMax)
       const settle: Waiting["settle"] = (reply) => {
-        // What passes the schema of the op's answer is of its type.
         if (reply === undefined) resolve({ _tag: "Lost" })
+        // What passes the schema of the op's answer is of its type.
         else if ("ok" in reply) resolve({ _tag: "Ok", ok: reply.ok as Answer<Name> })
+        // As above.
         else resolve({ _tag: "Error", error: reply.error as typeof ErrorBody.Type })
       }
       this.#waiting.set(id, { op, settle, timer })
