@@ -4,6 +4,7 @@
  */
 import { join } from "node:path"
 import { Effect, Layer } from "effect"
+import { checkDatabaseHeads } from "@parley/storage/sqlite/DatabaseHeads"
 import { DataDirectoryLock } from "@parley/storage/sqlite/DataDirectoryLock"
 import { SqliteEventLog } from "@parley/storage/sqlite/SqliteEventLog"
 import { layer as layerSqliteStores } from "@parley/storage/sqlite/SqliteStores"
@@ -16,21 +17,27 @@ import { layerAckBeforeCommit, layerLoseLastLink } from "./TestFaults.ts"
 import { layerReadinessOfShards } from "./ReadinessOfShards.ts"
 import { checkShards } from "./ShardCount.ts"
 
+const logFile = "log.sqlite"
+const storeFile = "store.sqlite"
+
 /** Log and stores in the data directory, which nobody else has. */
 const layerEmbeddedStorage = Layer.unwrap(
   Effect.gen(function* () {
     const settings = yield* NodeConfig
     yield* DataDirectoryLock.acquire(settings.data)
     yield* checkShards(settings.data, settings.shards)
-    return Layer.merge(
-      SqliteEventLog.layer({
-        file: join(settings.data, "log.sqlite"),
-        softBytes: settings.logSoftBytes,
-        hardBytes: settings.logHardBytes,
-        commitWindowMs: settings.commitWindowMs,
-        synchronous: settings.logSynchronous
-      }),
-      layerSqliteStores({ file: join(settings.data, "store.sqlite") })
+    yield* checkDatabaseHeads(settings.data, [logFile, storeFile])
+    // The log first: where it is damaged, the store is not even opened.
+    return layerSqliteStores({ file: join(settings.data, storeFile) }).pipe(
+      Layer.provideMerge(
+        SqliteEventLog.layer({
+          file: join(settings.data, logFile),
+          softBytes: settings.logSoftBytes,
+          hardBytes: settings.logHardBytes,
+          commitWindowMs: settings.commitWindowMs,
+          synchronous: settings.logSynchronous
+        })
+      )
     )
   })
 )

@@ -1,4 +1,7 @@
-/** What `/readyz` says of the owner's side: shards that are not served, and a log that takes no more. */
+/**
+ * What `/readyz` says of the owner's side: shards that are not served yet, and a log that takes no more. A quarantined
+ * shard does not take the node out of service: the others are served, and it is said in the log and in the metrics.
+ */
 import { Effect, Layer } from "effect"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import { EventLog } from "@parley/storage/EventLog"
@@ -12,7 +15,6 @@ export const layerReadinessOfShards = (shardCount: number) =>
       const { runner } = yield* LocalRunnerService
       return Effect.gen(function* () {
         const reasons: Array<string> = []
-        for (const [shard, what] of runner.quarantined) reasons.push(`shard ${shard} is quarantined: ${what}`)
         const missing = shardCount - runner.shards.length - runner.quarantined.size
         if (missing > 0) reasons.push(`${missing} of ${shardCount} shards are not served`)
         const usage = yield* Effect.option(log.usage)

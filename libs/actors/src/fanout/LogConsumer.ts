@@ -1,9 +1,9 @@
 /**
  * A consumer of the log: reads each shard's records in order behind the commit, hands their entries to `apply`, and
  * moves its own durable position only after that is done (WRITE-BEHIND-SAFE). Positions are the consumer's, the log is
- * cut below the lowest. A failing `apply` is tried again with growing waits; nothing is skipped.
+ * cut below the lowest. A failing `apply` is tried again with growing waits; nothing is skipped, and other shards go on.
  */
-import { Effect, Schedule } from "effect"
+import { Effect } from "effect"
 import { EventLog, type LogPosition } from "@parley/storage/EventLog"
 import type { Entry } from "../log/Entry.ts"
 import { decodeRecord } from "../log/Record.ts"
@@ -19,7 +19,7 @@ const busyEntries = 512
 /** A shard is looked at this often without a signal. */
 export const consumerPollMs = 2_000
 const retryMsMin = 100
-const retryMsMax = 5_000
+const retryMsMax = 6_400
 /** Shards worked on at the same time. */
 const shardsAtOnce = 4
 
@@ -73,32 +73,51 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       return { shard, position: last.position }
     })
 
-    const persistently =
-      (annotations: Record<string, unknown>) =>
-      <A, E2, R>(effect: Effect.Effect<A, E2, R>) =>
-        effect.pipe(
-          Effect.tapError((error) => Effect.logWarning("consumer step failed, trying again", error)),
-          Effect.retry(Schedule.min([Schedule.exponential(retryMsMin), Schedule.spaced(retryMsMax)])),
-          Effect.annotateLogs({ consumer: options.name, ...annotations })
+    /** Shards whose last step failed, and until when they are left alone: one such shard must not stop the others. */
+    const failed = new Map<number, { readonly until: number; readonly waitMs: number }>()
+    const attempt = (shard: number) =>
+      step(shard).pipe(
+        Effect.tap(() => Effect.sync(() => failed.delete(shard))),
+        Effect.catch((error) =>
+          Effect.suspend(() => {
+            const waitMs = Math.min(retryMsMax, (failed.get(shard)?.waitMs ?? retryMsMin / 2) * 2)
+            failed.set(shard, { until: performance.now() + waitMs, waitMs })
+            // Once when it begins; then rarely, for it may stay so until a person has looked at it.
+            return waitMs === retryMsMin || waitMs === retryMsMax
+              ? Effect.logWarning("consumer step failed, trying again", error)
+              : Effect.void
+          }).pipe(Effect.annotateLogs({ consumer: options.name, shard }), Effect.as(undefined))
         )
+      )
 
     /** One step of each shard that has something, one sync for all, then their positions. */
     const round = Effect.gen(function* () {
-      const shards = [...dirty]
-      dirty.clear()
-      const steps = yield* Effect.forEach(shards, (shard) => persistently({ shard })(step(shard)), {
-        concurrency: shardsAtOnce
-      })
+      const now = performance.now()
+      const shards = [...dirty].filter((shard) => now >= (failed.get(shard)?.until ?? 0))
+      for (const shard of shards) dirty.delete(shard)
+      const steps = yield* Effect.forEach(shards, attempt, { concurrency: shardsAtOnce })
       const moved = steps.filter((taken) => taken !== undefined)
-      if (moved.length === 0) return
-      if (options.sync !== undefined) yield* persistently({})(options.sync)
-      for (const { position, shard } of moved) {
-        yield* persistently({ shard })(log.setConsumerPosition(options.name, shard, position))
-        positions.set(shard, position)
-        dirty.add(shard)
-        options.moved?.(shard, position)
-      }
+      if (moved.length > 0) yield* finish(moved)
     })
+
+    const finish = Effect.fnUntraced(
+      function* (moved: ReadonlyArray<{ readonly shard: number; readonly position: LogPosition }>) {
+        if (options.sync !== undefined) yield* options.sync
+        for (const { position, shard } of moved) {
+          yield* log.setConsumerPosition(options.name, shard, position)
+          positions.set(shard, position)
+          dirty.add(shard)
+          options.moved?.(shard, position)
+        }
+      },
+      // What was applied is applied again: it is idempotent, and the positions have not moved.
+      Effect.catch((error) =>
+        Effect.logWarning("consumer positions not moved, trying again", error).pipe(
+          Effect.annotateLogs({ consumer: options.name }),
+          Effect.andThen(Effect.sleep(retryMsMax))
+        )
+      )
+    )
     const all = Effect.sync(() => {
       for (let shard = 1; shard <= options.shardCount; shard++) dirty.add(shard)
     })
