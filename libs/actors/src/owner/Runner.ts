@@ -12,6 +12,7 @@ import { type Clocks, Lease, systemClocks } from "./Lease.ts"
 import { type OwnerBounds, type OwnerContext, ownerBoundsDefault, type OwnerStores } from "./OwnerContext.ts"
 import type { Attach, Attached, Detach, LinkMessage, OwnerReply, OwnerRequest } from "./OwnerProtocol.ts"
 import { ShardOwner } from "./ShardOwner.ts"
+import { StoreGate } from "./StoreGate.ts"
 
 /** The consumer whose position is the store's (†25). */
 export const persisterConsumer = "persister"
@@ -64,12 +65,7 @@ export class Runner implements LocalRunner {
       now: this.#clocks.wall,
       forgetIds: options.forgetIds ?? false,
       leaseHeld: (shard) => this.#leases.get(shard)?.held ?? false,
-      run: (effect, done) => {
-        Effect.runPromise(effect).then(
-          (ok) => done({ ok }),
-          (error: unknown) => done({ error })
-        )
-      },
+      run: new StoreGate().run,
       committed: options.onCommitted ?? (() => {}),
       lost: (shard, why) => {
         this.#owners.delete(shard)
@@ -98,7 +94,12 @@ export class Runner implements LocalRunner {
       const opened = yield* openShard({ log: this.#context.log, shard, epochAtLeast, knownAtLeast: stored }).pipe(
         Effect.tapErrorTag("ShardQuarantined", ({ what }) => Effect.sync(() => this.quarantined.set(shard, what)))
       )
-      this.#owners.set(shard, new ShardOwner(this.#context, opened, stored))
+      const owner = new ShardOwner(this.#context, opened, stored)
+      this.#owners.set(shard, owner)
+      // What was replayed has to be in the store before anything cold is loaded. The persister may have come past it
+      // before there was an owner to be told; if not, it looks now and not at its next poll.
+      owner.setStored(yield* this.#context.log.consumerPosition(persisterConsumer, shard))
+      this.#context.committed(shard)
     })
   }
 
