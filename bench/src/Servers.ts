@@ -97,6 +97,9 @@ interface StartOptions {
   readonly flags?: ReadonlyArray<string>
 }
 
+/** Ports of servers that were told to stop: connections to them may end. */
+export const stoppedPorts = new Set<number>()
+
 const running = new Set<ChildProcess>()
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL")
@@ -112,6 +115,7 @@ const start = async ({ args, data, env, flags = [], keep, tree = root }: StartOp
   running.add(child)
   child.once("exit", () => running.delete(child))
   const port = await listening(child)
+  stoppedPorts.delete(port)
   const startMs = performance.now() - at
   const { pid = 0 } = child
   return {
@@ -124,6 +128,7 @@ const start = async ({ args, data, env, flags = [], keep, tree = root }: StartOp
     rssBytes: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024,
     stop: (signal = "SIGTERM") =>
       new Promise((resolve) => {
+        stoppedPorts.add(port)
         const done = () => {
           if (!keep) rmSync(data, { recursive: true, force: true })
           resolve()

@@ -1,74 +1,123 @@
 /**
- * What an authenticated idle connection costs: resident memory at 10,000 distinct users with 10 channels each, less
- * that at none, after a garbage collection, and the CPU of all of them.
+ * What an authenticated idle connection costs: resident memory at 10,000 distinct users with 10 channels each, synced
+ * and live, less that at none, after garbage collections, and the CPU of all of them while they only ping. Beside it
+ * 10,000 connections of a bare `ws` server. Users and channels are there before the start, so that neither figure has
+ * their making in it.
  */
-import { connectClient, createChannels, inParallel, syncAll } from "./load/Clients.ts"
-import { report, round } from "./Report.ts"
-import { pinGenerator, startParley } from "./Servers.ts"
+import { limitsFire } from "./LimitsFire.ts"
+import { syncAll } from "./load/Channels.ts"
+import { type Client, connectMany, type Target } from "./load/Clients.ts"
+import { pause, report, round } from "./Report.ts"
+import { collectGarbage, newDataDirectory, pinGenerator, type RunningServer, startBaseline, startParley } from "./Servers.ts"
+import { seed } from "./seed/Seed.ts"
+import { sized } from "./Sizes.ts"
 
-const users = 10_000
+const users = sized(10_000, 1_000)
 const channelsEach = 10
 const membersEach = 100
+const warmUsers = 200
+/** Twice the interval at which clients have to show themselves. */
+const heartbeatMs = 12_000
+const idleMs = 2 * heartbeatMs
+const bytesMax = 10_000
+const shareMax = 0.02
+
+const channelCount = (users * channelsEach) / membersEach
+
+/** Layer `j` of the channels splits the users anew, so that everybody is in `channelsEach` of them. */
+const members = (channel: number): Array<string> => {
+  const perLayer = users / membersEach
+  const layer = Math.floor(channel / perLayer)
+  const place = channel % perLayer
+  return Array.from({ length: membersEach }, (_, member) => `u${(place + member * perLayer + layer * member) % users}`)
+}
+
+const channelsOfUser = (): ReadonlyMap<string, number> => {
+  const counts = new Map<string, number>()
+  for (let channel = 0; channel < channelCount; channel++) {
+    for (const user of new Set(members(channel))) counts.set(user, (counts.get(user) ?? 0) + 1)
+  }
+  return counts
+}
+
+const warmUp = async (target: Target): Promise<void> => {
+  const warm = await connectMany(target, warmUsers, "warm")
+  for (const client of warm) client.close()
+  await pause(1_000)
+}
+
+const settle = async (server: RunningServer): Promise<number> => {
+  for (let i = 0; i < 3; i++) await collectGarbage(server)
+  return server.rssBytes()
+}
+
+const runBaseline = async (): Promise<number> => {
+  const server = await startBaseline("plain")
+  const target = { port: server.port, baseline: true }
+  await warmUp(target)
+  const before = await settle(server)
+  const clients = await connectMany(target, users, "u")
+  const after = await settle(server)
+  for (const client of clients) client.close()
+  await server.stop("SIGKILL")
+  return (after - before) / users
+}
+
+const pingAll = (clients: ReadonlyArray<Client>): NodeJS.Timeout => {
+  // Spread over the interval, as clients that came at different times are.
+  let next = 0
+  const perTick = Math.ceil(clients.length / (heartbeatMs / 100))
+  return setInterval(() => {
+    for (let i = 0; i < perTick; i++) clients[next++ % clients.length]?.ask("ping", "", () => {})
+  }, 100)
+}
 
 export const bench = async (): Promise<void> => {
   pinGenerator()
-  const server = await startParley()
-  try {
-    const collect = async () => {
-      process.kill(server.pid, "SIGUSR2")
-      await new Promise((resolve) => setTimeout(resolve, 3_000))
-    }
-    const target = { port: server.port, baseline: false }
-    // Warm code and caches first: what is measured is connections.
-    const warm = await inParallel(
-      Array.from({ length: 200 }, (_, index) => index),
-      32,
-      (index) => connectClient(target, `warm${index}`, [], "127.0.0.9")
-    )
-    for (const client of warm) {
-      client.onClosed = () => {}
-      client.socket.close()
-    }
-    await collect()
-    const before = server.rssBytes()
-    const clients = await inParallel(
-      Array.from({ length: users }, (_, index) => index),
-      64,
-      (index) => connectClient(target, `u${index}`, [], `127.0.0.${2 + (index % 5)}`)
-    )
-    const channelCount = (users * channelsEach) / membersEach
-    const channels = Array.from({ length: channelCount }, (_, index) => ({
+  const bare = await runBaseline()
+  const data = newDataDirectory()
+  const seeded = await seed(data, {
+    channels: Array.from({ length: channelCount }, (_, index) => ({
       id: `group:i${index}`,
-      members: Array.from({ length: membersEach }, (_, member) => (index * membersEach + member * 7) % users)
+      members: [...new Set(members(index))],
+      messages: 5,
+      senders: 5
     }))
-    await createChannels(clients, channels)
-    const of = new Array<number>(users).fill(0)
-    for (const { members } of channels) for (const member of new Set(members)) of[member] = (of[member] ?? 0) + 1
-    await syncAll(clients, (index) => of[index] ?? 0)
-    const pinger = setInterval(() => {
-      for (const client of clients) client.ask("ping", "", () => {})
-    }, 12_000)
-    await collect()
-    await collect()
-    const after = server.rssBytes()
+  })
+  const of = channelsOfUser()
+  const server = await startParley({ data })
+  try {
+    const target = { port: server.port, baseline: false }
+    await warmUp(target)
+    const before = await settle(server)
+    const clients = await connectMany(target, users, "u")
+    const synced = await syncAll(clients, (index) => of.get(`u${index}`) ?? 0)
+    const pinger = pingAll(clients)
+    const after = await settle(server)
     const cpu = server.cpuSeconds()
     const at = performance.now()
-    await new Promise((resolve) => setTimeout(resolve, 24_000))
+    await pause(idleMs)
     const share = (server.cpuSeconds() - cpu) / ((performance.now() - at) / 1_000)
     clearInterval(pinger)
-    for (const client of clients) client.onClosed = () => {}
+    for (const client of clients) client.close()
+    const limits = await limitsFire("connections")
     const each = (after - before) / users
     report({
       bench: "idle",
       value: round(each / 1_000, 2),
       unit: "kB RSS a connection",
-      baseline: 6.7,
-      ratio: round(each / 6_700, 2),
-      target: "value <= 10 kB; under 2 % of a core for all",
-      pass: each <= 10_000 && share < 0.02,
+      baseline: round(bare / 1_000, 2),
+      ratio: round(each / bare, 2),
+      target: `value <= ${bytesMax / 1_000} kB; under ${shareMax * 100} % of a core for all`,
+      pass: each <= bytesMax && share < shareMax && limits.fired,
+      users,
+      channels_each: round(synced.reduce((sum, channels) => sum + channels.length, 0) / users, 2),
       cpu_share: round(share, 4),
       rss_mb_before: round(before / 1e6),
-      rss_mb_after: round(after / 1e6)
+      rss_mb_after: round(after / 1e6),
+      seeded,
+      generator_cpu: 0,
+      limits
     })
   } finally {
     await server.stop("SIGKILL")

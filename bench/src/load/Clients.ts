@@ -1,6 +1,6 @@
 /** Users of a bench: tokens, client ids, connections that have said hello. */
 import { createHmac, randomBytes } from "node:crypto"
-import { benchSecret } from "../Servers.ts"
+import { benchSecret, stoppedPorts } from "../Servers.ts"
 import { LoadSocket } from "./LoadSocket.ts"
 
 const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url")
@@ -28,6 +28,7 @@ export class Client {
   readonly #waiting = new Map<number, (frame: string) => void>()
   onPush: (frame: string) => void = () => {}
   onClosed: (why: string) => void = (why) => {
+    if (stoppedPorts.has(this.socket.port)) return
     throw new Error(`${this.user} lost its connection: ${why}`)
   }
 

@@ -8,6 +8,7 @@ import { connect, type Socket } from "node:net"
 const key = "dGhlIHNhbXBsZSBub25jZQ=="
 
 export class LoadSocket {
+  readonly port: number
   readonly #socket: Socket
   #rest: Buffer | undefined
   #open = false
@@ -27,6 +28,7 @@ export class LoadSocket {
     readonly localAddress?: string
   }) {
     const { localAddress, path, port, subprotocol } = options
+    this.port = port
     this.#socket = connect({
       port,
       host: "127.0.0.1",
