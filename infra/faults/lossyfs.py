@@ -13,10 +13,12 @@ and of others none, as disks write back in whatever order they like. Start the p
 What a sync covers is kept whole. Truncation is not delayed: it keeps the order in which disks do it, not its time.
 One thread, some thousand operations a second.
 """
+import ctypes
 import errno
 import os
 import random
 import shutil
+import signal
 import sys
 
 # Debian's package calls the module fusepy, PyPI's calls it fuse.
@@ -231,5 +233,7 @@ class LossyFs(fuse.Operations):
 if __name__ == "__main__":
     if len(sys.argv) not in (3, 4):
         sys.exit(__doc__)
+    # Ends, and unmounts, with the process that started it (PR_SET_PDEATHSIG).
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
     seed = int(sys.argv[3]) if len(sys.argv) == 4 else None
     fuse.FUSE(LossyFs(sys.argv[1], seed), sys.argv[2], foreground=True, nothreads=True, big_writes=True)

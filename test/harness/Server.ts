@@ -26,6 +26,11 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null
 }
 
+/** Loaded into the server before its own code: it ends with the test process, however that ends. */
+const endWithParent = `data:text/javascript,${encodeURIComponent(
+  `setInterval(() => { if (process.ppid !== ${process.pid}) process.kill(process.pid, "SIGKILL") }, 250).unref()`
+)}`
+
 const running = new Set<ChildProcess>()
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL")
@@ -50,7 +55,7 @@ export class Server {
   readonly exited: Promise<Exit>
 
   private constructor(options: ServerOptions) {
-    const args = [join(root, "infra/launch.mjs"), "apps/node/src/main.ts", "serve"]
+    const args = ["--import", endWithParent, join(root, "infra/launch.mjs"), "apps/node/src/main.ts", "serve"]
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("PARLEY_"))
     const child = spawn(process.execPath, [...args, "--port", "0", "--data", options.data, ...(options.args ?? [])], {
       cwd: root,
