@@ -53,6 +53,10 @@ interface BenchFrame {
   readonly channels: ReadonlyArray<string>
 }
 
+/** ASCII, as Parley's frames are. */
+const json = (text: string): string =>
+  JSON.stringify(text).replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+
 const join = (member: Member, { channels: ids, user }: BenchFrame) => {
   member.user = user
   for (const id of ids) {
@@ -67,7 +71,7 @@ const deliver = (member: Member, { channel: id, cid, id: re, text }: BenchFrame)
   if (channel === undefined) return
   const seq = ++channel.seq
   const at = Date.now()
-  const event = `{"seq":${seq},"at":${at},"by":"${member.user}","kind":"message","cid":"${cid}","n":${seq},"text":${JSON.stringify(text)}}`
+  const event = `{"seq":${seq},"at":${at},"by":"${member.user}","kind":"message","cid":"${cid}","n":${seq},"text":${json(text)}}`
   const push = `{"ev":"event","channel":"${id}","from":${seq - 1},"to":${seq},"event":${event}}`
   const ack = `{"re":${re},"ok":{"channel":"${id}","seq":${seq},"at":${at},"n":${seq}}}`
   if (mode === "plain") {

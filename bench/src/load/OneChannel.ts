@@ -4,7 +4,7 @@
  * are no work for the generator. The time from send to delivery is taken at one socket in twenty, which never sends.
  */
 import { until } from "../Report.ts"
-import { type Client, clientId, connectMany, type Target } from "./Clients.ts"
+import { type Client, clientId, connectClient, connectMany, inParallel, type Target } from "./Clients.ts"
 import { createChannels, syncAll } from "./Channels.ts"
 import { ackedSeq, numberAt, Order } from "./Order.ts"
 import type { SendOne } from "./Sends.ts"
@@ -61,7 +61,18 @@ export class OneChannel {
     if (target.baseline) return new OneChannel(shape, clients, clients.map(() => 0))
     await createChannels(clients, [{ id, members: clients.map((_, index) => index) }])
     await syncAll(clients, () => 1)
-    if (sockets > watchAbove) await Promise.all(clients.map((client) => client.request("watch", `"channel":"${id}"`)))
+    return OneChannel.#live(shape, clients, sockets > watchAbove)
+  }
+
+  /** Of a channel that is there already; users may come several times, each with a connection of its own. */
+  static async join(target: Target, shape: OneChannelShape, users: ReadonlyArray<string>): Promise<OneChannel> {
+    const clients = await inParallel(users, 64, (user) => connectClient(target, user, []))
+    await syncAll(clients, () => 1)
+    return OneChannel.#live(shape, clients, true)
+  }
+
+  static async #live(shape: OneChannelShape, clients: ReadonlyArray<Client>, watch: boolean): Promise<OneChannel> {
+    if (watch) await inParallel(clients, 64, (client) => client.request("watch", `"channel":"${shape.id}"`))
     // Once more: what came since the first sync is in the heads of this one.
     const heads = (await syncAll(clients, () => 1)).map((channels) => channels[0]?.to ?? 0)
     return new OneChannel(shape, clients, heads)

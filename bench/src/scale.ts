@@ -1,0 +1,178 @@
+/**
+ * What a send costs as things grow: CPU of all the server's threads a send, with 1,000, 10,000 and 1,000,000 channels
+ * that exist, sends uniform over 10,000 of them (all of them touched before), then uniform over all, cold ones included;
+ * and from 10 to 100,000 members with 100 connections online either way, every delivery checked. Channels, members and
+ * sessions are seeded offline; that each has what was seeded is read through the server by the syncs and the acks.
+ */
+import { limitsFire } from "./LimitsFire.ts"
+import { type Client, clientId, connectMany } from "./load/Clients.ts"
+import { sync } from "./load/Channels.ts"
+import { OneChannel } from "./load/OneChannel.ts"
+import { ackedSeq } from "./load/Order.ts"
+import { type Outcome, runSends, type SendOne } from "./load/Sends.ts"
+import { report, round, say } from "./Report.ts"
+import { newDataDirectory, pinGenerator, startParley } from "./Servers.ts"
+import { seed } from "./seed/Seed.ts"
+import { sized } from "./Sizes.ts"
+
+const counts = [sized(1_000, 200), sized(10_000, 1_000), sized(1_000_000, 10_000)]
+const used = sized(10_000, 1_000)
+const writers = sized(1_000, 100)
+const crowds = [10, sized(100_000, 5_000)]
+const online = 100
+const seededMessages = 1
+const warmMs = sized(3_000, 1_000)
+const measureMs = sized(8_000, 3_000)
+const inFlight = 128
+const ratioMax = 1.2
+
+const idOf = (channel: number): string => `group:s${channel}`
+
+/** Sends to channels `0 … size - 1`, uniform; counts those that go to a channel that had one before. */
+class Uniform {
+  readonly #clients: ReadonlyArray<Client>
+  readonly #seqs: Int32Array
+  size = 0
+  sent = 0
+  warm = 0
+
+  constructor(clients: ReadonlyArray<Client>, channels: number) {
+    this.#clients = clients
+    this.#seqs = new Int32Array(channels)
+  }
+
+  /** Each channel once, so that none is cold afterwards. */
+  async touchAll(): Promise<void> {
+    let next = 0
+    const worker = async () => {
+      while (next < this.size) await new Promise<void>((done) => this.#sendTo(next++, done))
+    }
+    await Promise.all(Array.from({ length: inFlight }, worker))
+  }
+
+  readonly send: SendOne = (_turn, acked) => this.#sendTo(Math.floor(Math.random() * this.size), acked)
+
+  #sendTo(channel: number, acked: () => void): void {
+    this.sent++
+    const before = this.#seqs[channel] ?? 0
+    if (before > 0) this.warm++
+    const client = this.#clients[channel % writers]
+    client?.ask("send", `"cid":"${clientId()}","channel":"${idOf(channel)}","text":"one of very many"`, (frame) => {
+      const seq = ackedSeq(frame)
+      // The created event and what was seeded come first, then one after the other.
+      if (seq <= Math.max(before, seededMessages + 1)) throw new Error(`${idOf(channel)} gave ${seq} after ${before}`)
+      this.#seqs[channel] = Math.max(this.#seqs[channel] ?? 0, seq)
+      acked()
+    })
+  }
+}
+
+interface Point {
+  readonly channels: number
+  readonly warmMicros: number
+  readonly allMicros: number
+  readonly warmHitRate: number
+  readonly generator: number
+}
+
+const atCount = async (channels: number): Promise<Point> => {
+  const data = newDataDirectory()
+  await seed(data, {
+    channels: (function*() {
+      for (let channel = 0; channel < channels; channel++) {
+        const members = [`w${channel % writers}`, `o${channel % 100_000}`]
+        yield { id: idOf(channel), members, messages: seededMessages, senders: 1 }
+      }
+    })(),
+    session: (user) => user.startsWith("w")
+  })
+  const server = await startParley({ data })
+  try {
+    const clients = await connectMany({ port: server.port, baseline: false }, writers, "w")
+    await expectChannels(clients, channels)
+    const uniform = new Uniform(clients, channels)
+    const measure = () => runSends({ server, load: { _tag: "closed", inFlight }, warmMs, measureMs, send: uniform.send })
+    uniform.size = Math.min(used, channels)
+    await uniform.touchAll()
+    const warm = await measure()
+    uniform.size = channels
+    const before = { sent: uniform.sent, warm: uniform.warm }
+    const all: Outcome = uniform.size === Math.min(used, channels) ? warm : await measure()
+    const sent = uniform.sent - before.sent
+    for (const client of clients) client.close()
+    const warmHitRate = sent === 0 ? 1 : (uniform.warm - before.warm) / sent
+    say(`${channels} channels: ${warm.cpuMicrosPerSend.toFixed(1)} us a send over ${Math.min(used, channels)}, ` +
+      `${all.cpuMicrosPerSend.toFixed(1)} us over all at a warm hit rate of ${warmHitRate.toFixed(3)}`)
+    return {
+      channels,
+      warmMicros: round(warm.cpuMicrosPerSend),
+      allMicros: round(all.cpuMicrosPerSend),
+      warmHitRate: round(warmHitRate, 3),
+      generator: round(warm.generatorShare, 2)
+    }
+  } finally {
+    await server.stop("SIGKILL")
+  }
+}
+
+/** The first writers are in as many channels as were seeded for them. */
+const expectChannels = async (clients: ReadonlyArray<Client>, channels: number): Promise<void> => {
+  const expected = Math.ceil(channels / writers)
+  const first = clients[0]
+  const found = first === undefined ? 0 : (await sync(first, [], { generation: 0, seq: 0 })).channels.length
+  if (found !== expected) throw new Error(`w0 is in ${found} channels instead of ${expected}`)
+}
+
+/** CPU a send, and a delivery, in a channel of so many members of whom 100 connections are online. */
+const atMembers = async (count: number) => {
+  const data = newDataDirectory()
+  const members = Array.from({ length: count }, (_, index) => `m${index}`)
+  const here = Math.min(count, online)
+  const shape = { id: "group:crowd", sockets: online, senders: 20, textBytes: 80 }
+  const users = new Set(members.slice(0, here))
+  await seed(data, { channels: [{ id: shape.id, members, messages: 10, senders: here }], session: (user) => users.has(user) })
+  const server = await startParley({ data })
+  try {
+    const devices = Array.from({ length: online }, (_, index) => `m${index % here}`)
+    const channel = await OneChannel.join({ port: server.port, baseline: false }, shape, devices)
+    const { send } = channel
+    const outcome = await runSends({
+      server, load: { _tag: "closed", inFlight: 32 }, warmMs, measureMs, send, count: () => channel.delivered
+    })
+    await channel.settled()
+    channel.close()
+    return { members: count, micros: round(outcome.cpuMicrosPerSend), deliveredPerAck: round(outcome.counted / outcome.acked) }
+  } finally {
+    await server.stop("SIGKILL")
+  }
+}
+
+export const bench = async (): Promise<void> => {
+  pinGenerator()
+  const points: Array<Point> = []
+  for (const count of counts) points.push(await atCount(count))
+  const crowdPoints: Array<Awaited<ReturnType<typeof atMembers>>> = []
+  for (const count of crowds) crowdPoints.push(await atMembers(count))
+  const limits = await limitsFire("sends")
+  const [least, most] = [points[0], points.at(-1)]
+  const baseline = least?.warmMicros ?? 0
+  const warmRatio = (most?.warmMicros ?? 0) / baseline
+  const coldRatio = (most?.allMicros ?? 0) / baseline
+  const membersRatio = (crowdPoints[1]?.micros ?? 0) / (crowdPoints[0]?.micros ?? 1)
+  report({
+    bench: "scale",
+    value: most?.warmMicros ?? 0,
+    unit: "us of CPU a send, with the most channels",
+    baseline,
+    ratio: round(warmRatio, 2),
+    target: `each ratio <= ${ratioMax}: over ${used} channels, over all of them, and by members`,
+    pass: warmRatio <= ratioMax && coldRatio <= ratioMax && membersRatio <= ratioMax && limits.fired,
+    ratio_over_all: round(coldRatio, 2),
+    ratio_by_members: round(membersRatio, 2),
+    channels: points,
+    members: crowdPoints,
+    seeded: "offline, through SqliteStores; the log was empty until the first start",
+    generator_cpu: Math.max(...points.map(({ generator }) => generator)),
+    limits
+  })
+}
