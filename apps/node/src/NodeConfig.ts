@@ -152,7 +152,7 @@ export const settings = {
   drainDeadlineMs: count(20_000, "ms", 0, 600_000, "Time after which a stopping node closes what is left."),
   httpBodyBytesMax: count(131_072, "bytes", 1_024, 1 << 26, "Largest HTTP request body."),
 
-  shards: count(8, "shards", 1, 65_536, "Shards of the cluster; fixed when the data directory is made (†2)."),
+  shards: count(8, "shards", 1, 8_191, "Shards of the cluster; fixed when the data directory is made (†2)."),
   commitWindowMs: count(3, "ms", 0, 1_000, "Least time between two commits of the log under load."),
   logSoftBytes: count(
     1_073_741_824,

@@ -248,7 +248,7 @@ export const ChannelHead = Schema.Struct({
   unread: Count.pipe(means("Messages after the cursor, without deleted ones and the user's own.")),
   mentions: Count.pipe(means("How many of the unread messages name the user.")),
   last: Schema.NullOr(MessageEvent).pipe(
-    means("The newest message in its current form, for a list of channels; null where the tail has none.")
+    means("The newest message in its current form, for a list of channels; null where the tail has none, or the user may read none.")
   ),
   receipts: Schema.optionalKey(Schema.Array(Receipt)).pipe(
     means("How far the members have come, as far as it is known; absent above `receipts_members_max` members.")
@@ -318,6 +318,11 @@ export const answers = {
         seq: Seq.pipe(means("The last seq the user may read; 0: nothing of the channel."))
       })
     ).pipe(means("Channels that the device named and the user is in no longer: cut them off at `seq`.")),
+    unavailable: Schema.optionalKey(Schema.Array(ChannelId)).pipe(
+      means(
+        "Channels of the user that can't be answered now. The device keeps what it holds of them, and syncs again after a while."
+      )
+    ),
     more: Schema.NullOr(Schema.String).pipe(
       means("Send the same sync with `page` set to this; null: this was the last page.")
     )

@@ -93,7 +93,7 @@ export const changedMessage = (
   if (event.kind !== "message") return body
   const edited = Math.max(event.edited ?? 0, change.edited)
   return change.deleted > 0
-    ? messageBody(event, "", [], edited, change.deleted)
+    ? messageBody(event, "", [], 0, change.deleted)
     : messageBody(event, change.text, change.mentions, edited, event.deleted ?? 0)
 }
 

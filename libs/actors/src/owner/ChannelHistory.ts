@@ -4,6 +4,7 @@
  * meanwhile, the page is read again (†31). Pages are full: blocks of events without messages are looked over.
  */
 import { toWire, fromWire } from "@parley/protocol/WireText"
+import { deletedMessage } from "@parley/storage/CurrentForm"
 import type { StoredMessage } from "@parley/storage/MessageStore"
 import type { ChannelState } from "../channel/ChannelState.ts"
 import { withStay } from "./ChannelSync.ts"
@@ -146,7 +147,7 @@ const overlay = (state: ChannelState, floor: number, row: StoredMessage): Stored
   // A MessageEvent of our own encoding.
   const { mentions: _, ...event } = JSON.parse(fromWire(row.body)) as Record<string, unknown>
   if (change.deleted !== undefined) {
-    return { ...row, deleted: true, body: toWire(JSON.stringify({ ...event, text: "", deleted: change.deleted })) }
+    return { ...row, deleted: true, body: deletedMessage(row.body, change.deleted) }
   }
   const mentions = change.mentions.length === 0 ? {} : { mentions: change.mentions }
   return { ...row, body: toWire(JSON.stringify({ ...event, text: change.text, ...mentions, edited: change.edited })) }

@@ -35,7 +35,8 @@ const allStays = Effect.fnUntraced(function* (directory: Directory["Service"], c
     const page = yield* directory.members(channel, after, staysPageUsers)
     stays.push(...page)
     const last = page.at(-1)
-    if (last === undefined) return stays
+    // A page of fewer stays than users it may have is the last one: most channels take one question.
+    if (last === undefined || page.length < staysPageUsers) return stays
     if (stays.length > loadedStaysMax) return undefined
     after = last.user
   }

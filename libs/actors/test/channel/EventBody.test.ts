@@ -76,7 +76,7 @@ describe("bodies of channel events", () => {
     )
   })
 
-  it("lose text and mentions with a delete, and keep the mark of an edit", () => {
+  it("lose text, mentions and the mark of an edit with a delete", () => {
     const body = messageBody({ seq: 3, at: 5, by: "ann", cid: "c", n: 1 }, "secret", ["ben"], 4, 0)
     const deleted = changedMessage(body, { text: "", mentions: [], edited: 0, deleted: 6 })
     expect(JSON.parse(deleted)).toEqual({
@@ -87,7 +87,6 @@ describe("bodies of channel events", () => {
       cid: "c",
       n: 1,
       text: "",
-      edited: 4,
       deleted: 6
     })
   })

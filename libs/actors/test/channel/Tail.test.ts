@@ -27,7 +27,7 @@ describe("the tail", () => {
     harness.must("ann", { op: "delete", target: seq })
     const events = harness.state.tailEvents(0, 99, 99).map(({ body }) => JSON.parse(body))
     expect(events.slice(1)).toMatchObject([
-      { kind: "message", text: "", edited: 4, deleted: 5 },
+      { kind: "message", text: "", deleted: 5 },
       { kind: "edit", text: "", void: true },
       { kind: "edit", text: "", void: true },
       { kind: "delete", target: seq }

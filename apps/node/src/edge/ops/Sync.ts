@@ -49,9 +49,10 @@ class SyncPage {
   readonly #joined = new Map<string, Topic>()
   readonly #results = new Map<string, Extract<SyncResult, { readonly _tag: "Sync" }>>()
   readonly #lost: Array<Lost> = []
+  /** Channels whose owner can't say now, and why: one such channel does not keep the user from all others. */
+  readonly #unavailable = new Map<string, ApiFailure>()
   /** The last channel of this page that the session has; null: no channel follows it. */
   #more: string | null = null
-  #failure: ApiFailure | undefined = undefined
 
   constructor(
     edge: EdgeRuntime,
@@ -97,7 +98,7 @@ class SyncPage {
     for (const channel of this.#items.keys()) {
       const topic = topics.channel(channel)
       interest.want(topic.shard, channelTopic(channel), this.#connection.user, (result) => {
-        if ("failure" in result) this.#failure = result.failure
+        if ("failure" in result) this.#unavailable.set(channel, result.failure)
         // The owner will say `Lost`, and since when, to the sync.
         else if (!result.denied && topics.beginJoin(topic, this.#connection)) this.#joined.set(channel, topic)
         if (--waiting === 0) this.#ask()
@@ -107,9 +108,9 @@ class SyncPage {
 
   /** One request a shard. */
   #ask(): void {
-    if (this.#failure !== undefined) return this.#fail(this.#failure)
     const byShard = new Map<number, Array<SyncItem>>()
     for (const item of this.#items.values()) {
+      if (this.#unavailable.has(item.channel)) continue
       const shard = this.#edge.calls.shardOf(item.channel)
       const items = byShard.get(shard)
       if (items === undefined) byShard.set(shard, [item])
@@ -130,7 +131,7 @@ class SyncPage {
         },
         (reply) => {
           if ("ok" in reply) for (const result of reply.ok) this.#take(result)
-          else this.#failure = reply.failure
+          else for (const { channel } of items) this.#giveUp(channel, reply.failure)
           if (--waiting === 0) this.#answer()
         }
       )
@@ -139,11 +140,16 @@ class SyncPage {
 
   #take(result: SyncResult): void {
     if (result._tag === "Sync") this.#results.set(result.channel, result)
-    else if (result._tag === "Failed") this.#failure = result.failure
+    else if (result._tag === "Failed") this.#giveUp(result.channel, result.failure)
     else {
       this.#lost.push({ channel: result.channel, seq: result.seq })
       this.#abort(result.channel)
     }
+  }
+
+  #giveUp(channel: string, failure: ApiFailure): void {
+    this.#unavailable.set(channel, failure)
+    this.#abort(channel)
   }
 
   #abort(channel: string): void {
@@ -159,10 +165,14 @@ class SyncPage {
 
   #answer(): void {
     if (this.#connection.state !== "live") return
-    if (this.#failure !== undefined) return this.#fail(this.#failure)
+    const [failure] = this.#unavailable.values()
+    // None of the page: then it is not about some channel, and the whole sync is worth repeating.
+    if (failure !== undefined && this.#unavailable.size === this.#items.size) return this.#fail(failure)
     const { parts, written } = this.#fill()
     const first = this.#token === undefined
     const session = this.#token?.session ?? this.#view.position
+    const unavailable =
+      this.#unavailable.size === 0 ? "" : `,"unavailable":${JSON.stringify([...this.#unavailable.keys()])}`
     const more = this.#more === null ? "null" : `"${writeToken({ after: this.#more, session })}"`
     answerOk(
       this.#edge,
@@ -170,7 +180,7 @@ class SyncPage {
       this.#frame.id,
       `{"session":{"generation":${session.generation},"seq":${session.seq}},"reload":${first && this.#view.reload},"personal":[${
         first ? this.#view.personal.join(",") : ""
-      }],"channels":[${parts.join(",")}],"lost":${JSON.stringify(this.#lost)},"more":${more}}`
+      }],"channels":[${parts.join(",")}],"lost":${JSON.stringify(this.#lost)}${unavailable},"more":${more}}`
     )
     for (const { channel, head } of written) {
       const topic = this.#joined.get(channel)
