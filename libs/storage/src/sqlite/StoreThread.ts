@@ -30,13 +30,18 @@ const unavailable = (cause: string): StoreUnavailable =>
 
 type Settle = (answer: Extract<ThreadAnswer, { readonly _tag: "Ok" | "Failed" }>) => void
 
-/** Out of Effect, so that a call costs a message and a map entry. */
+/**
+ * Out of Effect, so that a call costs a map entry and its part of a message: what one turn of the event loop asks goes
+ * over together, and answers come together, because a message between threads costs more than most reads.
+ */
 class Thread {
   readonly #options: ThreadOptions
   readonly #pendingMax: number
   readonly #script: URL
   readonly #pending = new Map<number, Settle>()
   #worker: Worker | undefined
+  /** Asked in this turn of the event loop. */
+  #outbox: Array<NonNullable<ThreadRequest>> = []
   #open = false
   #closing = false
   #restart: NodeJS.Timeout | undefined
@@ -53,16 +58,18 @@ class Thread {
     const worker = new Worker(this.#script, { workerData: this.#options, name: `store-${this.#options.role}` })
     this.#worker = worker
     let died = "the thread ended"
-    worker.on("message", (answer: ThreadAnswer) => {
-      if (answer._tag === "Opened") {
-        this.#open = true
-        opened(null)
-      } else if (answer._tag === "OpenFailed") {
-        opened(answer.failure)
-      } else {
-        const settle = this.#pending.get(answer.id)
-        this.#pending.delete(answer.id)
-        settle?.(answer)
+    worker.on("message", (answers: ReadonlyArray<ThreadAnswer>) => {
+      for (const answer of answers) {
+        if (answer._tag === "Opened") {
+          this.#open = true
+          opened(null)
+        } else if (answer._tag === "OpenFailed") {
+          opened(answer.failure)
+        } else {
+          const settle = this.#pending.get(answer.id)
+          this.#pending.delete(answer.id)
+          settle?.(answer)
+        }
       }
     })
     worker.on("error", (error) => {
@@ -71,6 +78,7 @@ class Thread {
     worker.on("exit", () => {
       this.#worker = undefined
       this.#open = false
+      this.#outbox = []
       opened({ _tag: "Unavailable", cause: died })
       for (const [id, settle] of this.#pending) settle({ _tag: "Failed", id, cause: died })
       this.#pending.clear()
@@ -85,9 +93,16 @@ class Thread {
     } else if (this.#pending.size >= this.#pendingMax) {
       settle({ _tag: "Failed", id, cause: `${this.#pendingMax} calls wait for the store already` })
     } else {
-      this.#post(this.#worker, { id, method, args })
+      if (this.#outbox.push({ id, method, args }) === 1) setImmediate(this.#flush)
       this.#pending.set(id, settle)
     }
+  }
+
+  readonly #flush = (): void => {
+    if (this.#outbox.length === 0) return
+    const requests = this.#outbox
+    this.#outbox = []
+    if (this.#worker !== undefined) this.#post(this.#worker, requests)
   }
 
   /** What was asked before is done before. */
@@ -96,18 +111,19 @@ class Thread {
     clearTimeout(this.#restart)
     const worker = this.#worker
     if (worker === undefined) return closed()
+    this.#flush()
     const deadline = setTimeout(() => void worker.terminate(), closeMsMax)
     worker.once("exit", () => {
       clearTimeout(deadline)
       closed()
     })
-    this.#post(worker, null)
+    this.#post(worker, [null])
   }
 
-  #post(worker: Worker, request: ThreadRequest): void {
+  #post(worker: Worker, requests: ReadonlyArray<ThreadRequest>): void {
     // The rule is about windows; a thread has no origin.
     // oxlint-disable-next-line require-post-message-target-origin
-    worker.postMessage(request)
+    worker.postMessage(requests)
   }
 }
 

@@ -27,7 +27,11 @@ export type ThreadAnswer =
 
 const port = parentPort
 if (port === null) throw new Error("StoreWorker runs as a thread of SqliteStores")
-const answer = (it: ThreadAnswer): void => port.postMessage(it)
+const answer = (...answers: ReadonlyArray<ThreadAnswer>): void => port.postMessage(answers)
+
+/** Requests come in groups. Answers wait for one another only this long and in this number, so that a page does not wait for a herd. */
+const answersMax = 32
+const answersWaitMsMax = 2
 
 // Reason for `as`: StoreThread starts this file with exactly these.
 const { file, role } = workerData as ThreadOptions
@@ -41,20 +45,34 @@ if ("_tag" in opened) {
   const calls = (role === "write" ? writerCalls(db) : readerCalls(db)) as unknown as Readonly<
     Record<string, (...args: ReadonlyArray<unknown>) => unknown>
   >
-  port.on("message", (request: ThreadRequest) => {
-    if (request === null) {
-      db.close()
-      port.close()
-      return
-    }
-    const { id, method, args } = request
+  const perform = ({ args, id, method }: NonNullable<ThreadRequest>): ThreadAnswer => {
     try {
       const call = calls[method]
       if (call === undefined) throw new Error(`the ${role} thread has no call ${method}`)
-      answer({ _tag: "Ok", id, value: call(...args) })
+      return { _tag: "Ok", id, value: call(...args) }
     } catch (error) {
-      answer({ _tag: "Failed", id, cause: error instanceof Error ? error.message : String(error) })
+      return { _tag: "Failed", id, cause: error instanceof Error ? error.message : String(error) }
     }
+  }
+  port.on("message", (requests: ReadonlyArray<ThreadRequest>) => {
+    let answers: Array<ThreadAnswer> = []
+    let since = performance.now()
+    const flush = (): void => {
+      if (answers.length > 0) answer(...answers)
+      answers = []
+      since = performance.now()
+    }
+    for (const request of requests) {
+      if (request === null) {
+        flush()
+        db.close()
+        port.close()
+        return
+      }
+      answers.push(perform(request))
+      if (answers.length >= answersMax || performance.now() - since > answersWaitMsMax) flush()
+    }
+    flush()
   })
   answer({ _tag: "Opened" })
 }
