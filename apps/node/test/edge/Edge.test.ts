@@ -18,7 +18,7 @@ describe("the edge", () => {
       heartbeat_ms: 12_000,
       session: { generation: 1, seq: 0 }
     })
-    expect(answer["ok"].limits.frameBytesMax).toBe(65_536)
+    expect(answer["ok"].limits.frame_bytes_max).toBe(65_536)
     expect(answer["ok"].expires_at).toBeGreaterThan(Date.now())
   })
 
@@ -35,6 +35,27 @@ describe("the edge", () => {
     expect(bob.frames.find((f) => f["ev"] === "event")!["event"].text).toBe("héllo 0 🙂")
     await ann.request("ping")
     expect(ann.events("team:order")).toEqual([])
+  })
+
+  it("answers a sync for the other channels when one of them can't be answered, and says which", async () => {
+    harness.owners.channel("team:well", ["una"])
+    harness.owners.channel("team:ill", ["una"])
+    const client = await harness.hello("una")
+    const ill = { _tag: "Failed", channel: "team:ill", failure: { code: "unavailable" } } as const
+    harness.owners.intercept = (request) => {
+      if (request._tag !== "Sync") return undefined
+      return {
+        ok: request.items.map((item) => (item.channel === "team:ill" ? ill : harness.owners.sync("una", item, 10)))
+      }
+    }
+    const ask = () => client.request("sync", { channels: [], session: { generation: 0, seq: 0 } })
+    const { channels, unavailable } = (await ask())["ok"]
+    expect(channels.map((one: { head: { channel: string } }) => one.head.channel)).toEqual(["team:well"])
+    expect(unavailable).toEqual(["team:ill"])
+    harness.owners.intercept = () => undefined
+    const well = (await ask())["ok"]
+    expect(well.channels).toHaveLength(2)
+    expect(well.unavailable).toBeUndefined()
   })
 
   it("answers a sync with what the device missed, and holds back what comes meanwhile (†8)", async () => {

@@ -364,7 +364,7 @@ export class FakeOwners {
     return { ok: ack }
   }
 
-  private sync(user: string, { channel, cursor, held }: SyncItem, eventsMax: number): SyncResult {
+  sync(user: string, { channel, cursor, held }: SyncItem, eventsMax: number): SyncResult {
     const state = this.channels.get(channel)
     const since = state?.members.get(user)
     if (state === undefined || since === undefined) return { _tag: "Lost", channel, seq: state?.removed.get(user) ?? 0 }

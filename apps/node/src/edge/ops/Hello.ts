@@ -2,7 +2,7 @@
  * The first op of a connection, and its token's refresh later. Order matters (†8): the user topic is attached before
  * the session is opened, so that no personal event (a revocation least of all) falls between.
  */
-import { Limits } from "@parley/protocol/Limits"
+import { helloLimits, Limits } from "@parley/protocol/Limits"
 import type { Op } from "@parley/protocol/Frame"
 import { userTopic } from "@parley/actors/owner/OwnerProtocol"
 import type { ApiFailure } from "@parley/protocol/ApiError"
@@ -104,7 +104,7 @@ const answerHello = (
       heartbeat_ms: heartbeatMs(edge.settings.idleTimeoutMs),
       session: { generation: session.generation, seq: session.seq },
       expires_at: connection.expiresAt,
-      limits: Limits
+      limits: helloLimits
     })
   )
 
