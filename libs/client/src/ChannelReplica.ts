@@ -13,8 +13,10 @@ import type {
   PlainHead,
   PlainMessage,
   PlainPosition,
-  PlainReadState
+  PlainReadState,
+  PlainReceipt
 } from "./PlainFrame.ts"
+import { Receipts } from "./Receipts.ts"
 import { type CountHeld, UnreadCount } from "./UnreadCount.ts"
 
 export type ChannelStatus = "unknown" | "member" | "left"
@@ -33,6 +35,7 @@ export class ChannelReplica {
   #window: MessageWindow
   #settings = new ChannelSettings()
   #unread = new UnreadCount()
+  #receipts = new Receipts()
   #last: PlainMessage | null = null
   #uncounted = false
   /** The seq of the removal, where it is known. */
@@ -75,6 +78,10 @@ export class ChannelReplica {
     return this.#unread
   }
 
+  get receipts(): Receipts {
+    return this.#receipts
+  }
+
   /** The newest message, in the form it has here. */
   get last(): PlainMessage | null {
     const newest = this.#window.messages.at(-1)
@@ -109,9 +116,15 @@ export class ChannelReplica {
   head(head: PlainHead): void {
     if (this.#generation !== head.generation) return
     this.#settings.adopt(head)
+    this.#receipts.adopt(head, this.#me())
     const asNew = head.seq >= this.#coverage.position ? 0 : 1
     if (head.last !== null && head.last.seq >= (this.#last?.seq ?? -1) + asNew) this.#last = head.last
     this.readState({ cursor: head.cursor, unread: head.unread, mentions: head.mentions, head: head.seq })
+  }
+
+  /** Another member got or read more; false: nothing new. */
+  receipt(receipt: PlainReceipt): boolean {
+    return this.#status === "member" && this.#receipts.take(receipt, this.#me())
   }
 
   readState(state: PlainReadState): boolean {
@@ -168,10 +181,12 @@ export class ChannelReplica {
     this.#window = new MessageWindow(nowhere, this.#bounds.orphansMax)
     this.#settings = new ChannelSettings()
     this.#unread = new UnreadCount()
+    this.#receipts = new Receipts()
     this.#last = null
   }
 
   #restart(position: number): ReadonlyArray<PlainEvent> {
+    this.#receipts = new Receipts()
     this.#window = new MessageWindow(position, this.#bounds.orphansMax)
     return this.#applyAll(this.#coverage.restart(position))
   }
@@ -199,6 +214,7 @@ export class ChannelReplica {
     if ((event.kind === "delete" || event.kind === "edit") && !this.#counted(event, me)) this.#uncounted = true
     this.#window.apply(event)
     this.#settings.apply(event)
+    this.#receipts.apply(event)
     this.#changeLast(event)
   }
 

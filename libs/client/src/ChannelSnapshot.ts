@@ -2,7 +2,7 @@
  * What a channel is for the screen: plain values, made anew with each change.
  */
 import type { ChannelStatus } from "./ChannelReplica.ts"
-import type { PlainHead } from "./PlainFrame.ts"
+import type { PlainHead, PlainReceipt } from "./PlainFrame.ts"
 import type { Preview, ViewMessage } from "./ShownMessages.ts"
 
 export interface ChannelSnapshot {
@@ -21,6 +21,8 @@ export interface ChannelSnapshot {
   readonly more: boolean
   readonly loading: boolean
   readonly typing: ReadonlyArray<string>
+  /** How far the other members have come, by name; null where the channel has too many of them. */
+  readonly receipts: ReadonlyArray<PlainReceipt> | null
   readonly unread: number
   readonly mentions: number
   /** Read up to here. */

@@ -17,6 +17,7 @@ import type {
   PlainEvent,
   PlainMessage,
   PlainReadState,
+  PlainReceipt,
   Result
 } from "./PlainFrame.ts"
 import { OlderMessages } from "./OlderMessages.ts"
@@ -181,6 +182,7 @@ export class ChannelView {
       if (this.watched) this.sendWatch()
     }
     this.#offerCursor()
+    this.#tellDelivered(sync.head.last?.by === this.#host.user() ? 0 : (sync.head.last?.seq ?? 0))
     this.changed()
   }
 
@@ -266,6 +268,10 @@ export class ChannelView {
     if (user !== this.#host.user() && this.#replica.status === "member") this.#typing.sign(user, on, ttlMs)
   }
 
+  receipt(receipt: PlainReceipt): void {
+    if (this.#replica.receipt(receipt)) this.#observersOnly()
+  }
+
   leave(seq?: number): void {
     if (this.#replica.status === "left") return
     this.#replica.leave(seq)
@@ -333,12 +339,18 @@ export class ChannelView {
       if (event.by !== me) newest = event.seq
     }
     if (events.length > 0 && this.#replica.status === "left") this.#left()
-    else if (newest > 0 && this.#replica.settings.values.fanout === "write")
-      this.#host.reads.delivered(this.channel, newest)
+    else this.#tellDelivered(newest)
     this.#host.outbox.reached(this.channel, this.#replica.position?.seq ?? 0)
     // Saying where the cursor is does not move it, and is answered with the counts.
     if (this.#replica.takeUncounted()) this.#host.reads.offerAgain(this.channel, this.#replica.unread.cursor.seq)
     this.#trim()
+  }
+
+  /** Only where somebody sees it, and nothing that the server knows already. */
+  #tellDelivered(seq: number): void {
+    const { receipts, status, unread } = this.#replica
+    if (status !== "member" || !receipts.shown || seq <= Math.max(receipts.ownDelivered, unread.cursor.seq)) return
+    this.#host.reads.delivered(this.channel, seq)
   }
 
   #left(): void {
@@ -365,16 +377,18 @@ export class ChannelView {
   }
 
   #make(): ChannelSnapshot {
-    const { status, window, settings, unread, position, known, last } = this.#replica
+    const { status, window, settings, receipts, unread, position, known, last } = this.#replica
+    const me = this.#host.user()
     const entries = this.#host.outbox.of(this.channel)
     return {
       channel: this.channel,
       status,
       ...settings.values,
-      messages: shownMessages(window.messages, entries, this.#host.user()),
+      messages: shownMessages(window.messages, entries, me, receipts.counter(settings.values.members, me)),
       more: status === "member" && this.#older.more,
       loading: this.#older.loading,
       typing: this.#typing.users,
+      receipts: receipts.list,
       unread: unread.unread,
       mentions: unread.mentions,
       cursor: unread.cursor.seq,

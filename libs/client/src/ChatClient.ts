@@ -290,6 +290,8 @@ export class ChatClient {
         return this.#views.get(push.channel)?.readState(push)
       case "typing":
         return this.#views.get(push.channel)?.typingSign(push.user, push.on, push.ttl_ms)
+      case "receipt":
+        return this.#views.get(push.channel)?.receipt(push)
       case "presence":
         return this.presence.pushed(push)
       case "personal":

@@ -38,12 +38,14 @@ export const defaultSettings = {
   storageIntervalMs: 100,
   /** One `read` and one `delivered` a channel in this time. */
   readIntervalMs: 1_000,
+  /** What arrived is told after this: if it was read by then, `read` says it all. */
+  deliveredGatherMs: 300,
   /** Between two of them, whatever the channel: many channels must not look like a flood. */
   readSpacingMs: 50,
   /** Changes of the watched users are gathered for this long. */
   presenceGatherMs: 50,
-  /** Whether the client tells the server what arrived on this device. Servers of this version show it to nobody. */
-  reportDelivered: false
+  /** Whether the client tells the members of small channels what arrived on this device. */
+  reportDelivered: true
 }
 
 export type ClientSettings = Readonly<typeof defaultSettings>

@@ -12,7 +12,8 @@ import type {
   OpName,
   PresenceState,
   Push,
-  ReadState
+  ReadState,
+  Receipt
 } from "@parley/protocol/Frame"
 
 /** A literal stays itself, any other string (branded or not) is `string`: only literals make required keys. */
@@ -30,6 +31,7 @@ export type PlainUserEvent = Plain<UserEvent>
 export type PlainHead = Plain<ChannelHead>
 export type PlainChannelSync = Plain<ChannelSync>
 export type PlainReadState = Plain<ReadState>
+export type PlainReceipt = Plain<Receipt>
 export type Presence = PresenceState
 export type ErrorObject = Plain<typeof ErrorBody.Type>
 export interface PlainPosition {

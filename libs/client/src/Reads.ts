@@ -26,8 +26,9 @@ interface Progress {
   delivered: number
   readSaid: number
   deliveredSaid: number
-  /** Monotonic; nothing is said before. */
-  notBefore: number
+  /** Monotonic; nothing of the kind is said before. */
+  readNotBefore: number
+  deliveredNotBefore: number
   attempts: number
   underWay: boolean
 }
@@ -64,7 +65,12 @@ export class Reads {
   delivered(channel: string, seq: number): void {
     if (!this.#settings.reportDelivered) return
     const progress = this.#of(channel)
-    progress.delivered = Math.max(progress.delivered, seq)
+    if (seq <= Math.max(progress.delivered, progress.read)) return
+    if (progress.delivered <= Math.max(progress.deliveredSaid, progress.readSaid)) {
+      const gathered = this.#environment.monotonic() + this.#settings.deliveredGatherMs
+      progress.deliveredNotBefore = Math.max(progress.deliveredNotBefore, gathered)
+    }
+    progress.delivered = seq
     this.#say(channel, progress)
   }
 
@@ -75,7 +81,7 @@ export class Reads {
 
   open(): void {
     this.#open = true
-    for (const [channel, progress] of this.#progress) this.#say(channel, progress)
+    this.#sayAll()
   }
 
   close(): void {
@@ -84,30 +90,40 @@ export class Reads {
     this.#timer = undefined
     for (const progress of this.#progress.values()) {
       progress.underWay = false
-      progress.notBefore = 0
+      progress.readNotBefore = 0
+      progress.deliveredNotBefore = 0
     }
   }
 
   #of(channel: string): Progress {
     const known = this.#progress.get(channel)
     if (known !== undefined) return known
-    const fresh = { read: 0, delivered: 0, readSaid: 0, deliveredSaid: 0, notBefore: 0, attempts: 0, underWay: false }
+    const fresh: Progress = {
+      read: 0,
+      delivered: 0,
+      readSaid: 0,
+      deliveredSaid: 0,
+      readNotBefore: 0,
+      deliveredNotBefore: 0,
+      attempts: 0,
+      underWay: false
+    }
     this.#progress.set(channel, fresh)
     return fresh
   }
 
   #say(channel: string, progress: Progress): void {
     if (!this.#open || progress.underWay) return
-    const op = progress.read > progress.readSaid ? "read" : "delivered"
+    const op = opOf(progress)
     const seq = op === "read" ? progress.read : progress.delivered
     // What was read was delivered.
     if (op === "delivered" && seq <= Math.max(progress.deliveredSaid, progress.readSaid)) return
     const now = this.#environment.monotonic()
-    const notBefore = Math.max(progress.notBefore, this.#nextAt)
+    const notBefore = Math.max(progress[`${op}NotBefore`], this.#nextAt)
     if (now < notBefore) return this.#wake(notBefore)
     this.#nextAt = now + this.#settings.readSpacingMs
     progress.underWay = true
-    progress.notBefore = now + this.#settings.readIntervalMs
+    progress[`${op}NotBefore`] = now + this.#settings.readIntervalMs
     this.#host.report(op, channel, seq, (result) => {
       if (this.#progress.get(channel) !== progress) return this.#answeredLate(op, channel, result)
       progress.underWay = false
@@ -135,7 +151,7 @@ export class Reads {
       progress.attempts += 1
       const asked = result._tag === "Refused" ? result.error.retry_after_ms : undefined
       const wait = retryDelay(progress.attempts, asked, this.#settings.backoffMaxMs, this.#environment.random())
-      progress.notBefore = this.#environment.monotonic() + wait
+      progress[`${op}NotBefore`] = this.#environment.monotonic() + wait
       return
     }
     progress.attempts = 0
@@ -151,8 +167,17 @@ export class Reads {
     this.#timer?.cancel()
     const cancel = this.#environment.after(at - this.#environment.monotonic(), () => {
       this.#timer = undefined
-      for (const [channel, progress] of this.#progress) this.#say(channel, progress)
+      this.#sayAll()
     })
     this.#timer = { at, cancel }
   }
+
+  /** What a person did goes before what the device says by itself. */
+  #sayAll(): void {
+    for (const first of ["read", "delivered"] as const) {
+      for (const [channel, progress] of this.#progress) if (opOf(progress) === first) this.#say(channel, progress)
+    }
+  }
 }
+
+const opOf = ({ read, readSaid }: Progress): "read" | "delivered" => (read > readSaid ? "read" : "delivered")

@@ -108,6 +108,7 @@ export class Synchronizer {
     const listed = new Set<string>()
     let reload = false
     let behind = false
+    let unavailable = false
     const ask = (page: string | null): void =>
       this.#host.request("sync", page === null ? request : { ...request, page }, (result) => {
         if (this.#run !== run) return
@@ -121,14 +122,20 @@ export class Synchronizer {
           // A sync holds each channel once, with so many events: the next one goes on where it ended.
           behind ||= to > from && to < head.seq
         }
+        for (const channel of answer.unavailable ?? []) {
+          // Still a channel of the user: what is held of it stays until it can be answered.
+          listed.add(channel)
+          unavailable = true
+        }
         this.#host.page(answer.channels, answer.lost)
         if (answer.more !== null) return ask(answer.more)
         this.#run = undefined
-        this.#failures = 0
+        this.#failures = unavailable ? this.#failures + 1 : 0
         this.#host.finished({ startedAt, session: answer.session, personal, listed: reload ? listed : null })
-        if (!this.#again && !behind) return
-        this.#again = false
-        this.#start()
+        if (this.#again || behind) {
+          this.#again = false
+          this.#start()
+        } else if (unavailable) this.#later(undefined)
       })
     ask(null)
   }
@@ -137,14 +144,18 @@ export class Synchronizer {
     this.#run = undefined
     this.#again = false
     this.#failures += 1
+    this.#later(result._tag === "Refused" ? result.error : undefined)
+    this.#host.failed(result._tag === "Refused" ? result.error : undefined)
+  }
+
+  #later(error: ErrorObject | undefined): void {
     const { backoffBaseMs, backoffMaxMs } = this.#settings
     const random = this.#environment.random()
     const wait =
-      result._tag === "Refused" && result.error.retryable
-        ? retryDelay(this.#failures, result.error.retry_after_ms, backoffMaxMs, random)
+      error?.retryable === true
+        ? retryDelay(this.#failures, error.retry_after_ms, backoffMaxMs, random)
         : fullJitter(this.#failures, backoffBaseMs, backoffMaxMs, random)
     this.#retry = this.#environment.after(wait, () => this.now())
-    this.#host.failed(result._tag === "Refused" ? result.error : undefined)
   }
 
   #watchSuspicions(): void {

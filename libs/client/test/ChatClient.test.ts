@@ -395,7 +395,7 @@ describe("bounds", () => {
 
   it("names no more positions in a sync than fit into a frame", async () => {
     const world = new World()
-    world.server.bounds = { eventsPerSync: 10, gapMax: 100, channelsPerPage: 500 }
+    world.server.bounds = { eventsPerSync: 10, gapMax: 100, channelsPerPage: 500, receiptsMembersMax: 4 }
     const long = "x".repeat(58)
     for (let at = 0; at < 900; at++) world.server.make(`group:${long}${String(at).padStart(4, "0")}`, ["ana"])
     const client = await world.online(world.client())

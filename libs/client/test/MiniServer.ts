@@ -4,7 +4,14 @@
  * it may drop or double pushes, refuse mutations, and cut lines.
  */
 import { renderFailure, type ApiFailure } from "@parley/protocol/ApiError"
-import type { PlainEvent, PlainMessage, PlainPosition, PlainPush, PlainUserEvent } from "../src/PlainFrame.ts"
+import type {
+  PlainEvent,
+  PlainMessage,
+  PlainPosition,
+  PlainPush,
+  PlainReceipt,
+  PlainUserEvent
+} from "../src/PlainFrame.ts"
 import type { ServerEnd, ServerLine } from "./MemorySocket.ts"
 
 export interface MiniChannel {
@@ -15,6 +22,8 @@ export interface MiniChannel {
   /** User → the seq from which he may read. */
   members: Map<string, number>
   fanout: "write" | "read"
+  /** User → how far he has come; of a small channel. */
+  receipts: Map<string, PlainReceipt>
 }
 
 interface MiniSession {
@@ -30,6 +39,8 @@ export interface Faults {
   refuse?: (op: string, frame: Frame) => ApiFailure | undefined
   /** After it was executed: the answer is another, or `silent`. */
   instead?: (op: string, frame: Frame) => ApiFailure | "silent" | undefined
+  /** Channels that a sync can't answer. */
+  unavailable?: (channel: string) => boolean
 }
 
 /** A request as it was parsed; a test's server trusts the client under test. */
@@ -40,6 +51,7 @@ export interface MiniBounds {
   readonly eventsPerSync: number
   readonly gapMax: number
   readonly channelsPerPage: number
+  readonly receiptsMembersMax: number
 }
 
 export class MiniServer {
@@ -52,7 +64,7 @@ export class MiniServer {
   readonly received: Array<Frame> = []
   faults: Faults = {}
   now: () => number
-  bounds: MiniBounds = { eventsPerSync: 4, gapMax: 40, channelsPerPage: 2 }
+  bounds: MiniBounds = { eventsPerSync: 4, gapMax: 40, channelsPerPage: 2, receiptsMembersMax: 4 }
   expiresInMs = 3_600_000
   heartbeatMs = 12_000
 
@@ -73,7 +85,15 @@ export class MiniServer {
   }
 
   make(id: string, members: ReadonlyArray<string>): MiniChannel {
-    const channel: MiniChannel = { id, generation: 1, name: id, events: [], members: new Map(), fanout: "write" }
+    const channel: MiniChannel = {
+      id,
+      generation: 1,
+      name: id,
+      events: [],
+      members: new Map(),
+      fanout: "write",
+      receipts: new Map()
+    }
     this.channels.set(id, channel)
     for (const member of members) channel.members.set(member, 1)
     this.append(
@@ -148,6 +168,7 @@ export class MiniServer {
       origin
     )
     channel.members.delete(user)
+    channel.receipts.delete(user)
     if (origin?.user === user) origin.channels.delete(channel.id)
     this.personal(user, { kind: "removed", channel: channel.id, seq: event.seq })
     return event
@@ -216,6 +237,19 @@ export class MiniServer {
     return this.session(user).cursors.get(channel) ?? { generation: 0, seq: 0 }
   }
 
+  /** Takes how far a member has come, and tells the others. */
+  progress(channel: MiniChannel, user: string, delivered: number, read: number): void {
+    if (channel.members.size > this.bounds.receiptsMembersMax) return
+    const before = channel.receipts.get(user) ?? { user, delivered: 0, read: 0 }
+    const next = { user, delivered: Math.max(before.delivered, delivered, read), read: Math.max(before.read, read) }
+    channel.receipts.set(user, next)
+    if (next.delivered === before.delivered && next.read === before.read) return
+    for (const connection of this.connections) {
+      if (connection.user !== user && connection.channels.has(channel.id))
+        connection.push({ ev: "receipt", channel: channel.id, ...next })
+    }
+  }
+
   headOf(channel: MiniChannel, user: string) {
     const { cursor, mentions, unread, head } = this.readState(channel, user)
     const messages = this.messages(channel)
@@ -232,7 +266,8 @@ export class MiniServer {
       cursor,
       unread,
       mentions,
-      last: messages.at(-1) ?? null
+      last: messages.at(-1) ?? null,
+      ...(channel.members.size > this.bounds.receiptsMembersMax ? {} : { receipts: [...channel.receipts.values()] })
     }
   }
 
@@ -314,15 +349,20 @@ export class MiniConnection implements ServerEnd {
           const cursor = server.cursor(channel.id, user)
           if (frame["seq"] > cursor.seq)
             server.session(user).cursors.set(channel.id, { generation: cursor.generation, seq: frame["seq"] })
+          server.progress(channel, user, frame["seq"], frame["seq"])
           const state = server.readState(channel, user)
           for (const other of server.connections) {
             if (other !== this && other.user === user) other.push({ ev: "cursor", channel: channel.id, ...state })
           }
           return state
         })
+      case "delivered":
+        return this.#inChannel(frame, (channel) => {
+          server.progress(channel, user, frame["seq"], 0)
+          return {}
+        })
       case "unwatch":
       case "typing":
-      case "delivered":
       case "foreground":
       case "background":
       case "presence_set":
@@ -368,7 +408,9 @@ export class MiniConnection implements ServerEnd {
     const after: string = frame["page"] ?? ""
     const rest = mine.filter((channel) => channel.id > after)
     const page = rest.slice(0, server.bounds.channelsPerPage)
-    for (const channel of page) this.channels.add(channel.id)
+    const unavailable = page.map(({ id }) => id).filter((id) => server.faults.unavailable?.(id) ?? false)
+    const answered = page.filter(({ id }) => !unavailable.includes(id))
+    for (const channel of answered) this.channels.add(channel.id)
     const held: PlainPosition = frame["session"]
     const first = after === ""
     const reload = held.generation !== session.generation || held.seq > session.events.length
@@ -377,7 +419,8 @@ export class MiniConnection implements ServerEnd {
       session: { generation: session.generation, seq: session.events.length },
       reload: first && reload,
       personal: first && !reload ? session.events.slice(held.seq) : [],
-      channels: page.map((channel) => server.syncOf(channel, user, named.get(channel.id))),
+      channels: answered.map((channel) => server.syncOf(channel, user, named.get(channel.id))),
+      ...(unavailable.length === 0 ? {} : { unavailable }),
       lost: first ? lost.map((channel) => ({ channel, seq: 0 })) : [],
       more: rest.length > page.length ? (page.at(-1)?.id ?? null) : null
     }

@@ -20,6 +20,7 @@ type Step =
   | { readonly do: "send" | "sendMany"; readonly channel: number }
   | { readonly do: "ownEdit" | "ownDelete"; readonly channel: number; readonly pick: number }
   | { readonly do: "read" | "markUnread"; readonly channel: number; readonly pick: number }
+  | { readonly do: "others"; readonly channel: number; readonly pick: number }
   | { readonly do: "remove" | "add" | "older" | "rename"; readonly channel: number }
   | { readonly do: "cut" | "silence" | "down" | "reload" | "restore" }
   | { readonly do: "pass"; readonly ms: number }
@@ -36,6 +37,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 5, arbitrary: fc.record({ do: fc.constantFrom("send" as const, "sendMany" as const), channel }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("ownEdit" as const, "ownDelete" as const), channel, pick }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("read" as const, "markUnread" as const), channel, pick }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("others" as const), channel, pick }) },
   {
     weight: 2,
     arbitrary: fc.record({
@@ -83,7 +85,8 @@ class Run {
     this.world.server.faults = {
       copies: ({ ev }) => (ev === "channel" ? 1 : random() < 0.1 ? 0 : random() < 0.1 ? 2 : 1),
       refuse: (op) => (!quiet.has(op) && random() < 0.1 ? any() : undefined),
-      instead: (op) => (quiet.has(op) || random() > 0.1 ? undefined : random() < 0.5 ? "silent" : any())
+      instead: (op) => (quiet.has(op) || random() > 0.1 ? undefined : random() < 0.5 ? "silent" : any()),
+      unavailable: () => random() < 0.1
     }
   }
 
@@ -123,6 +126,11 @@ class Run {
       case "markUnread":
         if (mini!.members.has("ana")) view!.markUnread(Math.max(0, view!.snapshot().position - (step.pick % 6)))
         return
+      case "others": {
+        const user = step.pick % 2 === 0 ? "ben" : "cleo"
+        const seq = mini!.events.length - (step.pick % 5)
+        return server.progress(mini!, user, Math.max(seq, 0), step.pick % 3 === 0 ? Math.max(seq - 1, 0) : 0)
+      }
       case "remove":
         if (mini!.members.has("ana")) server.remove(mini!, "ana", "ben")
         return
@@ -190,6 +198,8 @@ class Run {
     const { server, time } = this.world
     server.faults = {}
     this.world.down = false
+    // A push that was lost is in the next head.
+    for (const socket of this.world.sockets) socket.cut()
     for (const id of ids)
       if (!server.channels.get(id)!.members.has("ana")) server.add(server.channels.get(id)!, "ana", "ben")
     await time.pass(60_000)
@@ -246,6 +256,8 @@ const expectSame = async ({ client, sent, world }: Run): Promise<void> => {
       mentions,
       cursor: cursor.seq
     })
+    const others = [...mini.receipts.values()].filter(({ user }) => user !== "ana")
+    expect(here.receipts).toEqual(others.toSorted((a, b) => (a.user < b.user ? -1 : 1)))
     const settled = here.messages.filter(({ state }) => state !== "failed")
     expect(settled.map(shape)).toEqual(all.slice(all.length - settled.length).map(shape))
     for (let more = here.more; more;) {
