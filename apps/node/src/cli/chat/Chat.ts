@@ -31,6 +31,8 @@ export const urlDefault = "http://127.0.0.1:8080"
 export const runChat = async (options: ChatOptions): Promise<number> => {
   const { as, errors = process.stderr, input = process.stdin, output = process.stdout, url = urlDefault } = options
   const say = (text: string) => void errors.write(`parley chat: ${harmlessLine(text)}\n`)
+  // Whoever is not there to read it needs no error about it.
+  errors.on("error", () => {})
   const wanted = options.channel === undefined ? lobby : channelIdOf(options.channel, "public")
   if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(as))
     return wrong(say, "name yourself: --as NAME (letters, digits, _ and -)")
@@ -80,9 +82,9 @@ const fullScreen = async (
   const ended = new Promise<number>((resolve) => {
     end = resolve
   })
-  const screen = new FullScreen(client, lobby, input, output, () => end(0))
   // By their usual exit codes, with the terminal given back first.
   const hangup = () => end(129)
+  const screen = new FullScreen(client, lobby, { input, output }, { ended: () => end(0), gone: hangup })
   const interrupt = () => end(130)
   const terminate = () => end(143)
   process.on("SIGHUP", hangup).on("SIGINT", interrupt).on("SIGTERM", terminate)

@@ -69,6 +69,8 @@ export const runCommand = async (shell: ChatShell, command: Command): Promise<vo
       return outcome(shell, view.update({ name: command.text }))
     case "Who":
       return shell.notice(whoText(client))
+    case "Channels":
+      return shell.notice(channelsText(client))
     case "Help":
       return shell.help()
     case "Quit":
@@ -78,12 +80,14 @@ export const runCommand = async (shell: ChatShell, command: Command): Promise<vo
   }
 }
 
-/** Users seen anywhere: authors, and who is mentioned. Bounded by what presence can follow. */
+/** Users seen anywhere: authors, and members of small channels. The client bounds them by what presence can follow. */
 export const usersSeen = (client: ChatClient): ReadonlySet<string> => {
   const users = new Set<string>()
   for (const { channel, last } of client.channels.snapshot().channels) {
     if (last !== null) users.add(last.by)
-    for (const { by } of client.channel(channel).snapshot().messages) users.add(by)
+    const { messages, receipts } = client.channel(channel).snapshot()
+    for (const { by } of messages) users.add(by)
+    for (const { user } of receipts ?? []) users.add(user)
   }
   users.delete(client.user)
   return users
@@ -99,6 +103,15 @@ const whoText = (client: ChatClient): string => {
   const online = onlineUsers(client)
   return online.length === 0 ? "Nobody else of those seen here is online." : `Online: ${online.join(", ")}`
 }
+
+const channelsText = (client: ChatClient): string =>
+  client.channels
+    .snapshot()
+    .channels.map(({ channel, mentions, unread }) => {
+      const named = mentions === 0 ? "" : ` (${mentions} for you)`
+      return unread === 0 ? channel : `${channel} ${unread} unread${named}`
+    })
+    .join(", ")
 
 /** The newest message here that has a place and is not deleted. */
 const newestBy = (

@@ -13,7 +13,7 @@ export type Command =
   | { readonly _tag: "Direct"; readonly user: string }
   /** Null: put the text of the newest own message into the input. */
   | { readonly _tag: "Edit"; readonly text: string | null }
-  | { readonly _tag: "Delete" | "Retry" | "Discard" | "Unread" | "Leave" | "Help" | "Quit" | "Who" }
+  | { readonly _tag: "Delete" | "Retry" | "Discard" | "Unread" | "Leave" | "Help" | "Quit" | "Who" | "Channels" }
   | { readonly _tag: "Add" | "Remove"; readonly members: ReadonlyArray<string> }
   | { readonly _tag: "Topic" | "Rename"; readonly text: string }
   | { readonly _tag: "Wrong"; readonly why: string }
@@ -30,18 +30,19 @@ export const help: ReadonlyArray<string> = [
   "/unread                 mark the newest message unread, on all your devices",
   "/topic TEXT, /rename NAME     change the channel (owners)",
   "/add USER…, /remove USER…     change who is in it (owners)",
-  "/who                    who is online among those seen here",
+  "/who, /channels         who is online among those seen here; where you are, and what is unread",
   "/leave                  leave the channel",
   "/help, /quit            this list; end",
   "",
   "Tab, Ctrl-N, Ctrl-P  next and previous channel      PgUp, PgDn  older and newer messages",
   "Ctrl-A Ctrl-E  begin and end of line                Ctrl-W Ctrl-U Ctrl-K Ctrl-Y  cut and paste",
   "Up, Down  what you wrote before                     Alt-Enter  a new line in the message",
+  "⋯ sending   ✓ sent   ✓✓ read by all others   ! failed",
   "Esc  close this, go to the newest message           Ctrl-C  end"
 ]
 
 export const commandNames: ReadonlyArray<string> =
-  "/join /create /dm /edit /delete /retry /discard /unread /topic /rename /add /remove /who /leave /help /quit".split(
+  "/join /create /dm /edit /delete /retry /discard /unread /topic /rename /add /remove /who /channels /leave /help /quit".split(
     " "
   )
 
@@ -114,6 +115,7 @@ const simple: ReadonlyMap<string, Command> = new Map([
   ["leave", { _tag: "Leave" }],
   ["help", { _tag: "Help" }],
   ["who", { _tag: "Who" }],
+  ["channels", { _tag: "Channels" }],
   ["quit", { _tag: "Quit" }],
   ["exit", { _tag: "Quit" }]
 ])

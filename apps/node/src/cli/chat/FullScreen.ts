@@ -66,11 +66,20 @@ export class FullScreen implements ChatShell {
   #left: (() => void) | undefined
   #quitting = false
 
-  constructor(client: ChatClient, channel: string, input: ReadStream, output: WriteStream, ended: () => void) {
+  constructor(
+    client: ChatClient,
+    channel: string,
+    terminal: { readonly input: ReadStream; readonly output: WriteStream },
+    on: { readonly ended: () => void; readonly gone: () => void }
+  ) {
     this.client = client
     this.#current = channel
-    this.#ended = ended
-    this.#terminal = new Terminal(input, output, { keys: (keys) => this.#keys(keys), resize: () => this.#changed() })
+    this.#ended = on.ended
+    this.#terminal = new Terminal(terminal.input, terminal.output, {
+      keys: (keys) => this.#keys(keys),
+      resize: () => this.#changed(),
+      gone: on.gone
+    })
   }
 
   start(): void {
@@ -276,19 +285,16 @@ export class FullScreen implements ChatShell {
   }
 
   #arrived(view: ChannelView): void {
-    const { me, messages, width } = this.#shownMessages(view)
+    const { messages } = view.snapshot()
     if (this.#scroll > 0 && this.#newestKey !== undefined) {
       // Whoever reads further up is not moved by what comes below.
-      this.#scroll += rowsAfter(messages, this.#newestKey, { me, width, newAfter: this.#newAfter })
+      const { main: width } = layoutOf(this.#terminal.size)
+      this.#scroll += rowsAfter(messages, this.#newestKey, { me: this.client.user, width, newAfter: this.#newAfter })
     }
     this.#newestKey = messages.at(-1)?.key
     this.#fill(view)
     this.#read()
     this.#changed()
-  }
-
-  #shownMessages(view: ChannelView) {
-    return { me: this.client.user, messages: view.snapshot().messages, width: layoutOf(this.#terminal.size).main }
   }
 
   /** After a reload, or at first, the view is empty: a page of history makes it a conversation. */

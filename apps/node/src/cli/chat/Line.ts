@@ -12,6 +12,7 @@ export const dim = "2"
 export const italicDim = "2;3"
 export const reverse = "7"
 export const alarm = "1;31"
+export const green = "32"
 export const highlight = "1;33"
 
 const colours = ["36", "32", "35", "34", "33", "31", "96", "92", "95", "94", "93", "91"]

@@ -6,13 +6,16 @@ import { createInterface } from "node:readline"
 import type { Readable, Writable } from "node:stream"
 import type { ChatClient } from "@parley/client/ChatClient"
 import type { ViewMessage } from "@parley/client/ShownMessages"
-import { type ChatShell, runCommand } from "./ChatActions.ts"
+import { readersOf } from "@parley/client/Receipts"
+import { type ChatShell, onlineUsers, runCommand, usersSeen } from "./ChatActions.ts"
 import { harmlessLine } from "./CellText.ts"
 import { help, parseCommand } from "./Commands.ts"
 import { timeOf } from "./MessageRows.ts"
 
 /** How long the end of the input waits for messages to be sent. */
 const drainMs = 15_000
+/** As a shell has it when a reader of the output went away (SIGPIPE). */
+const brokenPipeCode = 141
 
 export class LineMode implements ChatShell {
   readonly client: ChatClient
@@ -21,8 +24,13 @@ export class LineMode implements ChatShell {
   /** Channel → what was printed last of each message, by key. */
   readonly #printed = new Map<string, Map<string, string>>()
   readonly #watching = new Set<string>()
+  /** Channel → who had read the newest own message, and who typed, when it was printed last. */
+  readonly #readers = new Map<string, string>()
+  readonly #typing = new Map<string, ReadonlyArray<string>>()
   #quit: (() => void) | undefined
   #status = ""
+  #online = ""
+  #broken = false
 
   constructor(client: ChatClient, channel: string, output: Writable) {
     this.client = client
@@ -32,9 +40,18 @@ export class LineMode implements ChatShell {
 
   /** Until the input ends or /quit; resolves to the exit code. */
   async run(input: Readable): Promise<number> {
+    const quit = new Promise<void>((resolve) => {
+      this.#quit = resolve
+    })
+    // For good: a line that is on its way may fail after the end.
+    this.#output.on("error", () => {
+      this.#broken = true
+      this.#quit?.()
+    })
     const unsubscribe = [
       this.client.onStatus(() => this.#statusChanged()),
-      this.client.channels.subscribe(() => this.#watchAll())
+      this.client.channels.subscribe(() => this.#watchAll()),
+      this.client.presence.subscribe(() => this.#presenceChanged())
     ]
     this.#statusChanged()
     this.#watchAll()
@@ -43,13 +60,11 @@ export class LineMode implements ChatShell {
       .channel(this.#current)
       .loadOlder()
       .catch(() => false)
-    const quit = new Promise<void>((resolve) => {
-      this.#quit = resolve
-    })
     const lines = createInterface({ input, terminal: false })
     const ended = this.#each(lines)
     await Promise.race([quit, ended])
     lines.close()
+    if (this.#broken) return brokenPipeCode
     await Promise.race([this.client.idle(), new Promise((resolve) => setTimeout(resolve, drainMs).unref())])
     // Observers are told in a microtask: the last line is to be out.
     await new Promise((resolve) => setImmediate(resolve))
@@ -138,7 +153,36 @@ export class LineMode implements ChatShell {
       if (before.get(message.key) !== form) this.#message(channel, message, before.has(message.key))
     }
     this.#printed.set(channel, now)
+    this.#showTyping(channel)
+    this.#showReaders(channel)
+    this.client.presence.watch(usersSeen(this.client))
     if (channel === this.#current) view.read()
+  }
+
+  #showTyping(channel: string): void {
+    const { typing } = this.client.channel(channel).snapshot()
+    const before = this.#typing.get(channel) ?? []
+    this.#typing.set(channel, typing)
+    for (const user of typing) if (!before.includes(user)) this.#print(`* [${channel}] ${user} is typing`)
+  }
+
+  #showReaders(channel: string): void {
+    const { messages, receipts } = this.client.channel(channel).snapshot()
+    const newest = messages.findLast(({ by, deleted, seq }) => by === this.client.user && seq !== null && !deleted)
+    if (newest === undefined || newest.seq === null) return
+    const readers = readersOf(receipts, newest.seq)
+    const text = readers.length === 0 ? "" : `* [${channel}] #${newest.seq} read by ${readers.join(", ")}`
+    if (text === this.#readers.get(channel)) return
+    this.#readers.set(channel, text)
+    if (text !== "") this.#print(text)
+  }
+
+  #presenceChanged(): void {
+    const online = onlineUsers(this.client)
+    const text = online.length === 0 ? "nobody else is online" : `online: ${online.join(", ")}`
+    if (text === this.#online || (this.#online === "" && online.length === 0)) return
+    this.#online = text
+    this.#print(`* ${text}`)
   }
 
   /** A message that is on its way is printed once it is there, or has failed. */
@@ -153,6 +197,6 @@ export class LineMode implements ChatShell {
   }
 
   #print(text: string): void {
-    this.#output.write(`${harmlessLine(text)}\n`)
+    if (!this.#broken) this.#output.write(`${harmlessLine(text)}\n`)
   }
 }

@@ -2,21 +2,28 @@
  * Messages as rows of the main pane: time, author, text wrapped beside a bar, marks for what was edited, deleted, is on
  * its way or failed, a rule for each day and one above what is new. Pure; rows are made from the end, as far as needed.
  */
+import type { ChannelSnapshot } from "@parley/client/ChannelSnapshot"
+import { readersOf } from "@parley/client/Receipts"
 import type { ViewMessage } from "@parley/client/ShownMessages"
 import { harmless, harmlessLine, wrap, clip, cellsOf } from "./CellText.ts"
-import { alarm, bold, colourOf, dim, highlight, italicDim, type Span } from "./Line.ts"
+import { alarm, bold, colourOf, dim, green, highlight, italicDim, type Span } from "./Line.ts"
 
 export interface RowsOptions {
   readonly me: string
   readonly width: number
   /** Messages above this seq get a rule before the first of them; null: no rule. */
   readonly newAfter: number | null
+  /** What is said under one message. */
+  readonly note?: { readonly key: string; readonly text: string } | null
 }
 
 export type Row = ReadonlyArray<Span>
 
 const authorCells = 10
 const timeCells = 5
+/** Below this there is no gutter for time and author. */
+const narrowBelow = 40
+const readersNamed = 5
 /** Consecutive messages of one author within this show his name once. */
 const groupMs = 180_000
 
@@ -57,15 +64,32 @@ const rowsOf = (messages: ReadonlyArray<ViewMessage>, at: number, options: RowsO
   if (isFirstNew) rows.push(rule("new", options.width, highlight))
   const grouped = !newDay && !isFirstNew && before.by === message.by && message.at - before.at < groupMs
   rows.push(...textRows(message, grouped, options))
+  if (options.note?.key === message.key) rows.push(noteRow(options.note.text, options.width))
   return rows
+}
+
+const gutterOfWidth = (width: number): number => (width < narrowBelow ? 2 : timeCells + 1 + authorCells + 3)
+
+const noteRow = (text: string, width: number): Row => [{ text: " ".repeat(gutterOfWidth(width)) }, { text, style: dim }]
+
+/** Who of several has read the newest own message; when it is all of them, the mark says so. */
+export const readNote = ({ messages, receipts }: Pick<ChannelSnapshot, "messages" | "receipts">, me: string) => {
+  const newest = messages.findLast(({ by, deleted, seq }) => by === me && seq !== null && !deleted)
+  if (newest === undefined || newest.seq === null || newest.receipt === null) return null
+  const { others, readBy } = newest.receipt
+  if (others < 2 || readBy === 0 || readBy >= others) return null
+  const readers = readersOf(receipts, newest.seq)
+  const more = readers.length > readersNamed ? ` and ${readers.length - readersNamed} more` : ""
+  const names = readers.slice(0, readersNamed).map(harmlessLine).join(", ")
+  return { key: newest.key, text: `read by ${names}${more}` }
 }
 
 const isNew = (message: ViewMessage, { me, newAfter }: RowsOptions): boolean =>
   newAfter !== null && message.seq !== null && message.seq > newAfter && message.by !== me
 
 const textRows = (message: ViewMessage, grouped: boolean, { me, width }: RowsOptions): Array<Row> => {
-  const narrow = width < 40
-  const gutter = narrow ? 2 : timeCells + 1 + authorCells + 3
+  const narrow = width < narrowBelow
+  const gutter = gutterOfWidth(width)
   const author = clip(harmlessLine(message.by), authorCells)
   const lines = wrap(message.deleted ? "message deleted" : harmless(message.text), width - gutter - 2)
   const rows: Array<Row> = lines.map((line, index) => [
@@ -107,10 +131,17 @@ const marksOf = (message: ViewMessage, me: string): Row => {
   const marks: Array<Span> = []
   if (message.edited) marks.push({ text: " (edited)", style: dim })
   if (message.state === "failed")
-    marks.push({ text: ` ✗ ${harmlessLine(message.error?.message ?? "not sent")} /retry /discard`, style: alarm })
+    marks.push({ text: ` ! ${harmlessLine(message.error?.message ?? "not sent")} /retry /discard`, style: alarm })
   else if (message.state === "sending") marks.push({ text: " ⋯", style: dim })
-  else if (message.by === me && !message.deleted) marks.push({ text: " ✓", style: dim })
+  else if (message.by === me && !message.deleted) marks.push(receiptMark(message))
   return marks
+}
+
+/** Sent, dim; delivered to all others, plain; read by all others, twice and in colour. */
+const receiptMark = ({ receipt }: ViewMessage): Span => {
+  if (receipt === null || receipt.others === 0 || receipt.deliveredTo < receipt.others)
+    return { text: " ✓", style: dim }
+  return receipt.readBy < receipt.others ? { text: " ✓" } : { text: " ✓✓", style: green }
 }
 
 const rule = (label: string, width: number, style: string): Row => {

@@ -8,7 +8,7 @@ import type { ConnectionStatus } from "@parley/client/Connection"
 import { cellsOf, clustersOf, harmlessLine } from "./CellText.ts"
 import type { LineEditor } from "./LineEditor.ts"
 import { alarm, bold, dim, fit, highlight, reverse, type Span } from "./Line.ts"
-import { lastRows } from "./MessageRows.ts"
+import { lastRows, readNote } from "./MessageRows.ts"
 
 export interface ScreenState {
   readonly me: string
@@ -91,7 +91,9 @@ const messagePane = (state: ScreenState, width: number, height: number) => {
   }
   const { current, me, newAfter } = state
   const asked = Math.max(0, state.scroll)
-  const { above, rows } = lastRows(current.messages, { me, newAfter, width }, height + asked)
+  // It comes and goes below: whoever reads further up is not moved by it.
+  const note = asked > 0 ? null : readNote(current, me)
+  const { above, rows } = lastRows(current.messages, { me, newAfter, note, width }, height + asked)
   const scroll = Math.max(0, Math.min(asked, rows.length - height))
   const shown = rows
     .slice(Math.max(0, rows.length - scroll - height), rows.length - scroll)

@@ -1,6 +1,6 @@
 /**
  * The terminal itself: alternate screen, raw keys, size, and painting of what changed. Whatever ends the process, the
- * terminal is given back as it was found.
+ * terminal is given back as it was found. When the terminal itself goes away, that is told once and nothing fails.
  */
 import { StringDecoder } from "node:string_decoder"
 import type { ReadStream, WriteStream } from "node:tty"
@@ -18,21 +18,31 @@ export class Terminal {
   readonly #output: WriteStream
   readonly #onKeys: (keys: ReadonlyArray<Key>) => void
   readonly #onResize: () => void
+  readonly #onGone: () => void
   readonly #keys = new Keys()
   readonly #decoder = new StringDecoder("utf8")
   #shown: ReadonlyArray<string> = []
   #escape: NodeJS.Timeout | undefined
   #entered = false
+  #gone = false
 
   constructor(
     input: ReadStream,
     output: WriteStream,
-    handlers: { readonly keys: (keys: ReadonlyArray<Key>) => void; readonly resize: () => void }
+    handlers: {
+      readonly keys: (keys: ReadonlyArray<Key>) => void
+      readonly resize: () => void
+      readonly gone: () => void
+    }
   ) {
     this.#input = input
     this.#output = output
     this.#onKeys = handlers.keys
     this.#onResize = handlers.resize
+    this.#onGone = handlers.gone
+    // For good, as what was written last may fail after the terminal was left: nobody hears it then.
+    this.#output.on("error", this.#lost)
+    this.#input.on("error", this.#lost)
   }
 
   get size(): Size {
@@ -44,6 +54,7 @@ export class Terminal {
     this.#entered = true
     this.#input.setRawMode(true)
     this.#input.on("data", this.#heard)
+    this.#input.on("end", this.#lost)
     this.#input.resume()
     this.#output.on("resize", this.#resized)
     // However the process ends: by its own exit, an uncaught error included.
@@ -60,6 +71,7 @@ export class Terminal {
     this.#restore()
     clearTimeout(this.#escape)
     this.#input.off("data", this.#heard)
+    this.#input.off("end", this.#lost)
     this.#input.pause()
     this.#output.off("resize", this.#resized)
     this.#forgetProcess()
@@ -74,7 +86,7 @@ export class Terminal {
   /** Whatever is on the screen, the next painting paints all of it. */
   redraw(): void {
     this.#shown = []
-    if (this.#entered) this.#output.write("\x1b[2J")
+    if (this.#entered && !this.#gone) this.#output.write("\x1b[2J")
   }
 
   /** Ctrl-Z: gives the terminal to the shell until it continues this process. */
@@ -85,7 +97,7 @@ export class Terminal {
 
   /** Writes the lines that changed, in one go. */
   show({ cursor, lines }: Painting): void {
-    if (!this.#entered) return
+    if (!this.#entered || this.#gone) return
     let output = "\x1b[?2026h\x1b[?25l"
     lines.forEach((line, row) => {
       if (this.#shown[row] !== line) output += `\x1b[${row + 1};1H\x1b[0m${line}\x1b[0m`
@@ -114,14 +126,23 @@ export class Terminal {
     this.#entered = false
     this.#forgetProcess()
     this.#input.off("data", this.#heard)
+    this.#input.off("end", this.#lost)
     this.#output.off("resize", this.#resized)
     this.enter()
     this.#onResize()
   }
 
+  /** Its window was closed, its multiplexer killed, its line cut: there is nothing to write to any more. */
+  readonly #lost = (): void => {
+    if (this.#gone) return
+    this.#gone = true
+    this.#onGone()
+  }
+
   readonly #restore = (): void => {
     if (!this.#entered) return
     this.#entered = false
+    if (this.#gone) return
     try {
       this.#output.write(leaveScreen)
       this.#input.setRawMode(false)

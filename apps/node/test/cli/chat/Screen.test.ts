@@ -20,6 +20,7 @@ const message = (seq: number, more: Partial<ViewMessage> = {}): ViewMessage => (
   deleted: false,
   state: "sent",
   error: null,
+  receipt: null,
   ...more
 })
 
@@ -35,6 +36,7 @@ const channel = (more: Partial<ChannelSnapshot> = {}): ChannelSnapshot => ({
   more: false,
   loading: false,
   typing: [],
+  receipts: null,
   unread: 0,
   mentions: 0,
   cursor: 0,
@@ -167,7 +169,30 @@ describe("the screen", () => {
     }).join("\n")
     expect(all).toMatch(/text 1 \(edited\)/)
     expect(all).toMatch(/message deleted/)
-    expect(all).toMatch(/text 3 ✗ not here \/retry \/discard/)
+    expect(all).toMatch(/text 3 ! not here \/retry \/discard/)
+  })
+
+  it("marks own messages as sent, delivered and read, and says by whom where it is not by all", () => {
+    const own = (seq: number, deliveredTo: number, readBy: number) =>
+      message(seq, { by: "ana", receipt: { deliveredTo, readBy, others: 2 } })
+    const receipts = [
+      { user: "ben", delivered: 4, read: 4 },
+      { user: "cem", delivered: 4, read: 1 }
+    ]
+    const messages = [own(1, 2, 2), own(2, 2, 1), own(3, 1, 0), own(4, 2, 1)]
+    const current = channel({ members: 3, messages, receipts })
+    const painted = paint(state({ current }), size).lines.join("\n")
+    const styled = (seq: number) => /text \d(.*?✓+)/.exec(painted.slice(painted.indexOf(`text ${seq}`)))?.[1]
+    expect(styled(1)).toBe("\x1b[32m ✓✓")
+    expect(styled(2)).toBe(" ✓")
+    expect(styled(3)).toBe("\x1b[2m ✓")
+    const lines = shown({ current })
+    const newest = lines.findIndex((line) => line.includes("text 4"))
+    expect(lines[newest + 1]).toMatch(/│ +read by ben +$/)
+    expect(lines.join("\n").match(/read by/g)?.length).toBe(1)
+    expect(shown({ current, scroll: 1 }).join("\n")).not.toContain("read by")
+    const byAll = channel({ ...current, messages: [own(4, 2, 2)] })
+    expect(shown({ current: byAll }).join("\n")).not.toContain("read by")
   })
 
   it("draws one rule above what is new, and one for each day", () => {
