@@ -1,4 +1,5 @@
 /** What a browser has to load: the client, the protocol's plain files, and nothing else. */
+import { readFile } from "node:fs/promises"
 import { gzipSync } from "node:zlib"
 import { fileURLToPath } from "node:url"
 import { build } from "esbuild"
@@ -30,4 +31,7 @@ it("is a browser bundle of less than 40 kB, without Effect, Node or the protocol
   const zipped = gzipSync(result.outputFiles[0]!.contents).length
   process.stdout.write(`client bundle: ${result.outputFiles[0]!.contents.length} bytes, ${zipped} gzipped\n`)
   expect(zipped).toBeLessThan(gzipBytesMax)
+  // What the README promises is what it is.
+  const readme = await readFile(new URL("../README.md", import.meta.url), "utf8")
+  expect(/(\d+) kB gzipped/.exec(readme)?.[1]).toBe(String(Math.ceil(zipped / 1_000)))
 })

@@ -1,41 +1,18 @@
 /** The same client over real sockets: the platform's WebSocket against `ws`. */
-import { once } from "node:events"
-import type { AddressInfo } from "node:net"
 import { afterEach, describe, expect, it } from "vitest"
-import { WebSocketServer } from "ws"
 import { ChatClient } from "../src/ChatClient.ts"
-import { subprotocol } from "../src/PlainFrame.ts"
 import { MiniServer } from "./MiniServer.ts"
+import { listen } from "./SocketServer.ts"
 
 const opened: Array<{ close(): unknown }> = []
 afterEach(async () => {
   for (const one of opened.splice(0)) await one.close()
 })
 
-const listen = async (server: MiniServer) => {
-  const sockets = new WebSocketServer({
-    port: 0,
-    host: "127.0.0.1",
-    path: "/v1/socket",
-    handleProtocols: (offered) => (offered.has(subprotocol) ? subprotocol : false)
-  })
-  await once(sockets, "listening")
-  sockets.on("connection", (socket) => {
-    const end = server.accept({
-      send: (text) => socket.send(text),
-      close: (code, reason) => socket.close(code, reason)
-    })
-    socket.on("message", (data) => end.receive(String(data)))
-    socket.on("close", () => end.gone())
-  })
-  opened.push({
-    close: () => {
-      for (const socket of sockets.clients) socket.terminate()
-      return new Promise((resolve) => sockets.close(resolve))
-    }
-  })
-  // `address` of a server that listens on a port.
-  return { sockets, url: `http://127.0.0.1:${(sockets.address() as AddressInfo).port}` }
+const listening = async (server: MiniServer) => {
+  const listener = await listen(server)
+  opened.push(listener)
+  return listener
 }
 
 const waitFor = async (condition: () => boolean) => {
@@ -46,7 +23,7 @@ describe("over real sockets", () => {
   it("connects, sends, receives, is cut any number of times, and misses nothing", async () => {
     const server = new MiniServer(() => Date.now())
     const channel = server.make("group:a", ["ana", "ben"])
-    const { sockets, url } = await listen(server)
+    const { sockets, url } = await listening(server)
     const make = (user: string) =>
       new ChatClient({
         url,
@@ -81,7 +58,7 @@ describe("over real sockets", () => {
   it("obeys a close code with its reason", async () => {
     const server = new MiniServer(() => Date.now())
     server.make("group:a", ["ana"])
-    const { url } = await listen(server)
+    const { url } = await listening(server)
     const client = new ChatClient({ url, token: "ana", device: "d" })
     opened.push(client)
     await client.start()
