@@ -44,7 +44,7 @@ export const wideLimits: Readonly<Record<string, string>> = {
 }
 export const benchSecret = "bench-secret-bench-secret-bench-secret"
 
-/** The benches run on small machines: one thread for collecting, and a nursery that a burst fits into (FACTS: fibers' p99). */
+/** The benches run on small machines: one thread for collecting, and a nursery that a burst fits into. Of a flag given twice the last one counts. */
 const nodeFlags = ["--single-threaded-gc", "--max-semi-space-size=64", "--expose-gc"]
 
 const startMsMax = 120_000
