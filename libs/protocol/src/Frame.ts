@@ -248,7 +248,9 @@ export const ChannelHead = Schema.Struct({
   unread: Count.pipe(means("Messages after the cursor, without deleted ones and the user's own.")),
   mentions: Count.pipe(means("How many of the unread messages name the user.")),
   last: Schema.NullOr(MessageEvent).pipe(
-    means("The newest message in its current form, for a list of channels; null where the tail has none, or the user may read none.")
+    means(
+      "The newest message in its current form, for a list of channels; null where the tail has none, or the user may read none."
+    )
   ),
   receipts: Schema.optionalKey(Schema.Array(Receipt)).pipe(
     means("How far the members have come, as far as it is known; absent above `receipts_members_max` members.")

@@ -225,3 +225,35 @@ describe("receipts in a small channel", () => {
     30_000
   )
 })
+
+describe("typing", () => {
+  it.live(
+    "is shown to the others, and again at once after the message that ended it",
+    () =>
+      Effect.gen(function* () {
+        const ana = yield* user("ana")
+        const ben = yield* user("ben")
+        yield* ana.ask("create", { cid: newId(), channel: "group:one", name: "one", members: ["ben"] })
+        yield* listed(ana, "group:one")
+        yield* listed(ben, "group:one")
+        yield* ana.ask("watch", { channel: "group:one" })
+        const signs = () => ana.frames.filter((frame) => frame.ev === "typing").length
+        yield* ben.ask("typing", { channel: "group:one", on: true })
+        yield* until(
+          "ana sees it",
+          Effect.sync(() => signs() === 1)
+        )
+        yield* ben.ask("send", { cid: newId(), channel: "group:one", text: "there" })
+        yield* ben.ask("typing", { channel: "group:one", on: true })
+        yield* until(
+          "ana sees it again",
+          Effect.sync(() => signs() === 2)
+        )
+        assert.strictEqual(
+          ben.frames.some((frame) => frame.ev === "typing"),
+          false
+        )
+      }).pipe(Effect.scoped, Effect.provide(layerSystem)),
+    30_000
+  )
+})

@@ -90,6 +90,8 @@ export class ChannelHandler {
     const resident = this.residents.peek(entry.id)
     if (resident?.state === undefined) return
     commit(resident.state, entry.seq)
+    // His message ends his sign for everybody; the next one is news again.
+    if (entry.kind === "message") resident.state.typing.delete(entry.by)
     this.residents.touch(resident)
     const topic = channelTopic(entry.id)
     if (!this.owner.interest.wanted(topic)) return

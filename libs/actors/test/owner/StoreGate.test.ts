@@ -18,7 +18,11 @@ describe("StoreGate", () => {
     const asked: Array<number> = []
     const answered: Array<unknown> = []
     first.forEach(({ effect }) => gate.run(effect, () => answered.push("first")))
-    for (let i = 0; i < 3; i++) gate.run(Effect.sync(() => asked.push(i)), (result) => answered.push(result))
+    for (let i = 0; i < 3; i++)
+      gate.run(
+        Effect.sync(() => asked.push(i)),
+        (result) => answered.push(result)
+      )
     await settled()
     expect(asked).toEqual([])
     expect(gate.waiting).toBe(3)
