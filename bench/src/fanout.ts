@@ -34,7 +34,10 @@ const series = async (server: RunningServer, baseline: boolean) => {
   const channel = await OneChannel.open({ port: server.port, baseline }, fanoutShape)
   const many = await runFanout(server, channel, manyLoad)
   const one = await runFanout(server, channel, { _tag: "closed", inFlight: 1 })
-  const paced = await runFanout(server, channel, { _tag: "paced", perSecond: pacedDeliveries / (fanoutShape.sockets - 1) })
+  const paced = await runFanout(server, channel, {
+    _tag: "paced",
+    perSecond: pacedDeliveries / (fanoutShape.sockets - 1)
+  })
   channel.close()
   return { many, one, paced }
 }
@@ -62,8 +65,11 @@ export const bench = async (): Promise<void> => {
       baseline: Math.round(ceiling.many.perSecond),
       ratio: round(ratio, 2),
       target: `ratio >= ${ratioMin}; one in flight >= plain ws.send; paced ${pacedDeliveries}/s p99 <= ${pacedRatioMax} x plain`,
-      pass: ratio >= ratioMin && ours.one.perSecond >= plain.one.perSecond &&
-        ours.paced.p99 <= pacedRatioMax * plain.paced.p99 && limits.fired,
+      pass:
+        ratio >= ratioMin &&
+        ours.one.perSecond >= plain.one.perSecond &&
+        ours.paced.p99 <= pacedRatioMax * plain.paced.p99 &&
+        limits.fired,
       delivered_per_ack: round(ours.many.outcome.counted / ours.many.outcome.acked),
       plain_many: Math.round(plain.many.perSecond),
       one_in_flight: Math.round(ours.one.perSecond),

@@ -4,7 +4,7 @@
  * to be the one asked for.
  */
 import { limitsFire } from "./LimitsFire.ts"
-import { type Client, clientId, connectClient } from "./load/Clients.ts"
+import { type Client, clientId, connectClient, inParallel } from "./load/Clients.ts"
 import { sync } from "./load/Channels.ts"
 import { ackedSeq } from "./load/Order.ts"
 import { pace } from "./load/Sends.ts"
@@ -43,20 +43,13 @@ const readPage = async (client: Client, before: number): Promise<number> => {
 
 const measure = async (reader: Client, head: number): Promise<ReadonlyArray<number>> => {
   const times = Array.from({ length: depths }, () => new Array<number>())
-  let turn = 0
-  const next = (): { readonly depth: number; readonly before: number } => {
-    const depth = turn++ % depths
+  const turns = Array.from({ length: depths * pagesEach }, (_, turn) => turn % depths)
+  await inParallel(turns, pagesInFlight, async (depth) => {
     // A place of that tenth of the channel, counted from its end; pages don't reach below the first message.
     const within = Math.random() * (head - 2 * pageRows)
-    return { depth, before: Math.floor(head - (depth * (head - 2 * pageRows) + within) / depths) }
-  }
-  const worker = async () => {
-    while (turn < depths * pagesEach) {
-      const { before, depth } = next()
-      times[depth]?.push(await readPage(reader, before))
-    }
-  }
-  await Promise.all(Array.from({ length: pagesInFlight }, worker))
+    const before = Math.floor(head - (depth * (head - 2 * pageRows) + within) / depths)
+    times[depth]?.push(await readPage(reader, before))
+  })
   return times.map((each) => percentile(ascending(each), 0.99))
 }
 
@@ -70,14 +63,18 @@ const run = async (seeded: Seeded, data: string) => {
     if (head < seeded.messages) throw new Error(`the channel's head is ${head} after ${seeded.messages} messages`)
     let open = 0
     let sent = 0
-    const pacer = pace(sendsPerSecond, () => open < 1_000, () => {
-      open++
-      writer.ask("send", `"cid":"${clientId()}","channel":"${channel}","text":"while pages are read"`, (frame) => {
-        ackedSeq(frame)
-        open--
-        sent++
-      })
-    })
+    const pacer = pace(
+      sendsPerSecond,
+      () => open < 1_000,
+      () => {
+        open++
+        writer.ask("send", `"cid":"${clientId()}","channel":"${channel}","text":"while pages are read"`, (frame) => {
+          ackedSeq(frame)
+          open--
+          sent++
+        })
+      }
+    )
     await measure(reader, head)
     const cpu = watchCpu(server)
     const sentBefore = sent

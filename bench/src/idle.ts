@@ -8,7 +8,14 @@ import { limitsFire } from "./LimitsFire.ts"
 import { syncAll } from "./load/Channels.ts"
 import { type Client, connectMany, type Target } from "./load/Clients.ts"
 import { pause, report, round } from "./Report.ts"
-import { collectGarbage, newDataDirectory, pinGenerator, type RunningServer, startBaseline, startParley } from "./Servers.ts"
+import {
+  collectGarbage,
+  newDataDirectory,
+  pinGenerator,
+  type RunningServer,
+  startBaseline,
+  startParley
+} from "./Servers.ts"
 import { seed } from "./seed/Seed.ts"
 import { sized } from "./Sizes.ts"
 

@@ -35,13 +35,20 @@ const run = async (server: RunningServer, baseline: boolean, real: Conversations
 export const bench = async (args: ReadonlyArray<string>): Promise<void> => {
   pinGenerator()
   const real = readConversations(conversationsFile(args[0]))
-  say(`${real.messages} messages of ${real.conversations.length} conversations, ${real.users} users; ${real.blank} lines without text left out`)
+  say(
+    `${real.messages} messages of ${real.conversations.length} conversations, ${real.users} users; ${real.blank} lines without text left out`
+  )
   const plainServer = await startBaseline("plain")
   const plain = await run(plainServer, true, real)
   await plainServer.stop("SIGKILL")
   const data = newDataDirectory()
   const seeded = await seed(data, {
-    channels: real.conversations.map(({ id, users }) => ({ id, members: users.map((user) => `u${user}`), messages: 0, senders: 2 }))
+    channels: real.conversations.map(({ id, users }) => ({
+      id,
+      members: users.map((user) => `u${user}`),
+      messages: 0,
+      senders: 2
+    }))
   })
   const server = await startParley({ data })
   try {

@@ -78,7 +78,7 @@ interface Point {
 const atCount = async (channels: number): Promise<Point> => {
   const data = newDataDirectory()
   await seed(data, {
-    channels: (function*() {
+    channels: (function* () {
       for (let channel = 0; channel < channels; channel++) {
         const members = [`w${channel % writers}`, `o${channel % 100_000}`]
         yield { id: idOf(channel), members, messages: seededMessages, senders: 1 }
@@ -91,7 +91,8 @@ const atCount = async (channels: number): Promise<Point> => {
     const clients = await connectMany({ port: server.port, baseline: false }, writers, "w")
     await expectChannels(clients, channels)
     const uniform = new Uniform(clients, channels)
-    const measure = () => runSends({ server, load: { _tag: "closed", inFlight }, warmMs, measureMs, send: uniform.send })
+    const measure = () =>
+      runSends({ server, load: { _tag: "closed", inFlight }, warmMs, measureMs, send: uniform.send })
     uniform.size = Math.min(used, channels)
     await uniform.touchAll()
     const warm = await measure()
@@ -101,8 +102,10 @@ const atCount = async (channels: number): Promise<Point> => {
     const sent = uniform.sent - before.sent
     for (const client of clients) client.close()
     const warmHitRate = sent === 0 ? 1 : (uniform.warm - before.warm) / sent
-    say(`${channels} channels: ${warm.cpuMicrosPerSend.toFixed(1)} us a send over ${Math.min(used, channels)}, ` +
-      `${all.cpuMicrosPerSend.toFixed(1)} us over all at a warm hit rate of ${warmHitRate.toFixed(3)}`)
+    say(
+      `${channels} channels: ${warm.cpuMicrosPerSend.toFixed(1)} us a send over ${Math.min(used, channels)}, ` +
+        `${all.cpuMicrosPerSend.toFixed(1)} us over all at a warm hit rate of ${warmHitRate.toFixed(3)}`
+    )
     return {
       channels,
       warmMicros: round(warm.cpuMicrosPerSend),
@@ -130,18 +133,30 @@ const atMembers = async (count: number) => {
   const here = Math.min(count, online)
   const shape = { id: "group:crowd", sockets: online, senders: 20, textBytes: 80 }
   const users = new Set(members.slice(0, here))
-  await seed(data, { channels: [{ id: shape.id, members, messages: 10, senders: here }], session: (user) => users.has(user) })
+  await seed(data, {
+    channels: [{ id: shape.id, members, messages: 10, senders: here }],
+    session: (user) => users.has(user)
+  })
   const server = await startParley({ data })
   try {
     const devices = Array.from({ length: online }, (_, index) => `m${index % here}`)
     const channel = await OneChannel.join({ port: server.port, baseline: false }, shape, devices)
     const { send } = channel
     const outcome = await runSends({
-      server, load: { _tag: "closed", inFlight: 32 }, warmMs, measureMs, send, count: () => channel.delivered
+      server,
+      load: { _tag: "closed", inFlight: 32 },
+      warmMs,
+      measureMs,
+      send,
+      count: () => channel.delivered
     })
     await channel.settled()
     channel.close()
-    return { members: count, micros: round(outcome.cpuMicrosPerSend), deliveredPerAck: round(outcome.counted / outcome.acked) }
+    return {
+      members: count,
+      micros: round(outcome.cpuMicrosPerSend),
+      deliveredPerAck: round(outcome.counted / outcome.acked)
+    }
   } finally {
     await server.stop("SIGKILL")
   }

@@ -25,18 +25,24 @@ const writerOf = (index: number): number => index % writers
 /** Sends to channels all over, for a while; what was acknowledged is kept by channel. */
 const write = async (server: RunningServer, heads: Map<number, number>): Promise<() => void> => {
   const clients = await Promise.all(
-    Array.from({ length: writers }, (_, index) => connectClient({ port: server.port, baseline: false }, `w${index}`, []))
+    Array.from({ length: writers }, (_, index) =>
+      connectClient({ port: server.port, baseline: false }, `w${index}`, [])
+    )
   )
   let stopped = false
   for (const client of clients) client.onClosed = () => {}
   const sendOne = () => {
     if (stopped) return
     const index = Math.floor(Math.random() * channels)
-    clients[writerOf(index)]?.ask("send", `"cid":"${clientId()}","channel":"${idOf(index)}","text":"before the stop"`, (frame) => {
-      const seq = ackedSeq(frame)
-      heads.set(index, Math.max(heads.get(index) ?? 0, seq))
-      sendOne()
-    })
+    clients[writerOf(index)]?.ask(
+      "send",
+      `"cid":"${clientId()}","channel":"${idOf(index)}","text":"before the stop"`,
+      (frame) => {
+        const seq = ackedSeq(frame)
+        heads.set(index, Math.max(heads.get(index) ?? 0, seq))
+        sendOne()
+      }
+    )
   }
   for (let i = 0; i < inFlight; i++) sendOne()
   await pause(loadMs)
@@ -51,7 +57,8 @@ const readBack = async (server: RunningServer, heads: ReadonlyMap<number, number
   const clients = new Map<number, Client>()
   for (const [index, head] of [...heads].slice(-200)) {
     const writer = writerOf(index)
-    const client = clients.get(writer) ?? (await connectClient({ port: server.port, baseline: false }, `w${writer}`, []))
+    const client =
+      clients.get(writer) ?? (await connectClient({ port: server.port, baseline: false }, `w${writer}`, []))
     clients.set(writer, client)
     const frame = await client.request("history", `"channel":"${idOf(index)}","limit":1`)
     const newest = Number(/"events":\[\{"seq":(\d+)/.exec(frame)?.[1])
@@ -66,9 +73,14 @@ export const bench = async (): Promise<void> => {
   await plain.stop("SIGKILL")
   const data = newDataDirectory()
   const seeded = await seed(data, {
-    channels: (function*() {
+    channels: (function* () {
       for (let index = 0; index < channels; index++) {
-        yield { id: idOf(index), members: [`w${writerOf(index)}`, `o${index % 1_000}`], messages: messagesEach, senders: 2 }
+        yield {
+          id: idOf(index),
+          members: [`w${writerOf(index)}`, `o${index % 1_000}`],
+          messages: messagesEach,
+          senders: 2
+        }
       }
     })(),
     session: (user) => user.startsWith("w")

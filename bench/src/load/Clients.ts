@@ -112,7 +112,7 @@ export const inParallel = async <A, B>(
   width: number,
   work: (item: A, index: number) => Promise<B>
 ): Promise<Array<B>> => {
-  const out: Array<B> = new Array(items.length)
+  const out: Array<B> = Array.from({ length: items.length })
   let next = 0
   const worker = async () => {
     while (next < items.length) {

@@ -62,7 +62,11 @@ export class Herd {
 
   static async open(target: Target, shape: HerdShape): Promise<Herd> {
     const herd = new Herd(target, shape)
-    await inParallel(Array.from({ length: shape.users }, (_, user) => user), 64, (user) => herd.#resume(user))
+    await inParallel(
+      Array.from({ length: shape.users }, (_, user) => user),
+      64,
+      (user) => herd.#resume(user)
+    )
     return herd
   }
 
@@ -99,10 +103,12 @@ export class Herd {
     if (at < 0) {
       // The first sync: history is on demand, its end is where he stands.
       this.#heads[channel] = Math.max(this.#heads[channel] ?? 0, head.seq)
-    } else if (reload || from !== at) throw new Error(`u${user} is at ${at} of ${head.channel} and got (${from}, ${to}], reload ${reload}`)
+    } else if (reload || from !== at)
+      throw new Error(`u${user} is at ${at} of ${head.channel} and got (${from}, ${to}], reload ${reload}`)
     else {
       let next = at + 1
-      for (const { seq } of events) if (seq !== next++) throw new Error(`u${user} of ${head.channel} got ${seq} in (${from}, ${to}]`)
+      for (const { seq } of events)
+        if (seq !== next++) throw new Error(`u${user} of ${head.channel} got ${seq} in (${from}, ${to}]`)
       if (next !== to + 1) throw new Error(`u${user} of ${head.channel}: (${from}, ${to}] has ${events.length} events`)
       this.events += events.length
     }
@@ -117,36 +123,47 @@ export class Herd {
     const at = this.#at[slot] ?? -1
     // Pages of a sync take time: what they cover may also have come live.
     if (range.to <= at) return
-    if (range.from !== at) throw new Error(`u${user} is at ${at} of ${range.channel} and got (${range.from}, ${range.to}]`)
+    if (range.from !== at)
+      throw new Error(`u${user} is at ${at} of ${range.channel} and got (${range.from}, ${range.to}]`)
     this.#at[slot] = range.to
     this.events++
   }
 
   /** Senders stay: a user whose own ack is lost with his connection would have to repeat it, which is another bench. */
   async dropAndResume(): Promise<Resumed> {
-    const dropped = Array.from({ length: this.#shape.users - this.#shape.senders }, (_, index) => index + this.#shape.senders)
+    const dropped = Array.from(
+      { length: this.#shape.users - this.#shape.senders },
+      (_, index) => index + this.#shape.senders
+    )
     for (const user of dropped) this.#clients[user]?.close()
     const begun = performance.now()
     let refused = 0
-    const times = await Promise.all(dropped.map(async (user) => {
-      for (let attempt = 0; ; attempt++) {
-        await pause(Math.random() * Math.min(backoffMaxMs, backoffBaseMs * 2 ** attempt))
-        try {
-          await this.#resume(user)
-          return performance.now() - begun
-        } catch (error) {
-          if (!(error instanceof Error) || !/not let in|overloaded|rate_limited|unavailable/.test(error.message)) throw error
-          this.#clients[user]?.close()
-          refused++
+    const times = await Promise.all(
+      dropped.map(async (user) => {
+        for (let attempt = 0; ; attempt++) {
+          await pause(Math.random() * Math.min(backoffMaxMs, backoffBaseMs * 2 ** attempt))
+          try {
+            await this.#resume(user)
+            return performance.now() - begun
+          } catch (error) {
+            if (!(error instanceof Error) || !/not let in|overloaded|rate_limited|unavailable/.test(error.message))
+              throw error
+            this.#clients[user]?.close()
+            refused++
+          }
         }
-      }
-    }))
+      })
+    )
     const sorted = ascending(times)
     return { lastMs: sorted.at(-1) ?? 0, p50Ms: percentile(sorted, 0.5), refused }
   }
 
   startSends(perSecond: number): void {
-    this.#pacer = pace(perSecond, () => this.#openSends < 20_000, () => this.#send())
+    this.#pacer = pace(
+      perSecond,
+      () => this.#openSends < 20_000,
+      () => this.#send()
+    )
   }
 
   #send(): void {
@@ -156,15 +173,19 @@ export class Herd {
     const layer = Math.floor(turn / senders) % channelsEach
     const channel = channelOf(this.#shape, user, layer)
     this.#openSends++
-    this.#clients[user]?.ask("send", `"cid":"${clientId()}","channel":"${idOf(channel)}","text":"through the storm"`, (frame) => {
-      this.#openSends--
-      // Refused while the loop lags, as the server is to do; it was not acknowledged, so it can't be lost.
-      if (frame.includes('"code":"overloaded"')) return
-      const seq = ackedSeq(frame)
-      this.#heads[channel] = Math.max(this.#heads[channel] ?? 0, seq)
-      const slot = this.#slot(user, layer)
-      this.#ownAck(slot, seq)
-    })
+    this.#clients[user]?.ask(
+      "send",
+      `"cid":"${clientId()}","channel":"${idOf(channel)}","text":"through the storm"`,
+      (frame) => {
+        this.#openSends--
+        // Refused while the loop lags, as the server is to do; it was not acknowledged, so it can't be lost.
+        if (frame.includes('"code":"overloaded"')) return
+        const seq = ackedSeq(frame)
+        this.#heads[channel] = Math.max(this.#heads[channel] ?? 0, seq)
+        const slot = this.#slot(user, layer)
+        this.#ownAck(slot, seq)
+      }
+    )
   }
 
   /** A sender's own messages come as acks; those of others in the same channel as events, in order all together. */
@@ -176,7 +197,8 @@ export class Herd {
 
   async stopSends(): Promise<void> {
     clearInterval(this.#pacer)
-    if (!(await until(() => this.#openSends === 0, settleMsMax))) throw new Error(`${this.#openSends} sends were never answered`)
+    if (!(await until(() => this.#openSends === 0, settleMsMax)))
+      throw new Error(`${this.#openSends} sends were never answered`)
   }
 
   /** Everybody stands at the last acknowledged message of every channel. */
@@ -218,5 +240,8 @@ const membersOf = (shape: HerdShape, channel: number): Array<number> => {
   const groups = groupsOf(shape)
   const layer = layerOf(shape, channel)
   const group = channel % groups
-  return Array.from({ length: shape.membersEach }, (_, row) => row * groups + ((group - layer * row) % groups + groups) % groups)
+  return Array.from(
+    { length: shape.membersEach },
+    (_, row) => row * groups + ((((group - layer * row) % groups) + groups) % groups)
+  )
 }

@@ -44,7 +44,9 @@ export class OneChannel {
     this.#orders = heads.map((head, index) => new Order(`u${index} in ${shape.id}`, head))
     this.#head = Math.max(0, ...heads)
     this.#fromAt = `{"ev":"event","channel":"${shape.id}","from":`.length
-    this.#senders = clients.map((_, index) => index).filter((index) => index % sampleEvery !== 0 || clients.length < sampleEvery)
+    this.#senders = clients
+      .map((_, index) => index)
+      .filter((index) => index % sampleEvery !== 0 || clients.length < sampleEvery)
       .slice(0, shape.senders)
     this.#filler = "x".repeat(shape.textBytes - serialDigits - 1)
     clients.forEach((client, index) => {
@@ -58,7 +60,12 @@ export class OneChannel {
   static async open(target: Target, shape: OneChannelShape): Promise<OneChannel> {
     const { id, sockets } = shape
     const clients = await connectMany(target, sockets, "u", () => [id])
-    if (target.baseline) return new OneChannel(shape, clients, clients.map(() => 0))
+    if (target.baseline)
+      return new OneChannel(
+        shape,
+        clients,
+        clients.map(() => 0)
+      )
     await createChannels(clients, [{ id, members: clients.map((_, index) => index) }])
     await syncAll(clients, () => 1)
     return OneChannel.#live(shape, clients, sockets > watchAbove)
@@ -96,12 +103,16 @@ export class OneChannel {
     const index = this.#senders[turn % this.#senders.length] ?? 0
     const serial = this.#sentAt.push(performance.now()) - 1
     const text = `s${String(serial).padStart(serialDigits, "0")}${this.#filler}`
-    this.#clients[index]?.ask("send", `"cid":"${clientId()}","channel":"${this.#shape.id}","text":"${text}"`, (frame) => {
-      const seq = ackedSeq(frame)
-      this.#orders[index]?.ack(seq)
-      this.#head = Math.max(this.#head, seq)
-      acked()
-    })
+    this.#clients[index]?.ask(
+      "send",
+      `"cid":"${clientId()}","channel":"${this.#shape.id}","text":"${text}"`,
+      (frame) => {
+        const seq = ackedSeq(frame)
+        this.#orders[index]?.ack(seq)
+        this.#head = Math.max(this.#head, seq)
+        acked()
+      }
+    )
   }
 
   /** From now on the time of each sampled delivery is kept. */

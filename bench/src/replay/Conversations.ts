@@ -58,7 +58,12 @@ export const readConversations = (file: string): Conversations => {
   return { users: users.size + 1, conversations, messages, blank }
 }
 
-const conversation = (id: string, lines: ReadonlyArray<Line>, users: ReadonlyMap<string, number>, listener: number): Conversation => {
+const conversation = (
+  id: string,
+  lines: ReadonlyArray<Line>,
+  users: ReadonlyMap<string, number>,
+  listener: number
+): Conversation => {
   const messages = lines.map(({ sender, text }) => ({ sender: users.get(sender) ?? listener, text }))
   const [first = listener, second = listener] = [...new Set(messages.map(({ sender }) => sender))]
   const times = lines.map(({ at }) => Date.parse(at))

@@ -26,12 +26,14 @@ export class Replay {
 
   private constructor(clients: ReadonlyArray<Client>, conversations: ReadonlyArray<Conversation>) {
     this.#clients = clients
-    this.#progress = new Map(conversations.map((conversation) => {
-      const progress: Progress = { conversation, next: [0, 0] }
-      this.#passOwn(progress, 0)
-      this.#passOwn(progress, 1)
-      return [conversation.id, progress]
-    }))
+    this.#progress = new Map(
+      conversations.map((conversation) => {
+        const progress: Progress = { conversation, next: [0, 0] }
+        this.#passOwn(progress, 0)
+        this.#passOwn(progress, 1)
+        return [conversation.id, progress]
+      })
+    )
     clients.forEach((client, user) => {
       client.onPush = (frame) => this.#take(user, frame)
     })
@@ -79,7 +81,8 @@ export class Replay {
     }
     await Promise.all(Array.from({ length: atOnce }, worker))
     const behind = () => this.#behind()
-    if (!(await until(() => behind() === undefined, settleMsMax))) throw new Error(`${behind()} did not reach both of its users`)
+    if (!(await until(() => behind() === undefined, settleMsMax)))
+      throw new Error(`${behind()} did not reach both of its users`)
     return { seconds: (performance.now() - begun) / 1_000, conversationSeconds }
   }
 
@@ -96,10 +99,14 @@ export class Replay {
       const sendNext = (): void => {
         const message = messages[next++]
         if (message === undefined) return resolve()
-        this.#clients[message.sender]?.ask("send", `"cid":"${clientId()}","channel":"${id}","text":${json(message.text)}`, (frame) => {
-          ackedSeq(frame)
-          sendNext()
-        })
+        this.#clients[message.sender]?.ask(
+          "send",
+          `"cid":"${clientId()}","channel":"${id}","text":${json(message.text)}`,
+          (frame) => {
+            ackedSeq(frame)
+            sendNext()
+          }
+        )
       }
       sendNext()
     })

@@ -54,15 +54,14 @@ class Writer {
     this.events = []
     this.members = []
     this.rows = []
-    return this.#messages.write(events).pipe(
-      Effect.andThen(this.#directory.writeMembers(members)),
-      Effect.andThen(this.#directory.writeChannels(rows))
-    )
+    return this.#messages
+      .write(events)
+      .pipe(Effect.andThen(this.#directory.writeMembers(members)), Effect.andThen(this.#directory.writeChannels(rows)))
   }
 }
 
 const fill = ({ channels, session = () => true }: SeedOptions) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const begun = performance.now()
     const directory = yield* Directory
     const writer = new Writer(yield* MessageStore, directory)

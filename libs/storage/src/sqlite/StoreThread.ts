@@ -14,8 +14,8 @@ const restartMs = 1_000
 /** A thread that does not end by itself is ended after this; SQLite survives that. */
 const closeMsMax = 10_000
 
-// Reason for `any`: a call's own parameters are inferred from it; `unknown` would refuse every call with any.
-// oxlint-disable-next-line no-explicit-any
+// A call's own parameters are inferred from it; `unknown` would refuse every call with any.
+// oxlint-disable-next-line no-explicit-any -- for the same reason
 type Calls<Table> = { readonly [Name in keyof Table]: (...args: any) => unknown }
 
 export interface StoreThread<Table extends Calls<Table>> {

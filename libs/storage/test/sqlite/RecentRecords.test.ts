@@ -1,5 +1,5 @@
 import { it } from "@effect/vitest"
-import fc from "fast-check"
+import * as fc from "fast-check"
 import { describe, expect } from "vitest"
 import { RecentRecords } from "../../src/sqlite/RecentRecords.ts"
 
