@@ -4,7 +4,7 @@
  */
 import { readFile } from "node:fs/promises"
 import { describe, expect, it } from "vitest"
-import { ChatClient } from "../libs/client/src/ChatClient.ts"
+import { ChatClient } from "@parley/client/ChatClient"
 import { Folder } from "./harness/Folder.ts"
 import { Server } from "./harness/Server.ts"
 import { TcpProxy } from "./proxy/TcpProxy.ts"

@@ -4,7 +4,6 @@
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { join } from "node:path"
-import { withoutStyles } from "../../apps/node/src/cli/chat/Line.ts"
 import { until } from "./Waiting.ts"
 
 const root = join(import.meta.dirname, "../..")
@@ -20,7 +19,11 @@ const commandOf = (user: string, url: string): ReadonlyArray<string> => [
   process.execPath,
   join(root, "infra/launch.mjs"),
   "apps/node/src/main.ts",
-  ...["chat", "--as", user, "--url", url]
+  "chat",
+  "--as",
+  user,
+  "--url",
+  url
 ]
 
 class Process {
@@ -143,12 +146,13 @@ export class ScreenChat extends Process {
     this.#unread = this.#unread.slice(end)
     const clear = painted.lastIndexOf("\x1b[2J")
     if (clear !== -1) this.#rows = []
-    // oxlint-disable-next-line no-control-regex -- control sequences are what a terminal gets
     for (const [, row, line = ""] of painted.slice(clear + 1).matchAll(rowPattern)) {
-      this.#rows[Number(row) - 1] = withoutStyles(line)
+      this.#rows[Number(row) - 1] = line.replace(stylePattern, "")
     }
   }
 }
 
 // oxlint-disable-next-line no-control-regex -- control sequences are what a terminal gets
 const rowPattern = /\x1b\[(\d+);1H\x1b\[0m([\s\S]*?)\x1b\[0m(?=\x1b\[\d+;\d+H)/g
+// oxlint-disable-next-line no-control-regex -- as above
+const stylePattern = /\x1b\[[0-9;]*m/g
