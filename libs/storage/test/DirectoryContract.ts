@@ -94,6 +94,7 @@ export const directoryContract = <E>(name: string, layer: Layer.Layer<Directory,
         Effect.gen(function* () {
           const directory = yield* Directory
           const user = freshUser()
+          // as: map keeps the length of a tuple, its type does not say so
           const [a, b, c, d] = ["a", "b", "c", "d"].map((it) => `test:${it}-${randomUUID()}`) as [
             string,
             string,
