@@ -11,9 +11,12 @@ import { CommitSignal } from "./CommitSignal.ts"
 
 /** Bytes of records taken in one step, which bounds a batch and what is in memory. */
 export const consumerBytesMax = 1_048_576
-/** Time between two rounds while events are few, and while they are many: then larger batches are worth the wait. */
+/**
+ * Time between two rounds while events are few, and while they are many: then larger batches are worth the wait. Each
+ * round ends in a sync of the store, which takes the disk from the log for as long as it lasts.
+ */
 export const consumerGatherMs = 50
-export const consumerGatherBusyMs = 400
+export const consumerGatherBusyMs = 1_000
 /** Entries in one round that are many. */
 const busyEntries = 512
 /** A shard is looked at this often without a signal. */

@@ -135,10 +135,15 @@ export const layerMemberFanout = Layer.effectDiscard(
       return out
     })
 
+    /** Something was written since the last sync. */
+    let wrote = false
     yield* runConsumer({
       name: memberFanoutConsumer,
       shardCount: calls.shardCount,
-      sync: sync.sync,
+      // Most rounds write nothing: a message names nobody and its channel is in the inboxes already.
+      sync: Effect.suspend(() =>
+        wrote ? sync.sync.pipe(Effect.tap(() => Effect.sync(() => (wrote = false)))) : Effect.void
+      ),
       limit: (shard) => storedUpTo.get(shard) ?? 0,
       apply: Effect.fnUntraced(function* (_shard: number, consumed: ReadonlyArray<ConsumedEntry>) {
         const entries = consumed.map((item) => item.entry).filter((entry) => entry.topic === "channel")
@@ -146,10 +151,11 @@ export const layerMemberFanout = Layer.effectDiscard(
         const mentions: Array<Mention> = notices
           .filter((notice) => notice.kind === "mentioned")
           .map(({ channel, seq, user }) => ({ user, channel, seq }))
-        if (mentions.length > 0) yield* inbox.addMentions(mentions)
         const taken = entries.flatMap(mentionsTaken)
-        if (taken.length > 0) yield* inbox.removeMentions(taken)
         const rows = yield* inboxEntries(entries)
+        if (mentions.length + taken.length + rows.length > 0) wrote = true
+        if (mentions.length > 0) yield* inbox.addMentions(mentions)
+        if (taken.length > 0) yield* inbox.removeMentions(taken)
         if (rows.length > 0) yield* inbox.add(rows)
         yield* Effect.forEach(notices, notify, { concurrency: noticesAtOnce, discard: true })
       })
