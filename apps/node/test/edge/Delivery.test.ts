@@ -58,6 +58,17 @@ describe("delivery", () => {
     expect(back["ok"]).toMatchObject({ cursor: { generation: 1, seq: 2 }, unread: 2, user_seq: 1 })
   })
 
+  it("answers a repeated mark unread with the counts of where the cursor is by now", async () => {
+    harness.owners.channel("team:back", ["dan"])
+    for (let i = 0; i < 3; i++) say("team:back")
+    const dan = await harness.join("dan")
+    harness.owners.intercept = (request) =>
+      request._tag === "MarkUnread" ? { ok: { cursor: { generation: 1, seq: 3 }, userSeq: 1 } } : undefined
+    const back = await dan.request("mark_unread", { channel: "team:back", seq: 1, cid: clientId() })
+    harness.owners.intercept = () => undefined
+    expect(back["ok"]).toEqual({ cursor: { generation: 1, seq: 3 }, unread: 1, mentions: 0, head: 4, user_seq: 1 })
+  })
+
   it("moves the cursor to what a send says its device has seen, not to the send (†13)", async () => {
     harness.owners.channel("team:seen", ["eve"])
     say("team:seen")

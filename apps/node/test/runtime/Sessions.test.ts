@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import type { LocalBus } from "@parley/actors/fanout/LocalBus"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
-import type { CursorMoved } from "@parley/actors/owner/OwnerProtocol"
+import { type CursorMoved, userTopic } from "@parley/actors/owner/OwnerProtocol"
 import type { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
 import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"
@@ -35,6 +35,42 @@ describe("sessions behind the edge", () => {
       const again = yield* ask<CursorMoved>("ben", mark)
       assert.deepStrictEqual([again.cursor.generation, again.cursor.seq], [first.cursor.generation, 3])
     }).pipe(Effect.provide(layerMemoryWorld))
+  )
+
+  it.live("EXACTLY-ONCE-EFFECT: a repeated mark unread is answered with the place of its first time", () =>
+    Effect.gen(function* () {
+      const { ask, attach, create, edge, send } = yield* world
+      yield* create("ana", "group:one", ["ana", "ben"])
+      for (let i = 0; i < 5; i++) yield* send("ana", "group:one", `m${i}`)
+      const one = yield* edge("e1")
+      yield* attach(one, userTopic("ben"), ["ben"])
+      const mark = (seq: number) => ({ ...moveTo(seq), unread: 10 - seq, _tag: "MarkUnread" as const, cid: newId() }) // a literal
+      const first = mark(1)
+      // The second is there before the first is committed: both are answered after the same commit.
+      const [answer, later] = yield* Effect.all([ask<CursorMoved>("ben", first), ask<CursorMoved>("ben", mark(3))], {
+        concurrency: "unbounded"
+      })
+      assert.strictEqual(later.userSeq, answer.userSeq + 1)
+      const again = yield* ask<CursorMoved>("ben", first)
+      assert.strictEqual(again.userSeq, answer.userSeq)
+      assert.deepStrictEqual(again.cursor, later.cursor)
+      yield* ask<CursorMoved>("ben", moveTo(4))
+      yield* ask<CursorMoved>("ben", first)
+      const pushes = () =>
+        one.items.flatMap((item) =>
+          item._tag === "Personal" && item.kind === "cursor" ? [JSON.parse(item.frame)] : []
+        )
+      yield* until(
+        "the last cursor is shown",
+        Effect.sync(() => pushes().some(({ cursor }) => cursor.seq === 4))
+      )
+      // What is shown beside a cursor is what was counted for it.
+      const counted = pushes().map(({ cursor, unread }) => [cursor.seq, unread])
+      assert.deepStrictEqual(counted, [
+        [3, 7],
+        [4, 0]
+      ])
+    }).pipe(Effect.scoped, Effect.provide(layerMemoryWorld))
   )
 
   it.live("cursors, membership and revocations come back after a stop and a start", () =>

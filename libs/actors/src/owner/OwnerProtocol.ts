@@ -96,7 +96,9 @@ export interface UnreadCounts {
 
 /** The session's answer to `MoveCursor` and `MarkUnread`. */
 export interface CursorMoved {
+  /** Where it is now, which may be further than was asked. */
   readonly cursor: Position
+  /** Of `MarkUnread`: the place of its event, the same in every repetition. */
   readonly userSeq: number
 }
 

@@ -70,19 +70,25 @@ export class SessionHandler {
               state,
               decideMarkUnread(state, request.caller, request.channel, request.seq, request.cid, now),
               reply,
-              () => {
+              (userSeq) => {
                 const cursor = state.cursorOf(request.channel)
                 this.#cursorsChanged(resident)
-                this.#showCursor(state, request, cursor, request.caller)
-                return { cursor, userSeq: state.committedUserSeq } satisfies CursorMoved
+                // By the time it is answered, or asked again, it may have been moved on: then the counts are of no cursor.
+                const stands = cursor.generation === userSeq && cursor.seq === request.seq
+                if (stands) this.#showCursor(state, request, cursor, request.caller)
+                return { cursor, userSeq } satisfies CursorMoved
               }
             )
           case "Notice":
             return this.#decided(resident, state, decideNotice(state, request, now), reply, () => ({}))
           case "Revoke":
-            return this.#decided(resident, state, decideRevoke(state, request.before, request.cid, now), reply, () => ({
-              userSeq: state.committedUserSeq
-            }))
+            return this.#decided(
+              resident,
+              state,
+              decideRevoke(state, request.before, request.cid, now),
+              reply,
+              (userSeq) => ({ userSeq })
+            )
           case "InspectSession":
             return reply({ ok: inspectSession(this.owner, resident, state, request.payloads) })
         }
@@ -159,23 +165,27 @@ export class SessionHandler {
     state: SessionState,
     decision: SessionDecision,
     reply: Reply,
-    ok: () => unknown
+    /** Given the place of the event that was asked for, of its first time if this is a repetition. */
+    ok: (userSeq: number) => unknown
   ): void {
     switch (decision._tag) {
       case "Reject":
         return reply({ failure: decision.failure })
       case "Nothing":
-        return reply({ ok: ok() })
+        return reply({ ok: ok(state.committedUserSeq) })
       case "Duplicate": {
-        const pending = resident.pending.find((p) => p.entry.seq === decision.userSeq)
-        if (pending === undefined) return reply({ ok: ok() })
-        pending.waiters.push((failure) => reply(failure === undefined ? { ok: ok() } : { failure }))
+        const { userSeq } = decision
+        const pending = resident.pending.find((p) => p.entry.seq === userSeq)
+        if (pending === undefined) return reply({ ok: ok(userSeq) })
+        pending.waiters.push((failure) => reply(failure === undefined ? { ok: ok(userSeq) } : { failure }))
         return
       }
-      case "Accept":
-        return this.owner.propose(resident, decision.entry, apply(state, decision.entry), noCaller, (failure) =>
-          reply(failure === undefined ? { ok: ok() } : { failure })
+      case "Accept": {
+        const { entry } = decision
+        return this.owner.propose(resident, entry, apply(state, entry), noCaller, (failure) =>
+          reply(failure === undefined ? { ok: ok(entry.seq) } : { failure })
         )
+      }
     }
   }
 

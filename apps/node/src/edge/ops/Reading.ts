@@ -127,12 +127,15 @@ export const markUnread = (edge: EdgeRuntime, connection: Connection, frame: Op<
       },
       (reply) => {
         if (!("ok" in reply)) return fail(reply.failure)
-        answerOk(
-          edge,
-          connection,
-          id,
-          JSON.stringify({ ...readState(reply.ok, counted.ok), user_seq: reply.ok.userSeq })
-        )
+        const moved: CursorMoved = reply.ok
+        const answer = (counts: UnreadCounts) =>
+          answerOk(edge, connection, id, JSON.stringify({ ...readState(moved, counts), user_seq: moved.userSeq }))
+        if (moved.cursor.seq === seq) return answer(counted.ok)
+        // It was moved on since, as happens where this is a repetition: the counts are of the cursor that is named.
+        count(edge, connection.user, channel, moved.cursor, (again) => {
+          if ("ok" in again) answer(again.ok)
+          else fail(again.failure)
+        })
       }
     )
   })
