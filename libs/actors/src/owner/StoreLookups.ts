@@ -9,7 +9,7 @@ import type { ShardOwner } from "./ShardOwner.ts"
 
 /** Wait between two looks at a store that is behind, and how often one looks. */
 export const storeBehindRetryMs = 50
-export const storeBehindTriesMax = 40
+export const storeBehindTriesMax = 200
 
 /** Waits until the store has what was replayed from the log, a bounded time; then calls back with whether it does. */
 export const whenStoreReady = (owner: ShardOwner, done: (ready: boolean) => void, tries = 0): void => {
