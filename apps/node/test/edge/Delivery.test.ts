@@ -75,6 +75,8 @@ describe("delivery", () => {
     const eve = await harness.join("eve")
     await eve.request("send", { channel: "team:seen", cid: clientId(), text: "quick", seen: 1 })
     await until(() => harness.owners.session("eve").cursors.get("team:seen")?.seq === 1)
+    // Told by a push on this connection too: there is no answer that would say it.
+    await eve.pushed((frame) => frame["ev"] === "cursor" && frame["channel"] === "team:seen")
     const moves = () =>
       harness.owners.requests.filter((r) => r._tag === "MoveCursor" && r.channel === "team:seen").length
     await eve.request("send", { channel: "team:seen", cid: clientId(), text: "again", seen: 1 })

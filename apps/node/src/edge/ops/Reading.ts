@@ -7,7 +7,7 @@ import type { Op } from "@parley/protocol/Frame"
 import type { ApiFailure } from "@parley/protocol/ApiError"
 import type { Position } from "@parley/protocol/Ids"
 import { Limits } from "@parley/protocol/Limits"
-import type { CursorMoved, UnreadCounts } from "@parley/actors/owner/OwnerProtocol"
+import type { Caller, CursorMoved, UnreadCounts } from "@parley/actors/owner/OwnerProtocol"
 import type { Connection } from "../Connection.ts"
 import { answerFailure, answerOk, callerOf, type EdgeRuntime } from "../EdgeRuntime.ts"
 import { ask } from "../OwnerAnswers.ts"
@@ -42,7 +42,7 @@ export const read = (edge: EdgeRuntime, connection: Connection, frame: Op<"read"
   const fail = (failure: ApiFailure) => answerFailure(edge, connection, id, failure)
   count(edge, user, channel, { generation: 0, seq }, (counted) => {
     if (!("ok" in counted)) return fail(counted.failure)
-    moveCursor(edge, connection, channel, seq, counted.ok, (moved) => {
+    moveCursor(edge, callerOf(edge, connection), channel, seq, counted.ok, (moved) => {
       if (!("ok" in moved)) return fail(moved.failure)
       tellReceipt(edge, connection, channel, moved.ok.cursor.seq, moved.ok.cursor.seq)
       if (moved.ok.cursor.seq === seq)
@@ -85,7 +85,7 @@ export const delivered = (edge: EdgeRuntime, connection: Connection, frame: Op<"
 
 const moveCursor = (
   edge: EdgeRuntime,
-  connection: Connection,
+  caller: Caller,
   channel: string,
   seq: number,
   { head, mentions, unread }: UnreadCounts,
@@ -93,10 +93,10 @@ const moveCursor = (
 ): void =>
   ask(
     edge.calls,
-    edge.calls.shardOf(connection.user),
+    edge.calls.shardOf(caller.user),
     {
       _tag: "MoveCursor",
-      caller: callerOf(edge, connection),
+      caller,
       channel,
       seq,
       unread,
@@ -141,12 +141,15 @@ export const markUnread = (edge: EdgeRuntime, connection: Connection, frame: Op<
   })
 }
 
-/** The cursor follows what a device has seen, without an answer; only where that is news (†13). */
+/**
+ * The cursor follows what a device has seen; only where that is news (†13). No answer says so, so the device's own
+ * connection is told as the others are: a "mark unread" may have come between, and it would hold that for the last word.
+ */
 export const reportSeen = (edge: EdgeRuntime, connection: Connection, channel: string, seen: number): void => {
   if (!connection.seesFurther(channel, seen)) return
   count(edge, connection.user, channel, { generation: 0, seq: seen }, (counted) => {
     if (!("ok" in counted)) return
-    moveCursor(edge, connection, channel, seen, counted.ok, ignore)
+    moveCursor(edge, { ...callerOf(edge, connection), connection: 0 }, channel, seen, counted.ok, ignore)
     tellReceipt(edge, connection, channel, seen, seen)
   })
 }
