@@ -35,8 +35,8 @@ export interface ViewHost {
   user(): string
   /** Never called back before it returns. */
   request<Name extends OpNames>(op: Name, fields: OpFields<Name>, done: (result: Result<AnswerOf<Name>>) => void): void
-  /** What is missing at `position` is given time to come by itself, then the client syncs. */
-  suspect(channel: string, position: number, missing: () => boolean): void
+  /** What is missing at `position` of a channel, or of what `of` names, is given time to come by itself, then the client syncs. */
+  suspect(of: string, position: number, missing: () => boolean): void
   resync(): void
   listChanged(): void
 }
@@ -250,7 +250,10 @@ export class ChannelView {
 
   /** The session says that the cursor was set back; the counts follow. */
   cursorMoved(generation: number, seq: number): void {
-    if (!this.#replica.unread.moveTo({ generation, seq }, this.#replica.countHeld)) return
+    const { unread } = this.#replica
+    if (!unread.moveTo({ generation, seq }, this.#replica.countHeld)) return
+    // A push with the counts comes next, unless it is lost: then a sync brings them.
+    if (unread.stale) this.#host.suspect(`unread ${this.channel}`, seq, () => this.#replica.unread.stale)
     this.#host.reads.forget(this.channel)
     this.#offerCursor()
     this.changed()

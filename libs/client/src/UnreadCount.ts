@@ -25,6 +25,7 @@ export class UnreadCount {
   #marking = false
   #readAfterMark = 0
   #base = { unread: 0, mentions: 0, head: 0 }
+  #stale = false
   /** Messages by others, seen live, ascending. */
   #arrived: Array<number> = []
   #mentioned: Array<number> = []
@@ -49,6 +50,11 @@ export class UnreadCount {
 
   get mentions(): number {
     return this.#base.mentions + this.#mentioned.filter((seq) => seq > this.#base.head).length
+  }
+
+  /** The counts are of an earlier cursor: not all that lies after this one is held. */
+  get stale(): boolean {
+    return this.#stale
   }
 
   /** A message by another user, in order. */
@@ -120,6 +126,7 @@ export class UnreadCount {
     if (!later && state.head < this.#base.head) return false
     this.#confirm(state.cursor)
     this.#base = { unread: state.unread, mentions: state.mentions, head: state.head }
+    this.#stale = false
     this.#dropRead(state.cursor.seq)
     if (this.#read > state.cursor.seq) this.#recount(this.#read, held)
     return true
@@ -168,10 +175,12 @@ export class UnreadCount {
   #recount(cursor: number, held: CountHeld): void {
     if (cursor >= this.#base.head) {
       this.#base = { unread: 0, mentions: 0, head: cursor }
+      this.#stale = false
       return
     }
     const counted = held(cursor, this.#base.head)
     // Not all of it is held: the old count stands until the server's answer.
+    this.#stale = counted === undefined
     if (counted !== undefined) this.#base = { ...counted, head: this.#base.head }
   }
 }

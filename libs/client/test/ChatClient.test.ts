@@ -243,6 +243,20 @@ describe("reading", () => {
       expect(client.channel(group).snapshot()).toMatchObject({ unread: 1, cursor: 3 })
   })
 
+  it("asks for the count when it hears of a mark unread without it, and does not hold what is unread now", async () => {
+    const { channel, world } = worldOf()
+    for (let at = 0; at < 9; at++) world.server.say(channel, "ben", `x${at}`)
+    const client = await world.online(world.client())
+    client.channel(group).read()
+    await world.time.until("read", () => world.server.cursor(group, "ana").seq === 10)
+    // Another device's doing; the push with the counts is lost.
+    const { user_seq } = world.server.personal("ana", { kind: "marked_unread", channel: group, seq: 4, cid: "c" })
+    world.server.session("ana").cursors.set(group, { generation: user_seq, seq: 4 })
+    await world.time.until("counted", () => client.channel(group).snapshot().unread === 6)
+    expect(client.channel(group).snapshot().cursor).toBe(4)
+    expect(ops(world, "sync").length).toBe(2)
+  })
+
   it("asks the server for the count when an unread message that it does not hold is deleted", async () => {
     const { channel, world } = worldOf()
     const target = world.server.say(channel, "ben", "one")
