@@ -95,7 +95,10 @@ class Pair {
     for (const socket of [client, server]) {
       socket.setNoDelay(true)
       socket.on("error", () => this.cut())
-      socket.on("close", ended)
+      // One end may be gone while the other has not heard of it yet.
+      socket.on("close", () => {
+        if (client.destroyed && server.destroyed) ended()
+      })
     }
   }
 
