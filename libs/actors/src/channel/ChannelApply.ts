@@ -223,7 +223,12 @@ export class ChannelState extends CommittedChannel {
     state.by = snapshot.by
     state.latest = state.settled = snapshot.settings
     state.members = Members.restore(limits, snapshot.members, snapshot.settings.owners)
-    state.window = IdempotencyWindow.restore(limits.windowIdsMax, snapshot.window, snapshot.floor)
+    state.window = IdempotencyWindow.restore(
+      limits.windowIdsMax,
+      snapshot.window,
+      snapshot.floor,
+      limits.windowYoungIdsMax
+    )
     const tailLimits = { eventsMax: limits.tailEventsMax, bytesMax: limits.tailBytesMax }
     state.tail = Tail.restore(tailLimits, snapshot.seq, snapshot.floor, snapshot.tail, snapshot.last)
     return state

@@ -9,6 +9,8 @@ export interface ChannelLimits extends MembersLimits {
   /** Bytes of events that the store may not have yet; beyond, mutations are refused with `log_full`. */
   readonly tailPinnedBytesMax: number
   readonly windowIdsMax: number
+  /** Ids of the last seconds stay beyond that, up to so many: in a hot channel they are all there is. */
+  readonly windowYoungIdsMax: number
   /** What an encoded state keeps of tail and window, besides what the store may not have yet. */
   readonly warmTailEventsMax: number
   readonly warmTailBytesMax: number
@@ -27,6 +29,7 @@ export const channelLimitsDefault: ChannelLimits = {
   tailBytesMax: 1_048_576,
   tailPinnedBytesMax: 67_108_864,
   windowIdsMax: 2_048,
+  windowYoungIdsMax: 16_384,
   warmTailEventsMax: 64,
   warmTailBytesMax: 16_384,
   warmWindowIdsMax: 64,

@@ -58,7 +58,7 @@ export abstract class CommittedChannel {
     this.limits = limits
     this.type = channelTypeOf(channel)
     this.members = new Members(limits)
-    this.window = new IdempotencyWindow(limits.windowIdsMax, 0)
+    this.window = new IdempotencyWindow(limits.windowIdsMax, 0, limits.windowYoungIdsMax)
     this.tail = new Tail(limits.tailEventsMax, limits.tailBytesMax, 0, 0)
   }
 

@@ -17,10 +17,15 @@ export interface Remembered {
   readonly bodyHash: string
 }
 
+/** How long an id is young, in server time. */
+const youngMs = 10_000
+
 const keyOf = (sender: string, cid: string): string => sender + " " + cid
 
 export class IdempotencyWindow {
   readonly idsMax: number
+  /** Ids of the last seconds stay beyond `idsMax`, up to so many. */
+  readonly youngIdsMax: number
   /** T. */
   bound: number
   readonly #byKey = new Map<string, Remembered>()
@@ -28,9 +33,12 @@ export class IdempotencyWindow {
   #pinned: Array<Remembered> = []
   /** At or below the floor: a binary heap by embedded time, then seq. */
   readonly #heap: Array<Remembered> = []
+  /** Server time of the newest id at or below the floor. */
+  #newestAt = 0
 
-  constructor(idsMax: number, bound: number) {
+  constructor(idsMax: number, bound: number, youngIdsMax = idsMax) {
     this.idsMax = idsMax
+    this.youngIdsMax = youngIdsMax
     this.bound = bound
   }
 
@@ -62,15 +70,23 @@ export class IdempotencyWindow {
     this.#pinned.pop()
   }
 
-  /** The store has everything up to `floor`: of those ids all but `idsMax` are evicted. */
+  /**
+   * The store has everything up to `floor`: of those ids all but `idsMax` are evicted, but not the youngest. In a hot
+   * channel `idsMax` ids are a fraction of a second; a bound that close would send every message that was on its way a
+   * little longer into look-ups, which make the next ones later still.
+   */
   settle(floor: number): void {
     let settled = 0
     for (let next = this.#pinned[0]; next !== undefined && next.seq <= floor; next = this.#pinned[settled]) {
       heapPush(this.#heap, next)
+      this.#newestAt = Math.max(this.#newestAt, next.at)
       settled++
     }
     if (settled > 0) this.#pinned = this.#pinned.slice(settled)
     while (this.#heap.length > this.idsMax) {
+      const next = this.#heap[0]
+      const young = next !== undefined && next.at > this.#newestAt - youngMs
+      if (young && this.#heap.length <= this.youngIdsMax) return
       const oldest = heapPop(this.#heap)
       if (oldest === undefined) return
       this.#byKey.delete(keyOf(oldest.sender, oldest.cid))
@@ -89,9 +105,10 @@ export class IdempotencyWindow {
   static restore(
     idsMax: number,
     snapshot: { readonly bound: number; readonly ids: ReadonlyArray<Remembered> },
-    floor: number
+    floor: number,
+    youngIdsMax = idsMax
   ): IdempotencyWindow {
-    const window = new IdempotencyWindow(idsMax, snapshot.bound)
+    const window = new IdempotencyWindow(idsMax, snapshot.bound, youngIdsMax)
     for (const remembered of snapshot.ids) {
       window.#byKey.set(keyOf(remembered.sender, remembered.cid), remembered)
       window.#pinned.push(remembered)

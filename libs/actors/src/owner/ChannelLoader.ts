@@ -24,7 +24,7 @@ export const channelLimits = (bounds: OwnerBounds): ChannelLimits => ({
 
 /** The defect that tests of the tests ask for: every id is new again. */
 export const forgetIds = (state: ChannelState): void => {
-  state.window = new IdempotencyWindow(state.limits.windowIdsMax, 0)
+  state.window = new IdempotencyWindow(state.limits.windowIdsMax, 0, state.limits.windowYoungIdsMax)
 }
 
 /** All stays of a channel, undefined where its past is too long to keep here. */

@@ -36,6 +36,7 @@ export const tightLimits: ChannelLimits = {
   ...channelLimitsDefault,
   tailEventsMax: 6,
   windowIdsMax: 5,
+  windowYoungIdsMax: 5,
   warmTailEventsMax: 3,
   warmWindowIdsMax: 2,
   fanoutThreshold: 4,

@@ -2,11 +2,28 @@ import { Limits } from "@parley/protocol/Limits"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { channelLimitsDefault, ChannelState } from "../../src/channel/ChannelState.ts"
+import type { Entry } from "../../src/log/Entry.ts"
 import { IdempotencyWindow } from "../../src/channel/IdempotencyWindow.ts"
 import { caller, clientId, Harness, history, run, start, take, tightLimits } from "./ChannelHarness.ts"
 import { decide } from "../../src/channel/ChannelState.ts"
 
 const send = (cid: string, text = "hi") => ({ op: "send", channel: "group:room", cid, text, mentions: [] }) as const
+
+const entryOf = (seq: number): Entry => ({
+  topic: "channel",
+  id: "group:room",
+  generation: 1,
+  seq,
+  kind: "message",
+  at: 0,
+  by: "ann",
+  cid: "",
+  bodyHash: "h",
+  n: seq,
+  target: 0,
+  hidden: "",
+  body: "{}"
+})
 
 describe("client ids in a channel", () => {
   it("have one effect and one ack, however late they come again (EXACTLY-ONCE-EFFECT)", () => {
@@ -235,5 +252,20 @@ describe("the idempotency window", () => {
     for (let seq = 2; seq < 50; seq++) window.remember(entry(seq, start + seq))
     window.settle(50)
     expect(window.bound).toBe(start + 46)
+  })
+
+  it("keeps the ids of the last seconds beyond its size, so that a hot channel asks the store for none of them", () => {
+    const remember = (window: IdempotencyWindow, seq: number, at: number) =>
+      window.remember({ ...entryOf(seq), cid: clientId(start + seq), at })
+    const window = new IdempotencyWindow(5, 0, 50)
+    for (let seq = 1; seq <= 40; seq++) remember(window, seq, start + seq)
+    window.settle(40)
+    expect([window.size, window.bound]).toEqual([40, 0])
+    for (let seq = 41; seq <= 100; seq++) remember(window, seq, start + seq)
+    window.settle(100)
+    expect(window.size).toBe(50)
+    remember(window, 101, start + 60_000)
+    window.settle(101)
+    expect(window.size).toBe(5)
   })
 })
