@@ -256,7 +256,7 @@ describe("the idempotency window", () => {
 
   it("keeps the ids of the last seconds beyond its size, so that a hot channel asks the store for none of them", () => {
     const remember = (window: IdempotencyWindow, seq: number, at: number) =>
-      window.remember({ ...entryOf(seq), cid: clientId(start + seq), at })
+      window.remember({ ...entryOf(seq), cid: clientId(start + seq, seq), at })
     const window = new IdempotencyWindow(5, 0, 50)
     for (let seq = 1; seq <= 40; seq++) remember(window, seq, start + seq)
     window.settle(40)
