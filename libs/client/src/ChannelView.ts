@@ -16,6 +16,7 @@ import type {
   PlainChannelSync,
   PlainEvent,
   PlainMessage,
+  PlainPosition,
   PlainReadState,
   PlainReceipt,
   Result
@@ -181,7 +182,7 @@ export class ChannelView {
       this.#memberSince = this.#host.environment.monotonic()
       if (this.watched) this.sendWatch()
     }
-    this.#offerCursor()
+    this.#offerCursor(sync.head.cursor)
     this.#tellDelivered(sync.head.last?.by === this.#host.user() ? 0 : (sync.head.last?.seq ?? 0))
     this.changed()
   }
@@ -365,10 +366,11 @@ export class ChannelView {
     this.#older.scrolled = false
   }
 
-  /** What was read here and the server has not: it is told again (†5). */
-  #offerCursor(): void {
-    const { unconfirmed } = this.#replica.unread
-    if (unconfirmed !== undefined) this.#host.reads.offerAgain(this.channel, unconfirmed)
+  /** What was read here and the server has not, or has no longer: it is told again (†5). */
+  #offerCursor(theirs?: PlainPosition): void {
+    const { status, unread } = this.#replica
+    const lacked = unread.unconfirmed ?? (theirs && unread.lackedBy(theirs))
+    if (lacked !== undefined && status === "member") this.#host.reads.offerAgain(this.channel, lacked)
   }
 
   #trim(): void {

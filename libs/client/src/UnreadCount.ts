@@ -39,6 +39,12 @@ export class UnreadCount {
     return this.#read > this.#confirmed.seq ? this.#read : undefined
   }
 
+  /** The seq that a server whose cursor is `theirs` lacks: it may have lost what it had confirmed (†5). */
+  lackedBy(theirs: PlainPosition): number | undefined {
+    const { generation, seq } = this.cursor
+    return !this.#marking && theirs.generation === generation && theirs.seq < seq ? seq : undefined
+  }
+
   /** What a send names as seen: nothing that a "mark unread" on its way is about to take back. */
   get seen(): number {
     return this.#marking ? this.#readAfterMark : this.cursor.seq

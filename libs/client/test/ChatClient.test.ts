@@ -209,6 +209,21 @@ describe("reading", () => {
     expect(client.channel(group).snapshot()).toMatchObject({ unread: 0, cursor: 2 })
   })
 
+  it("†5 tells the server again what it had confirmed, when it died before that was stored", async () => {
+    const { channel, world } = worldOf()
+    for (let at = 0; at < 9; at++) world.server.say(channel, "ben", `x${at}`)
+    const client = await world.online(world.client())
+    client.channel(group).read(6)
+    await world.time.until("confirmed", () => world.server.cursor(group, "ana").seq === 6)
+    await world.time.pass(1_000)
+    world.server.session("ana").cursors.set(group, { generation: 0, seq: 2 })
+    world.socket.cut()
+    await world.time.until("told again", () => world.server.cursor(group, "ana").seq === 6)
+    expect(client.channel(group).snapshot()).toMatchObject({ cursor: 6, unread: 4 })
+    await world.time.pass(60_000)
+    expect(ops(world, "read").map(({ seq }) => seq)).toEqual([6, 6])
+  })
+
   it("†13 an own message reads nothing; what it names as seen is what was read", async () => {
     const { channel, world } = worldOf()
     const client = await world.online(world.client())
