@@ -14,7 +14,7 @@ import { Folder } from "./harness/Folder.ts"
 import { Random } from "./harness/Random.ts"
 import { Server } from "./harness/Server.ts"
 import { type LineMode, TcpProxy } from "./proxy/TcpProxy.ts"
-import { waitMsMax } from "./terminal/Waiting.ts"
+import { until, waitMsMax } from "./terminal/Waiting.ts"
 import { developmentToken } from "./wire/Device.ts"
 
 const faults = 24
@@ -62,6 +62,31 @@ const expectKept = (sends: ReadonlyArray<Promised>, truth: Shown): void => {
   expect([...found.keys()].filter((key) => !made.has(key))).toEqual([])
 }
 
+/** Everybody reads everything, and everybody else gets to know. */
+const expectReceipts = async ({ devices }: Team, proxy: TcpProxy): Promise<void> => {
+  // What was pushed and lost is in the next head.
+  proxy.cut()
+  const snapshots = (client: ChatClient) =>
+    client.channels.snapshot().channels.map(({ channel }) => client.channel(channel).snapshot())
+  const positions = () => devices.map(({ client }) => snapshots(client).map(({ position }) => position))
+  await until("everybody is back", () => devices.every(({ client }) => client.status.state === "online"))
+  for (const { client } of devices) for (const { channel } of snapshots(client)) client.channel(channel).read()
+  const missing = () =>
+    devices.flatMap(({ client, name, user }) =>
+      snapshots(client).flatMap(({ channel, position, receipts }) =>
+        devices
+          .filter((other) => other.user !== user && other.client.channel(channel).snapshot().status === "member")
+          .filter((other) => receipts?.find((receipt) => receipt.user === other.user)?.read !== position)
+          .map((other) => `${name} does not know that ${other.name} has read ${position} of ${channel}`)
+      )
+    )
+  await until(
+    "everybody knows what everybody has read",
+    () => missing().length === 0,
+    () => JSON.stringify([missing(), positions()])
+  )
+}
+
 /** Until a fresh device of ana's sees it, past the line. */
 const untilSaid = async (server: Server, text: string, random: Random): Promise<void> => {
   for (const end = Date.now() + waitMsMax; Date.now() < end;) {
@@ -93,6 +118,7 @@ describe("the client and the server", () => {
         })
         await team.rest()
         const fresh = await converged(team.devices, server.url ?? "", random, 15_000)
+        await expectReceipts(team, proxy)
         expectKept(team.sends, fresh.get("ana") ?? { list: [], channels: new Map() })
         expect(team.sends.filter(({ seq }) => seq !== undefined).length).toBeGreaterThan(100)
         expect(seen.size).toBeGreaterThan(2)
