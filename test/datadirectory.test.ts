@@ -112,7 +112,7 @@ const withHistory = async (data: string, acks: number): Promise<void> => {
     data,
     environment: { PARLEY_DRAIN_WINDOW_MS: "0", PARLEY_DRAIN_DEADLINE_MS: "100" }
   })
-  const workload = new Workload({ random: new Random(1), url: () => server.url, mutationsMax: acks, pauseMs: 1 })
+  const workload = new Workload({ random: new Random(1), url: () => server.url, mutationsMax: acks * 4, pauseMs: 1 })
   try {
     await workload.prepare()
     workload.begin()
