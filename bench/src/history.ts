@@ -9,8 +9,9 @@ import { sync } from "./load/Channels.ts"
 import { ackedSeq } from "./load/Order.ts"
 import { pace } from "./load/Sends.ts"
 import { ascending, percentile, report, round, say, until } from "./Report.ts"
-import { newDataDirectory, pinGenerator, startParley, watchCpu } from "./Servers.ts"
-import { seed, type Seeded } from "./seed/Seed.ts"
+import { pinGenerator, startParley, watchCpu } from "./Servers.ts"
+import { seededData, type Seeds } from "./seed/KeptSeeds.ts"
+import type { Seeded } from "./seed/Seed.ts"
 import { sized } from "./Sizes.ts"
 
 const messages = sized(1_000_000, 50_000)
@@ -22,6 +23,10 @@ const pagesEach = sized(1_000, 100)
 const pagesInFlight = 4
 const sendsPerSecond = 200
 const ratioMax = 1.5
+
+export const seeds = {
+  history: () => ({ channels: [{ id: channel, members, messages, senders: 2 }] })
+} satisfies Seeds
 
 interface HistoryAnswer {
   readonly ok: { readonly events: ReadonlyArray<{ readonly seq: number }>; readonly to: number }
@@ -93,8 +98,7 @@ const run = async (seeded: Seeded, data: string) => {
 
 export const bench = async (): Promise<void> => {
   pinGenerator()
-  const data = newDataDirectory()
-  const seeded = await seed(data, { channels: [{ id: channel, members, messages, senders: 2 }] })
+  const { data, seeded } = await seededData("history", seeds.history)
   const { generator, micros, p99s, sends } = await run(seeded, data)
   const limits = await limitsFire("reads")
   const newest = p99s[0] ?? 0

@@ -1,6 +1,12 @@
-/** `npm run bench -- NAME [ARGUMENTS]`: runs one bench; its last line is one JSON object. */
+/**
+ * `npm run bench -- NAME [ARGUMENTS]`: runs one bench; its last line is one JSON object. `npm run bench -- seed NAME`
+ * fills the seeds that it keeps in BENCH_SEED_DIR, and measures nothing.
+ */
+import { keepSeeds, type Seeds } from "./seed/KeptSeeds.ts"
+
 interface BenchModule {
   readonly bench: (args: ReadonlyArray<string>) => Promise<void>
+  readonly seeds?: Seeds
 }
 
 const benches: Readonly<Record<string, () => Promise<BenchModule>>> = {
@@ -15,11 +21,14 @@ const benches: Readonly<Record<string, () => Promise<BenchModule>>> = {
   replay: () => import("./replay.ts")
 }
 
-const [name = "", ...args] = process.argv.slice(2)
+const [first = "", ...rest] = process.argv.slice(2)
+const seedOnly = first === "seed"
+const [name = "", ...args] = seedOnly ? rest : [first, ...rest]
 const load = benches[name]
 if (load === undefined) {
   process.stderr.write(`usage: npm run bench -- NAME, where NAME is one of ${Object.keys(benches).join(", ")}\n`)
   process.exit(2)
 }
-await (await load()).bench(args)
+const { bench, seeds = {} } = await load()
+await (seedOnly ? keepSeeds(seeds) : bench(args))
 process.exit(0)

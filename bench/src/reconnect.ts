@@ -8,8 +8,8 @@ import { rmSync } from "node:fs"
 import { limitsFire } from "./LimitsFire.ts"
 import { Herd, type HerdShape } from "./load/Herd.ts"
 import { pause, report, round, say } from "./Report.ts"
-import { newDataDirectory, pinGenerator, startParley, watchCpu } from "./Servers.ts"
-import { seed } from "./seed/Seed.ts"
+import { pinGenerator, startParley, watchCpu } from "./Servers.ts"
+import { seededData, type Seeds } from "./seed/KeptSeeds.ts"
 import { sized } from "./Sizes.ts"
 import { readStalls, stallFlags } from "./load/Stalls.ts"
 
@@ -19,10 +19,11 @@ const loadMs = sized(5_000, 2_000)
 const resumeMsMax = 15_000
 const stallMsMax = 250
 
+export const seeds = { reconnect: () => ({ channels: Herd.channels(shape) }) } satisfies Seeds
+
 export const bench = async (): Promise<void> => {
   pinGenerator()
-  const data = newDataDirectory()
-  const seeded = await seed(data, { channels: Herd.channels(shape) })
+  const { data, seeded } = await seededData("reconnect", seeds.reconnect)
   const stalls = `${data}.stalls`
   const server = await startParley({ data, env: { BENCH_STALLS: stalls }, flags: stallFlags })
   try {

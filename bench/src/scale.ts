@@ -11,8 +11,9 @@ import { OneChannel } from "./load/OneChannel.ts"
 import { ackedSeq } from "./load/Order.ts"
 import { type Outcome, runSends, type SendOne } from "./load/Sends.ts"
 import { report, round, say } from "./Report.ts"
-import { newDataDirectory, pinGenerator, startParley } from "./Servers.ts"
-import { seed } from "./seed/Seed.ts"
+import { pinGenerator, startParley } from "./Servers.ts"
+import { seededData, type Seeds } from "./seed/KeptSeeds.ts"
+import type { SeedOptions } from "./seed/Seed.ts"
 import { sized } from "./Sizes.ts"
 
 const counts = [sized(1_000, 200), sized(10_000, 1_000), sized(1_000_000, 10_000)]
@@ -26,7 +27,33 @@ const measureMs = sized(8_000, 3_000)
 const inFlight = 128
 const ratioMax = 1.2
 
+const crowdChannel = "group:crowd"
 const idOf = (channel: number): string => `group:s${channel}`
+
+const manyChannels = (channels: number): SeedOptions => ({
+  channels: (function* () {
+    for (let channel = 0; channel < channels; channel++) {
+      const members = [`w${channel % writers}`, `o${channel % 100_000}`]
+      yield { id: idOf(channel), members, messages: seededMessages, senders: 1 }
+    }
+  })(),
+  session: (user) => user.startsWith("w")
+})
+
+const crowd = (count: number): SeedOptions => {
+  const members = Array.from({ length: count }, (_, index) => `m${index}`)
+  const here = Math.min(count, online)
+  const users = new Set(members.slice(0, here))
+  return {
+    channels: [{ id: crowdChannel, members, messages: 10, senders: here }],
+    session: (user) => users.has(user)
+  }
+}
+
+export const seeds: Seeds = Object.fromEntries([
+  ...counts.map((count) => [`scale-${count}-channels`, () => manyChannels(count)] as const),
+  ...crowds.map((count) => [`scale-${count}-members`, () => crowd(count)] as const)
+])
 
 /** Sends to channels `0 … size - 1`, uniform; counts those that go to a channel that had one before. */
 class Uniform {
@@ -76,16 +103,7 @@ interface Point {
 }
 
 const atCount = async (channels: number): Promise<Point> => {
-  const data = newDataDirectory()
-  await seed(data, {
-    channels: (function* () {
-      for (let channel = 0; channel < channels; channel++) {
-        const members = [`w${channel % writers}`, `o${channel % 100_000}`]
-        yield { id: idOf(channel), members, messages: seededMessages, senders: 1 }
-      }
-    })(),
-    session: (user) => user.startsWith("w")
-  })
+  const { data } = await seededData(`scale-${channels}-channels`, () => manyChannels(channels))
   const server = await startParley({ data })
   try {
     const clients = await connectMany({ port: server.port, baseline: false }, writers, "w")
@@ -128,15 +146,9 @@ const expectChannels = async (clients: ReadonlyArray<Client>, channels: number):
 
 /** CPU a send, and a delivery, in a channel of so many members of whom 100 connections are online. */
 const atMembers = async (count: number) => {
-  const data = newDataDirectory()
-  const members = Array.from({ length: count }, (_, index) => `m${index}`)
+  const { data } = await seededData(`scale-${count}-members`, () => crowd(count))
   const here = Math.min(count, online)
-  const shape = { id: "group:crowd", sockets: online, senders: 20, textBytes: 80 }
-  const users = new Set(members.slice(0, here))
-  await seed(data, {
-    channels: [{ id: shape.id, members, messages: 10, senders: here }],
-    session: (user) => users.has(user)
-  })
+  const shape = { id: crowdChannel, sockets: online, senders: 20, textBytes: 80 }
   const server = await startParley({ data })
   try {
     const devices = Array.from({ length: online }, (_, index) => `m${index % here}`)
