@@ -29,6 +29,7 @@ const secondRunner = (name: string) =>
     const bus = yield* LocalBus
     const runner: Runner = new Runner({
       name,
+      shardCount,
       log: yield* EventLog,
       stores: {
         messages: yield* MessageStore,

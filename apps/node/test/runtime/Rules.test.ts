@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer } from "effect"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import { shardOf } from "@parley/actors/fanout/ShardHash"
+import type { OwnerRequest } from "@parley/actors/owner/OwnerProtocol"
 import { Directory } from "@parley/storage/Directory"
 import { Inbox } from "@parley/storage/Inbox"
 import { MemoryEventLog, MemoryEventLogFaults } from "@parley/storage/memory/MemoryEventLog"
@@ -73,6 +74,7 @@ describe("†17 the lease", () => {
         } as const
         runner.request(
           shard,
+          runner.epochOf(shard),
           request,
           () => (answered = "reply"),
           () => (answered = "not mine")
@@ -85,6 +87,56 @@ describe("†17 the lease", () => {
       runner.setLease(shard, performance.now() + 60_000)
       assert.strictEqual(ask(), "reply")
     }).pipe(Effect.provide(layerMemoryWorld))
+  )
+
+  it.live("†17 an owner answers 'not mine' to a request that names another epoch, or an id of another shard", () =>
+    Effect.gen(function* () {
+      const { attach, calls, create, edge, send } = yield* world
+      const { runner } = yield* LocalRunnerService
+      yield* create("ana", "group:one", ["ana"])
+      const shard = calls.shardOf("group:one")
+      const other = (id: (i: number) => string) =>
+        Array.from({ length: 99 }, (_, i) => id(i)).find((it) => calls.shardOf(it) !== shard) ?? ""
+      const answers = (epoch: number, request: OwnerRequest) => {
+        let answered = "nothing"
+        runner.request(
+          shard,
+          epoch,
+          request,
+          () => (answered = "reply"),
+          () => (answered = "not mine")
+        )
+        return answered
+      }
+      const unread = (channel: string): OwnerRequest => ({
+        _tag: "Unread",
+        user: "ana",
+        channel,
+        cursor: { generation: 0, seq: 0 }
+      })
+      const before = runner.epochOf(shard)
+      assert.strictEqual(answers(before, unread("group:one")), "reply")
+      assert.strictEqual(answers(before, unread(other((i) => `group:x${i}`))), "not mine")
+      const user = other((i) => `u${i}`)
+      assert.strictEqual(answers(before, { _tag: "Open", user, after: { generation: 0, seq: 0 } }), "not mine")
+      assert.strictEqual(answers(before, { _tag: "InspectPresence", shard: shard === 1 ? 2 : 1 }), "not mine")
+      runner.drop(shard)
+      runner.setLease(shard, performance.now() + 60_000)
+      yield* runner.open(shard, 0)
+      assert.isAbove(runner.epochOf(shard), before)
+      assert.strictEqual(answers(before, unread("group:one")), "not mine")
+      let attached = "nothing"
+      runner.attach(
+        before,
+        { shard, edge: "e1", topics: [{ topic: "c/group:one", users: ["ana"] }] },
+        () => (attached = "reply"),
+        () => (attached = "not mine")
+      )
+      assert.strictEqual(attached, "not mine")
+      // Callers still believe in the epoch before: their calls find the new owner all the same.
+      assert.strictEqual((yield* send("ana", "group:one", "m")).seq, 2)
+      assert.strictEqual((yield* attach(yield* edge("e1"), "c/group:one", ["ana"])).epoch, runner.epochOf(shard))
+    }).pipe(Effect.scoped, Effect.provide(layerMemoryWorld))
   )
 
   /** A message store whose reads wait until they are let through. */
@@ -122,6 +174,7 @@ describe("†17 the lease", () => {
       const edit = { op: "edit", channel: "group:one", cid: newId(), target: 2, text: "edited", mentions: [] } as const
       runner.request(
         shard,
+        runner.epochOf(shard),
         { _tag: "Mutate", caller: callerOf("ana"), mutation: edit, admin: false },
         () => (answered = "reply"),
         () => (answered = "not mine")

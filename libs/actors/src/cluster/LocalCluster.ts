@@ -39,6 +39,7 @@ export const layerLocalRunner = (options: LocalClusterOptions) =>
       const signal = yield* CommitSignal
       const runner: Runner = new Runner({
         name: `local-${process.pid}-${Date.now().toString(36)}`,
+        shardCount: options.shardCount,
         log: yield* EventLog,
         stores,
         publish: links.publish,

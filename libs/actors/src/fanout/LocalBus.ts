@@ -1,7 +1,8 @@
 /**
- * Calls and links within one process: the same services that NATS gives a cluster. It knows which runner owns which
- * shard, rides out a change of owner, and delivers link messages on a later turn of the event loop, so that nothing
- * may come to rely on a call being instant. Tests make it lose, repeat and delay link messages.
+ * Calls and links within one process: the same services that NATS gives a cluster. A call goes to the runner that its
+ * caller believes to own the shard, and names the epoch that it believes in (†17); a belief lasts until an owner says
+ * "not mine", whatever has moved meanwhile. Link messages are delivered on a later turn of the event loop, so that
+ * nothing may come to rely on a call being instant. Tests make it lose, repeat and delay link messages.
  */
 import { Context, Effect, Layer } from "effect"
 import type { Attach, Attached, Detach, LinkMessage, OwnerReply, OwnerRequest } from "../owner/OwnerProtocol.ts"
@@ -14,8 +15,17 @@ const ownerRetryMs = 25
 /** What a runner answers a call with: done, or "not mine" for the caller to look elsewhere. */
 export interface LocalRunner {
   readonly name: string
-  request(shard: number, request: OwnerRequest, reply: (reply: OwnerReply<unknown>) => void, notMine: () => void): void
-  attach(attach: Attach, reply: (reply: OwnerReply<Attached>) => void, notMine: () => void): void
+  /** The epoch under which it serves a shard; 0: it does not. */
+  epochOf(shard: number): number
+  /** `epoch` is the caller's belief: an owner of another one answers "not mine" (†17). */
+  request(
+    shard: number,
+    epoch: number,
+    request: OwnerRequest,
+    reply: (reply: OwnerReply<unknown>) => void,
+    notMine: () => void
+  ): void
+  attach(epoch: number, attach: Attach, reply: (reply: OwnerReply<Attached>) => void, notMine: () => void): void
   detach(detach: Detach): void
   resend(start: number, edge: string, from: number): void
 }
@@ -48,27 +58,49 @@ export class LocalBus extends Context.Service<
 
 const moved = { failure: { code: "moved" } } as const
 
+/** Whom a caller holds for a shard's owner, and since which epoch. */
+interface Belief {
+  readonly runner: LocalRunner
+  readonly epoch: number
+}
+
 const makeBus = (shardCount: number) => {
   const owners = new Map<number, LocalRunner>()
   const runners = new Map<string, LocalRunner>()
   const edges = new Map<string, (message: LinkMessage) => void>()
   let fault: ((message: LinkMessage) => LinkFault) | undefined
 
+  const beliefs = new Map<number, Belief>()
+  const learn = (shard: number): Belief | undefined => {
+    const runner = owners.get(shard)
+    if (runner === undefined) return undefined
+    const belief = { runner, epoch: runner.epochOf(shard) }
+    beliefs.set(shard, belief)
+    return belief
+  }
+
   /** Tries until an owner takes it, or the time is over. */
   const retrying = <A>(
     shard: number,
-    attempt: (runner: LocalRunner, reply: (reply: OwnerReply<A>) => void, notMine: () => void) => void,
+    attempt: (belief: Belief, reply: (reply: OwnerReply<A>) => void, notMine: () => void) => void,
     reply: (reply: OwnerReply<A>) => void
   ) => {
     const deadline = performance.now() + ownerRetryMsMax
-    const again = () => {
+    const tryWith = (belief: Belief) => attempt(belief, reply, () => refused(belief))
+    const refused = (belief: Belief) => {
+      if (beliefs.get(shard) === belief) beliefs.delete(shard)
+      const now = learn(shard)
+      if (now !== undefined && (now.runner !== belief.runner || now.epoch !== belief.epoch)) tryWith(now)
+      else later()
+    }
+    const later = () => {
       if (performance.now() >= deadline) reply(moved)
       else setTimeout(once, ownerRetryMs)
     }
     const once = () => {
-      const runner = owners.get(shard)
-      if (runner === undefined) again()
-      else attempt(runner, reply, again)
+      const belief = beliefs.get(shard) ?? learn(shard)
+      if (belief === undefined) later()
+      else tryWith(belief)
     }
     once()
   }
@@ -93,9 +125,17 @@ const makeBus = (shardCount: number) => {
       shardCount,
       shardOf: (id) => shardOf(id, shardCount),
       request: (shard, request, reply) =>
-        retrying(shard, (runner, done, notMine) => runner.request(shard, request, done, notMine), reply),
+        retrying(
+          shard,
+          ({ epoch, runner }, done, notMine) => runner.request(shard, epoch, request, done, notMine),
+          reply
+        ),
       attach: (attach, reply) =>
-        retrying<Attached>(attach.shard, (runner, done, notMine) => runner.attach(attach, done, notMine), reply),
+        retrying<Attached>(
+          attach.shard,
+          ({ epoch, runner }, done, notMine) => runner.attach(epoch, attach, done, notMine),
+          reply
+        ),
       detach: (detach) => owners.get(detach.shard)?.detach(detach),
       resend: (owner, start, edge, from) => runners.get(owner)?.resend(start, edge, from)
     }),

@@ -155,6 +155,8 @@ export class ChannelHandler {
     fail: (failure: ApiFailure) => void,
     step: (resident: ResidentChannel, state: ChannelState) => void
   ): void {
+    // What is in memory was asked for before.
+    if (this.residents.peek(channel) === undefined && !this.owner.has(channel)) return notMine()
     this.residents.turn(
       channel,
       (resident) => {

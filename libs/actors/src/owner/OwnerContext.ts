@@ -40,6 +40,8 @@ export const ownerBoundsDefault: OwnerBounds = {
 export interface OwnerContext {
   /** The runner's address; another one at each start. */
   readonly name: string
+  /** The cluster's: which ids are a shard's follows from it. */
+  readonly shardCount: number
   readonly log: EventLog["Service"]
   readonly stores: OwnerStores
   readonly links: OwnerLinks

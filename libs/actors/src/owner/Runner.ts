@@ -30,6 +30,7 @@ const outOfService = {
 
 export interface RunnerOptions {
   readonly name: string
+  readonly shardCount: number
   readonly log: EventLog["Service"]
   readonly stores: OwnerStores
   readonly publish: (message: LinkMessage) => void
@@ -58,6 +59,7 @@ export class Runner implements LocalRunner {
     this.links = new OwnerLinks({ owner: options.name, start: Date.now(), publish: options.publish })
     this.#context = {
       name: options.name,
+      shardCount: options.shardCount,
       log: options.log,
       stores: options.stores,
       links: this.links,
@@ -80,6 +82,10 @@ export class Runner implements LocalRunner {
 
   owner(shard: number): ShardOwner | undefined {
     return this.#owners.get(shard)
+  }
+
+  epochOf(shard: number): number {
+    return this.#owners.get(shard)?.epoch ?? 0
   }
 
   /** The lease holds until `deadline` on the monotonic clock, counted from before its refresh was sent (†17). */
@@ -125,22 +131,24 @@ export class Runner implements LocalRunner {
     this.#leases.delete(shard)
   }
 
+  /** A request that believes in another epoch was meant for another owner: its caller looks again (†17). */
   request(
     shard: number,
+    epoch: number,
     request: OwnerRequest,
     reply: (reply: OwnerReply<unknown>) => void,
     notMine: () => void
   ): void {
     const owner = this.#owners.get(shard)
-    if (owner !== undefined) owner.request(request, reply, notMine)
-    else if (this.quarantined.has(shard)) reply(outOfService)
+    if (owner === undefined && this.quarantined.has(shard)) reply(outOfService)
+    else if (owner?.epoch === epoch) owner.request(request, reply, notMine)
     else notMine()
   }
 
-  attach(attach: Attach, reply: (reply: OwnerReply<Attached>) => void, notMine: () => void): void {
+  attach(epoch: number, attach: Attach, reply: (reply: OwnerReply<Attached>) => void, notMine: () => void): void {
     const owner = this.#owners.get(attach.shard)
-    if (owner !== undefined) owner.attach(attach, reply, notMine)
-    else if (this.quarantined.has(attach.shard)) reply(outOfService)
+    if (owner === undefined && this.quarantined.has(attach.shard)) reply(outOfService)
+    else if (owner?.epoch === epoch) owner.attach(attach, reply, notMine)
     else notMine()
   }
 

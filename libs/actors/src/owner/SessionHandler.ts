@@ -150,6 +150,8 @@ export class SessionHandler {
     fail: (failure: ApiFailure) => void,
     step: (resident: ResidentSession, state: SessionState) => void
   ): void {
+    // What is in memory was asked for before.
+    if (this.residents.peek(user) === undefined && !this.owner.has(user)) return notMine()
     this.residents.turn(
       user,
       (resident) => {

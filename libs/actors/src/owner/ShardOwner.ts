@@ -6,6 +6,7 @@
  */
 import type { ApiFailure } from "@parley/protocol/ApiError"
 import { Interest } from "../fanout/Interest.ts"
+import { shardOf } from "../fanout/ShardHash.ts"
 import type { Entry } from "../log/Entry.ts"
 import type { LogPosition } from "@parley/storage/EventLog"
 import { ShardLog } from "../log/ShardLog.ts"
@@ -75,6 +76,11 @@ export class ShardOwner {
     return this.#state === "serving" && this.context.leaseHeld(this.shard)
   }
 
+  /** Whether an id belongs to this shard: a caller with another map of shards is told "not mine" (†17). */
+  has(id: string): boolean {
+    return shardOf(id, this.context.shardCount) === this.shard
+  }
+
   get state(): string {
     return this.#state
   }
@@ -113,7 +119,7 @@ export class ShardOwner {
       case "Report":
       case "Watch":
       case "InspectPresence":
-        return this.presence.request(request, reply)
+        return request.shard === this.shard ? this.presence.request(request, reply) : notMine()
     }
   }
 
