@@ -31,7 +31,7 @@ export const settings = {
 
   authSecret: text("", "Secret of HS256 tokens, at least 32 bytes.", true),
   authPublicKey: text("", "File with an Ed25519 public key (SPKI, PEM) for EdDSA tokens."),
-  authJwks: text("", "File or https URL of a JWKS with the keys that sign tokens."),
+  authJwks: text("", "File or https address of a JWKS with the keys that sign tokens (http: on this machine only)."),
   authIssuer: text("", "The `iss` that tokens must have; empty: any."),
   authAudience: text("", "The `aud` that tokens must have; empty: any."),
   apiKeyHashes: list(
@@ -248,6 +248,15 @@ const invalid = (setting: string, name: SettingName, value: string, why: string)
 export const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host)
 
+/** Whether keys come over the network. */
+export const isAddress = (source: string): boolean => /^https?:\/\//.test(source)
+
+/** Whoever could change an answer on its way could sign tokens for anybody. */
+const isTrustedAddress = (source: string): boolean => {
+  const url = URL.parse(source)
+  return url !== null && (url.protocol === "https:" || isLoopback(url.hostname.replace(/^\[(.*)\]$/, "$1")))
+}
+
 /** What a single setting can't see. */
 const checkTogether = (values: NodeSettings): Effect.Effect<NodeSettings, ConfigInvalid> => {
   const fail = (name: SettingName, why: string) => Effect.fail(invalid(flagName(name), name, String(values[name]), why))
@@ -265,7 +274,9 @@ const checkTogether = (values: NodeSettings): Effect.Effect<NodeSettings, Config
   ) {
     return fail("mode", "production needs --auth-secret, --auth-public-key or --auth-jwks to check tokens with")
   }
-  if (values.authJwks.startsWith("http://")) return fail("authJwks", "a JWKS comes from a file or over https")
+  if (isAddress(values.authJwks) && !isTrustedAddress(values.authJwks)) {
+    return fail("authJwks", "a JWKS comes from a file, over https, or over http from this machine")
+  }
   if (values.outboundSoftBytes > values.outboundHardBytes) {
     return fail("outboundSoftBytes", "it may not be above --outbound-hard-bytes")
   }

@@ -28,6 +28,20 @@ describe("settings", () => {
     expect((await failure({ mode: "production", authSecret: "short" })).message).not.toContain("short")
   })
 
+  it("take keys of tokens over no connection that somebody else may be on", async () => {
+    for (const authJwks of [
+      "http://login.example.com/keys",
+      "http://127.0.0.1.example.com/keys",
+      "http://[::2]/keys"
+    ]) {
+      expect((await failure({ authJwks })).message).toMatch(/--auth-jwks/)
+    }
+    for (const authJwks of ["https://login.example.com/keys", "http://127.0.0.1:9000/keys", "http://[::1]/keys"]) {
+      const read = await Effect.runPromise(readSettings({ flags: { ...development, authJwks } }))
+      expect(read.authJwks).toBe(authJwks)
+    }
+  })
+
   it("are all in the table, each with a sentence and a name of its own", () => {
     expect(new Set(settingsTable.map((row) => row.environment)).size).toBe(settingsTable.length)
     for (const row of settingsTable) expect(row.sentence).toMatch(/^[A-Z].*\.$/)

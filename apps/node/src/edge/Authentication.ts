@@ -9,6 +9,7 @@ import { errors, type JWTPayload, jwtVerify, type JWTVerifyOptions, SignJWT } fr
 import type { ApiFailure } from "@parley/protocol/ApiError"
 import { UserId, userIdPattern } from "@parley/protocol/Ids"
 import { NodeConfig } from "../NodeConfig.ts"
+import { KeysUnavailable } from "./RemoteKeys.ts"
 import { loadOperatorKey, loadTokenKeys, type TokenKey, type TokenKeyInvalid } from "./TokenKeys.ts"
 
 /** Clocks of token issuers may differ from ours by this. */
@@ -47,7 +48,7 @@ export class Authentication extends Context.Service<
     Authentication,
     Effect.gen(function* () {
       const settings = yield* NodeConfig
-      const { keys, mintingSecret } = yield* loadTokenKeys(settings)
+      const { keys, mintingSecret } = yield* loadTokenKeys(settings, () => verifier.forget())
       const verifier = new TokenVerifier(keys, {
         clockTolerance: clockToleranceSeconds,
         requiredClaims: ["sub", "exp"],
@@ -93,11 +94,16 @@ const mint = (secret: Uint8Array, user: string, ttlSeconds: number, issuer: stri
 
 const unauthenticated: VerifyResult = { failure: { code: "unauthenticated" } }
 const expired: VerifyResult = { failure: { code: "token_expired" } }
+const unavailable: VerifyResult = {
+  failure: { code: "unavailable", detail: "the keys of tokens can't be fetched now" }
+}
 
 export class TokenVerifier {
   readonly #keys: ReadonlyArray<TokenKey>
   readonly #options: JWTVerifyOptions
   readonly #verified = new Map<string, Verified>()
+  /** Goes up when everything is forgotten. */
+  #age = 0
 
   constructor(keys: ReadonlyArray<TokenKey>, options: JWTVerifyOptions) {
     this.#keys = keys
@@ -108,6 +114,12 @@ export class TokenVerifier {
     return this.#verified.size
   }
 
+  /** Every token is checked again when it comes again. */
+  forget(): void {
+    this.#age++
+    this.#verified.clear()
+  }
+
   verify(token: string, done: (result: VerifyResult) => void): void {
     const key = hash("sha256", token, "base64")
     const known = this.#verified.get(key)
@@ -116,8 +128,10 @@ export class TokenVerifier {
       this.#verified.delete(key)
       return done(expired)
     }
+    const age = this.#age
     void this.#check(token).then((result) => {
-      if ("ok" in result) this.#remember(key, result.ok)
+      // Unless it was looked at with keys that are gone since.
+      if ("ok" in result && age === this.#age) this.#remember(key, result.ok)
       done(result)
     })
   }
@@ -139,6 +153,7 @@ export class TokenVerifier {
       } catch (error) {
         // Its signature was good and its time is over: the client gets a new one.
         if (error instanceof errors.JWTExpired) result = expired
+        else if (error instanceof KeysUnavailable) result = unavailable
       }
     }
     return result

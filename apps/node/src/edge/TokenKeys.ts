@@ -6,15 +6,9 @@ import { randomBytes } from "node:crypto"
 import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { Effect, Schema } from "effect"
-import {
-  createLocalJWKSet,
-  createRemoteJWKSet,
-  type CryptoKey,
-  importSPKI,
-  type JSONWebKeySet,
-  type JWTVerifyGetKey
-} from "jose"
-import type { NodeSettings } from "../NodeConfig.ts"
+import { createLocalJWKSet, type CryptoKey, importSPKI, type JSONWebKeySet, type JWTVerifyGetKey } from "jose"
+import { isAddress, type NodeSettings } from "../NodeConfig.ts"
+import { remoteKeys } from "./RemoteKeys.ts"
 
 /** A configured key can't be used. */
 export class TokenKeyInvalid extends Schema.TaggedError<TokenKeyInvalid>()("TokenKeyInvalid", {
@@ -45,7 +39,8 @@ export interface TokenKeys {
 const attempt = <A>(setting: string, run: () => Promise<A>) =>
   Effect.tryPromise({ try: run, catch: (cause) => new TokenKeyInvalid({ setting, cause }) })
 
-export const loadTokenKeys = Effect.fn("loadTokenKeys")(function* (settings: NodeSettings) {
+/** `onChange`: keys were replaced while running, so what they vouched for is to be looked at again. */
+export const loadTokenKeys = Effect.fn("loadTokenKeys")(function* (settings: NodeSettings, onChange: () => void) {
   const keys: Array<TokenKey> = []
   if (settings.authSecret !== "") {
     keys.push({ algorithms: secretAlgorithms, key: new TextEncoder().encode(settings.authSecret) })
@@ -57,8 +52,7 @@ export const loadTokenKeys = Effect.fn("loadTokenKeys")(function* (settings: Nod
     keys.push({ algorithms: publicKeyAlgorithms, key })
   }
   if (settings.authJwks !== "") {
-    const key = yield* attempt("--auth-jwks", () => jwks(settings.authJwks))
-    keys.push({ algorithms: jwksAlgorithms, key })
+    keys.push({ algorithms: jwksAlgorithms, key: yield* jwks(settings.authJwks, onChange) })
   }
   if (settings.mode !== "development") return { keys, mintingSecret: undefined } satisfies TokenKeys
   const secret = yield* attempt("--data", () => developmentSecret(settings.data))
@@ -66,11 +60,23 @@ export const loadTokenKeys = Effect.fn("loadTokenKeys")(function* (settings: Nod
   return { keys, mintingSecret: secret } satisfies TokenKeys
 })
 
-const jwks = async (source: string): Promise<JWTVerifyGetKey> => {
-  if (source.startsWith("https://")) return createRemoteJWKSet(new URL(source))
-  // createLocalJWKSet checks the shape itself, and throws.
-  return createLocalJWKSet(JSON.parse(await readFile(source, "utf8")) as JSONWebKeySet)
-}
+const jwks = Effect.fnUntraced(function* (source: string, onChange: () => void) {
+  if (!isAddress(source)) {
+    // createLocalJWKSet checks the shape itself, and throws.
+    return yield* attempt("--auth-jwks", async () =>
+      createLocalJWKSet(JSON.parse(await readFile(source, "utf8")) as JSONWebKeySet)
+    )
+  }
+  const run = Effect.runForkWith(yield* Effect.context<never>())
+  const onFailure = (cause: unknown) =>
+    void run(
+      Effect.logWarning("token keys not fetched, trying again later").pipe(
+        Effect.annotateLogs({ cause: String(cause) })
+      )
+    )
+  const url = yield* attempt("--auth-jwks", async () => new URL(source))
+  return remoteKeys({ url, onChange, onFailure })
+})
 
 const secretBytes = 32
 
