@@ -168,6 +168,9 @@ export abstract class CommittedChannel {
   changeOf(seq: number, floor: number): MessageChange | undefined {
     return this.tail.changeOf(seq, floor)
   }
+  changedAbove(floor: number): ReadonlySet<number> {
+    return this.tail.changedAbove(floor)
+  }
   unreadInTail(after: number, user: string): Unread | undefined {
     return this.tail.unread(after, user)
   }

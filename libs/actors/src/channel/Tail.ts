@@ -103,6 +103,8 @@ export class Tail {
   // Dense: events[start + i] has the seq from + 1 + i.
   #events: Array<TailEvent> = []
   #start = 0
+  /** Seqs of the edits and deletes held, ascending: few among many, and looked for by every page and count. */
+  #changes: Array<number> = []
 
   constructor(eventsMax: number, bytesMax: number, from: number, floor: number) {
     this.eventsMax = eventsMax
@@ -141,7 +143,10 @@ export class Tail {
     if (event.seq > this.floor) this.pinnedBytes += cost
     if (event.kind === "message")
       this.last = { seq: event.seq, n: event.n, by: event.by, deleted: false, body: event.body }
-    else if (event.kind === "edit" || event.kind === "delete") this.#change(event)
+    else if (isChange(event)) {
+      this.#changes.push(event.seq)
+      this.#change(event)
+    }
     this.#trim()
   }
 
@@ -181,12 +186,17 @@ export class Tail {
   /** What the events above `floor` make of the message `seq`, which may be older than the tail. */
   changeOf(seq: number, floor: number): MessageChange | undefined {
     let change: MessageChange | undefined
-    for (const event of this.after(Math.max(floor, seq))) {
+    for (const event of this.#changesAfter(Math.max(floor, seq))) {
       if (event.target !== seq) continue
       if (event.kind === "delete") return { text: "", mentions: [], deleted: event.seq }
       if (event.kind === "edit") change = { ...textOf(event.body), edited: event.seq }
     }
     return change
+  }
+
+  /** The messages that events above `floor` change. */
+  changedAbove(floor: number): ReadonlySet<number> {
+    return new Set(this.#changesAfter(floor).map((event) => event.target))
   }
 
   /**
@@ -216,12 +226,24 @@ export class Tail {
     user: string
   ): { readonly storeUpTo: number; readonly inTail: Unread; readonly unsettled: number } {
     let unsettled = 0
-    for (const event of this.after(this.floor)) {
+    for (const event of this.#changesAfter(this.floor)) {
       const stored = event.target > after && event.target <= this.from
       if (event.kind === "delete" && stored && deletedAuthor(event) !== user) unsettled++
     }
     const storeUpTo = Math.max(after, this.from)
     return { storeUpTo, inTail: this.unread(storeUpTo, user) ?? { unread: 0, mentions: 0 }, unsettled }
+  }
+
+  /** Edits and deletes held after `after`, oldest first. */
+  #changesAfter(after: number): ReadonlyArray<TailEvent> {
+    const found: Array<TailEvent> = []
+    for (let at = this.#changes.length - 1; at >= 0; at--) {
+      const seq = this.#changes[at]
+      if (seq === undefined || seq <= after || seq <= this.from) break
+      const event = this.get(seq)
+      if (event !== undefined) found.push(event)
+    }
+    return found.reverse()
   }
 
   #change(change: TailEvent): void {
@@ -232,7 +254,7 @@ export class Tail {
       this.#replace({ ...message, body: changed.body, deleted: changed.deleted ? change.seq : 0 })
     }
     if (change.kind !== "delete") return
-    for (const event of this.after(change.target)) {
+    for (const event of this.#changesAfter(change.target)) {
       if (event.kind === "edit" && event.target === change.target) {
         this.#replace({ ...event, body: editBody(event, event.target, "", [], true) })
       }
@@ -260,6 +282,8 @@ export class Tail {
     if (this.#start > 64 && this.#start * 2 > this.#events.length) {
       this.#events = this.#events.slice(this.#start)
       this.#start = 0
+      const { from } = this
+      this.#changes = this.#changes.filter((seq) => seq > from)
     }
   }
 
@@ -288,11 +312,14 @@ export class Tail {
     for (const event of events) {
       tail.bytes += costOf(event)
       if (event.seq > floor) tail.pinnedBytes += costOf(event)
+      if (isChange(event)) tail.#changes.push(event.seq)
     }
     tail.last = last
     return tail
   }
 }
+
+const isChange = (event: TailEvent): boolean => event.kind === "edit" || event.kind === "delete"
 
 export const storedForm = (event: TailEvent): StoredMessage => ({
   seq: event.seq,

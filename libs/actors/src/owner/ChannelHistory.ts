@@ -133,7 +133,8 @@ const rowsOf = (
       if (state.tailFrom > tailFrom || state.tailFrom > Math.max(floor, tailFrom)) {
         return tries >= readAgainMax ? done(undefined) : rowsOf(owner, state, range, tries + 1, done)
       }
-      const old = result.ok.map((row) => overlay(state, floor, row))
+      const changed = state.changedAbove(floor)
+      const old = result.ok.map((row) => (changed.has(row.seq) ? overlay(state, floor, row) : row))
       const rows = range.newest || old.length < range.limit ? [...old, ...inTail()] : old
       done(range.newest ? rows.slice(-range.limit) : rows.slice(0, range.limit))
     })
