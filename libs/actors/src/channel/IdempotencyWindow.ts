@@ -29,8 +29,9 @@ export class IdempotencyWindow {
   /** T. */
   bound: number
   readonly #byKey = new Map<string, Remembered>()
-  /** Above the floor, by seq. */
+  /** From `#settled` on: above the floor, by seq. What precedes is dead and cut off when it is half of it. */
   #pinned: Array<Remembered> = []
+  #settled = 0
   /** At or below the floor: a binary heap by embedded time, then seq. */
   readonly #heap: Array<Remembered> = []
   /** Server time of the newest id at or below the floor. */
@@ -76,13 +77,19 @@ export class IdempotencyWindow {
    * little longer into look-ups, which make the next ones later still.
    */
   settle(floor: number): void {
-    let settled = 0
-    for (let next = this.#pinned[0]; next !== undefined && next.seq <= floor; next = this.#pinned[settled]) {
+    for (
+      let next = this.#pinned[this.#settled];
+      next !== undefined && next.seq <= floor;
+      next = this.#pinned[this.#settled]
+    ) {
       heapPush(this.#heap, next)
       this.#newestAt = Math.max(this.#newestAt, next.at)
-      settled++
+      this.#settled++
     }
-    if (settled > 0) this.#pinned = this.#pinned.slice(settled)
+    if (this.#settled > 0 && this.#settled * 2 >= this.#pinned.length) {
+      this.#pinned = this.#pinned.slice(this.#settled)
+      this.#settled = 0
+    }
     while (this.#heap.length > this.idsMax) {
       const next = this.#heap[0]
       const young = next !== undefined && next.at > this.#newestAt - youngMs
@@ -96,7 +103,7 @@ export class IdempotencyWindow {
 
   /** What a snapshot at `head` keeps of it, with `idsMax` of the ids that the store has: as if the others had been evicted. */
   snapshot(idsMax: number, head: number): { readonly bound: number; readonly ids: ReadonlyArray<Remembered> } {
-    const pinned = this.#pinned.filter((remembered) => remembered.seq <= head)
+    const pinned = this.#pinned.slice(this.#settled).filter((remembered) => remembered.seq <= head)
     const settled = this.#heap.toSorted((a, b) => (before(a, b) ? 1 : -1))
     const ids = [...settled.slice(0, idsMax), ...pinned].sort((a, b) => a.seq - b.seq)
     return { bound: Math.max(this.bound, settled[idsMax]?.time ?? 0), ids }

@@ -1,6 +1,7 @@
 /**
  * What is committed and not yet in the store, in order of log position: when the persister's position moves, it says
- * which entities' floors move with it. Bounded by the log's own bound: nothing is purged that is still in here.
+ * which entities' floors move with it, each once. One item for what a record has of an entity, so a hot channel costs
+ * no more than a quiet one. Bounded by the log's own bound: nothing is purged that is still in here.
  */
 import type { LogPosition } from "@parley/storage/EventLog"
 import type { Topic } from "../log/Entry.ts"
@@ -9,13 +10,15 @@ interface Item {
   readonly position: LogPosition
   readonly topic: Topic
   readonly id: string
-  readonly seq: number
+  /** The newest of the entity in this record. */
+  seq: number
 }
 
 export class Unstored {
   #items: Array<Item> = []
   #taken = 0
-  readonly #last = { channel: new Map<string, number>(), user: new Map<string, number>() }
+  /** The newest item of each entity. */
+  readonly #last = { channel: new Map<string, Item>(), user: new Map<string, Item>() }
 
   get count(): number {
     return this.#items.length - this.#taken
@@ -27,12 +30,19 @@ export class Unstored {
   }
 
   committed(position: LogPosition, topic: Topic, id: string, seq: number): void {
-    this.#items.push({ position, topic, id, seq })
-    this.#last[topic].set(id, seq)
+    const last = this.#last[topic].get(id)
+    if (last?.position === position) {
+      last.seq = seq
+      return
+    }
+    const item = { position, topic, id, seq }
+    this.#items.push(item)
+    this.#last[topic].set(id, item)
   }
 
-  /** Everything up to `position` is in the store: calls `floor` with each entity's newest seq there. */
+  /** Everything up to `position` is in the store: calls `floor` once for each entity, with its newest seq there. */
   stored(position: LogPosition, floor: (topic: Topic, id: string, seq: number) => void): void {
+    const moved = { channel: new Map<string, number>(), user: new Map<string, number>() }
     for (
       let item = this.#items[this.#taken];
       item !== undefined && item.position <= position;
@@ -40,12 +50,13 @@ export class Unstored {
     ) {
       this.#taken++
       const last = this.#last[item.topic]
-      if (last.get(item.id) === item.seq) last.delete(item.id)
-      floor(item.topic, item.id, item.seq)
+      if (last.get(item.id) === item) last.delete(item.id)
+      moved[item.topic].set(item.id, item.seq)
     }
     if (this.#taken > 1_024 && this.#taken * 2 > this.#items.length) {
       this.#items = this.#items.slice(this.#taken)
       this.#taken = 0
     }
+    for (const topic of ["channel", "user"] as const) for (const [id, seq] of moved[topic]) floor(topic, id, seq)
   }
 }
