@@ -9,8 +9,10 @@ import type { Entry } from "../log/Entry.ts"
 import { decodeRecord } from "../log/Record.ts"
 import { CommitSignal } from "./CommitSignal.ts"
 
-/** Bytes of records taken in one step, which bounds a batch and what is in memory. */
-export const consumerBytesMax = 1_048_576
+/** Bytes of records taken in one step: it bounds a batch, what is in memory, and how long the event loop is held. */
+export const consumerBytesMax = 262_144
+/** Steps of one shard in one round: a hot channel is all of a shard's load, and one step a round would never keep up. */
+export const consumerStepsMax = 64
 /**
  * Time between two rounds while events are few, and while they are many: then larger batches are worth the wait. Each
  * round ends in a sync of the store, which takes the disk from the log for as long as it lasts.
@@ -50,16 +52,16 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     const signal = yield* CommitSignal
     const dirty = new Set<number>()
     let done = 0
+    /** A shard has more than a round takes: the next one follows at once. */
+    let behind = false
     const positions = new Map<number, LogPosition>()
     yield* Effect.acquireRelease(
       Effect.sync(() => signal.onCommitted((shard) => dirty.add(shard))),
       (unsubscribe) => Effect.sync(unsubscribe)
     )
 
-    /** Takes the shard's next records; answers up to where, undefined where there are none. */
-    const step = Effect.fnUntraced(function* (shard: number) {
-      const after = positions.get(shard) ?? (yield* log.consumerPosition(options.name, shard))
-      positions.set(shard, after)
+    /** Takes the shard's next records after `after`; answers up to where, undefined where there are none. */
+    const step = Effect.fnUntraced(function* (shard: number, after: LogPosition) {
       const limit = options.limit?.(shard)
       const records = (yield* log.readAfter(shard, after, consumerBytesMax)).filter(
         (record) => limit === undefined || record.position <= limit
@@ -67,19 +69,21 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       const last = records.at(-1)
       if (last === undefined) return undefined
       const entries: Array<ConsumedEntry> = []
+      let bytes = 0
       for (const record of records) {
         const decoded = yield* Effect.fromResult(decodeRecord(record.bytes))
         for (const entry of decoded.entries) entries.push({ entry, position: record.position })
+        bytes += record.bytes.length
       }
       if (entries.length > 0) yield* options.apply(shard, entries)
       done += entries.length
-      return { shard, position: last.position }
+      return { position: last.position, full: bytes * 2 > consumerBytesMax }
     })
 
     /** Shards whose last step failed, and until when they are left alone: one such shard must not stop the others. */
     const failed = new Map<number, { readonly until: number; readonly waitMs: number }>()
-    const attempt = (shard: number) =>
-      step(shard).pipe(
+    const attempt = (shard: number, after: LogPosition) =>
+      step(shard, after).pipe(
         Effect.tap(() => Effect.sync(() => failed.delete(shard))),
         Effect.catch((error) =>
           Effect.suspend(() => {
@@ -93,13 +97,28 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
         )
       )
 
-    /** One step of each shard that has something, one sync for all, then their positions. */
+    /** Steps of one shard as long as they are full; answers up to where they came, undefined where nothing was taken. */
+    const steps = Effect.fnUntraced(function* (shard: number) {
+      const from = positions.get(shard) ?? (yield* log.consumerPosition(options.name, shard))
+      positions.set(shard, from)
+      let position = from
+      for (let taken = 0; taken < consumerStepsMax; taken++) {
+        const next = yield* attempt(shard, position)
+        if (next === undefined) break
+        position = next.position
+        if (!next.full) break
+        if (taken === consumerStepsMax - 1) behind = true
+      }
+      return position === from ? undefined : { shard, position }
+    })
+
+    /** The steps of each shard that has something, one sync for all, then their positions. */
     const round = Effect.gen(function* () {
       const now = performance.now()
       const shards = [...dirty].filter((shard) => now >= (failed.get(shard)?.until ?? 0))
       for (const shard of shards) dirty.delete(shard)
-      const steps = yield* Effect.forEach(shards, attempt, { concurrency: shardsAtOnce })
-      const moved = steps.filter((taken) => taken !== undefined)
+      const reached = yield* Effect.forEach(shards, steps, { concurrency: shardsAtOnce })
+      const moved = reached.filter((taken) => taken !== undefined)
       if (moved.length > 0) yield* finish(moved)
     })
 
@@ -127,9 +146,10 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
 
     yield* all
     const pause = Effect.suspend(() => {
-      const busy = done >= busyEntries
+      const waitMs = behind ? 0 : done >= busyEntries ? consumerGatherBusyMs : consumerGatherMs
       done = 0
-      return Effect.sleep(busy ? consumerGatherBusyMs : consumerGatherMs)
+      behind = false
+      return Effect.sleep(waitMs)
     })
     yield* round.pipe(Effect.andThen(pause), Effect.forever, Effect.forkScoped)
     yield* all.pipe(Effect.delay(consumerPollMs), Effect.forever, Effect.forkScoped)

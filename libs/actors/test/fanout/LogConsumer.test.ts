@@ -1,0 +1,86 @@
+import { assert, describe, it } from "@effect/vitest"
+import { EventLog } from "@parley/storage/EventLog"
+import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
+import { Deferred, Effect, Layer } from "effect"
+import { CommitSignal } from "../../src/fanout/CommitSignal.ts"
+import { consumerBytesMax, runConsumer } from "../../src/fanout/LogConsumer.ts"
+import { encodeRecord, noHash, noPlace } from "../../src/log/Record.ts"
+import { entry } from "../log/Entries.ts"
+
+const shard = 1
+
+/** Fills the shard with records of about a hundredth of a step, and answers the last position. */
+const fill = Effect.fnUntraced(function* (records: number) {
+  const log = yield* EventLog
+  const body = "x".repeat(consumerBytesMax / 100)
+  let last = 0
+  for (let number = 1; number <= records; number++) {
+    const { bytes } = encodeRecord(
+      { kind: "events", shard, epoch: 1, number, previous: noHash, checkpoint: noPlace, full: noPlace },
+      [entry(number, { body })]
+    )
+    const expectedLast = last
+    last = yield* Effect.callback<number>((resume) =>
+      log.append({
+        shard,
+        expectedLast,
+        reserved: false,
+        seal: () => bytes,
+        settle: (outcome) => resume(Effect.succeed(outcome._tag === "Committed" ? outcome.position : 0))
+      })
+    )
+  }
+  return last
+})
+
+/** What the consumer did, in order, until it came to the position: seqs of each step, "sync", "moved". */
+const consume = Effect.fnUntraced(function* (until: number, fails: (step: number) => boolean = () => false) {
+  const did: Array<string> = []
+  const reached = yield* Deferred.make<void>()
+  let steps = 0
+  yield* runConsumer<string>({
+    name: "test",
+    shardCount: 1,
+    apply: (_shard, entries) =>
+      Effect.suspend(() => {
+        const failing = fails(++steps)
+        did.push(`${failing ? "failed " : ""}${entries[0]?.entry.seq}-${entries.at(-1)?.entry.seq}`)
+        return failing ? Effect.fail("not now") : Effect.void
+      }),
+    sync: Effect.sync(() => void did.push("sync")),
+    moved: (_shard, position) => {
+      did.push("moved")
+      if (position >= until) Deferred.doneUnsafe(reached, Effect.void)
+    }
+  })
+  yield* Deferred.await(reached)
+  return did
+})
+
+const layers = Layer.mergeAll(MemoryEventLog.layer(), CommitSignal.layer)
+
+describe("a consumer of the log", () => {
+  it.live("takes all that a hot shard has in one round: steps of bounded bytes, one sync, one move", () =>
+    Effect.gen(function* () {
+      const last = yield* fill(1_000)
+      const did = yield* consume(last)
+      assert.deepStrictEqual(did.slice(-2), ["sync", "moved"])
+      const steps = did.slice(0, -2)
+      assert.isAtLeast(steps.length, 10)
+      assert.match(steps[0] ?? "", /^1-/)
+      assert.match(steps.at(-1) ?? "", /-1000$/)
+      const ends = steps.map((step) => step.split("-").map(Number))
+      for (const [at, [first]] of ends.entries()) assert.strictEqual(first, (ends[at - 1]?.[1] ?? 0) + 1)
+    }).pipe(Effect.scoped, Effect.provide(layers))
+  )
+
+  it.live("moves to where it came when a later step of the round fails, and does that one again", () =>
+    Effect.gen(function* () {
+      const last = yield* fill(300)
+      const did = yield* consume(last, (step) => step === 2)
+      const first = did[0] ?? ""
+      const failed = (did[1] ?? "").replace("failed ", "")
+      assert.deepStrictEqual(did.slice(0, 5), [first, `failed ${failed}`, "sync", "moved", failed])
+    }).pipe(Effect.scoped, Effect.provide(layers))
+  )
+})
