@@ -43,6 +43,8 @@ export class ChannelCopy {
   #asOf = -1
   #values = { n: 0, name: "", members: 0 }
   #base = { cursor: { generation: 0, seq: 0 }, unread: 0, mentions: 0, head: -1 }
+  /** All events from here to the position are held: counts of a head below can't be brought up to it. */
+  #from = 0
   #last: Message | null = null
 
   constructor(me: string) {
@@ -59,7 +61,7 @@ export class ChannelCopy {
       this.#last = null
       this.#asOf = -1
       this.#base = { ...this.#base, head: -1 }
-      this.position = reload ? to : from
+      this.position = this.#from = reload ? to : from
     }
     this.offer(from, to, events)
     this.#adoptHead(head)
@@ -72,6 +74,12 @@ export class ChannelCopy {
     this.#drain()
   }
 
+  /** It has to come anew. The cursor stays: what brings it may have been written before the cursor moved. */
+  forget(): void {
+    this.position = -1
+    this.#waiting = []
+  }
+
   /** The connection went: the next sync begins at the position. */
   disconnected(): void {
     this.#waiting = []
@@ -80,6 +88,11 @@ export class ChannelCopy {
   /** Something lies beyond a hole. */
   get hole(): boolean {
     return this.#waiting.length > 0
+  }
+
+  /** The counts are of a head below all that is held, and have to be asked for. */
+  get uncounted(): boolean {
+    return this.position >= 0 && this.#base.head < this.#from
   }
 
   get cursor(): Position {

@@ -41,6 +41,8 @@ export class Device {
   #token: string | undefined
   /** The last answer about each channel's read mark. */
   readonly #marks = new Map<string, Position>()
+  /** Channels whose counts are asked for. */
+  readonly #counting = new Set<string>()
   /** Whoever waits for a connection that has synced. */
   #waiters: Array<() => void> = []
   #ready = false
@@ -196,7 +198,7 @@ export class Device {
   #synced(answer: Answer<"sync">): boolean {
     const { channels, lost, personal, reload, session } = answer
     this.#record({ _tag: "Personal", how: "sync", position: session.seq, events: personal }, this.#seat())
-    if (reload) this.channels.clear()
+    if (reload) for (const copy of this.channels.values()) copy.forget()
     if (reload || session.generation !== this.#session.generation || session.seq > this.#session.seq)
       this.#session = session
     for (const { channel } of lost) this.channels.delete(channel)
@@ -209,6 +211,24 @@ export class Device {
     this.#record({ _tag: "Shown", how: "sync", channel: head.channel, from, to, events }, seat)
     this.#glimpsed(head, seat)
     this.#copyOf(head.channel).sync(sync)
+    void this.#count(head.channel)
+  }
+
+  /**
+   * Asks for counts that what is held can't be brought to, by a `read` that moves nothing: a cursor's push may be older
+   * than the reload before it.
+   */
+  async #count(channel: string): Promise<void> {
+    const socket = this.#socket
+    while (this.channels.get(channel)?.uncounted === true && !this.#counting.has(channel) && socket?.open === true) {
+      const seat = this.#seat()
+      this.#counting.add(channel)
+      const reply = await socket.request("read", { channel, seq: 0 })
+      this.#counting.delete(channel)
+      if (reply._tag === "Ok") this.#marked(channel, reply.ok, seat)
+      else if (reply._tag === "Lost" || !reply.error.retryable) return
+      else await delay(reconnectMs)
+    }
   }
 
   #glimpsed(head: ChannelHead, seat: Seat): void {
@@ -241,6 +261,7 @@ export class Device {
     this.#record({ _tag: "Marked", channel, cursor: state.cursor }, seat)
     this.#marks.set(channel, state.cursor)
     this.channels.get(channel)?.readState(state)
+    void this.#count(channel)
   }
 
   // --- what comes -------------------------------------------------------------------------------------------------
@@ -265,7 +286,9 @@ export class Device {
         return
       }
       case "cursor":
-        return this.channels.get(push.channel)?.readState(push)
+        this.#copyOf(push.channel).readState(push)
+        void this.#count(push.channel)
+        return
       default:
         return
     }

@@ -37,7 +37,6 @@ export class ChannelReplica {
   #unread = new UnreadCount()
   #receipts = new Receipts()
   #last: PlainMessage | null = null
-  #uncounted = false
   /** The seq of the removal, where it is known. */
   #leftAt: PlainPosition | undefined
 
@@ -157,20 +156,15 @@ export class ChannelReplica {
     this.#forget("unknown")
   }
 
-  /** Whether the count of unread messages has to be asked for, since this was asked last. */
-  takeUncounted(): boolean {
-    const uncounted = this.#uncounted
-    this.#uncounted = false
-    return uncounted
-  }
-
-  readonly countHeld: CountHeld = (after, upTo) => {
-    if (after < this.#window.floor || upTo > this.#coverage.position) return undefined
+  readonly countHeld: CountHeld = (after) => {
+    const head = this.#coverage.position
+    if (after < this.#window.floor || after > head) return undefined
     const me = this.#me()
+    // In current form, which may be that of a delete still to come.
     const unread = this.#window.messages.filter(
-      ({ seq, by, deleted }) => seq > after && seq <= upTo && by !== me && deleted === undefined
+      ({ seq, by, deleted }) => seq > after && seq <= head && by !== me && (deleted ?? Infinity) > head
     )
-    return { unread: unread.length, mentions: unread.filter(({ mentions }) => mentions?.includes(me)).length }
+    return { unread: unread.length, mentions: unread.filter(({ mentions }) => mentions?.includes(me)).length, head }
   }
 
   #forget(status: ChannelStatus): void {
@@ -188,6 +182,7 @@ export class ChannelReplica {
   #restart(position: number): ReadonlyArray<PlainEvent> {
     this.#receipts = new Receipts()
     this.#window = new MessageWindow(position, this.#bounds.orphansMax)
+    this.#unread.restart(position)
     return this.#applyAll(this.#coverage.restart(position))
   }
 
@@ -207,28 +202,25 @@ export class ChannelReplica {
 
   #apply(event: PlainEvent): void {
     const me = this.#me()
-    if (event.kind === "message" && event.by !== me && event.deleted === undefined) {
-      this.#unread.arrived(event.seq)
-      if (event.mentions?.includes(me)) this.#unread.mention(event.seq)
-    }
-    if ((event.kind === "delete" || event.kind === "edit") && !this.#counted(event, me)) this.#uncounted = true
+    if (event.kind === "message" && event.by !== me) {
+      this.#unread.arrived(event.seq, event.mentions?.includes(me) ?? false, event.deleted !== undefined)
+    } else if (event.kind === "delete" || event.kind === "edit") this.#count(event, me)
     this.#window.apply(event)
     this.#settings.apply(event)
     this.#receipts.apply(event)
     this.#changeLast(event)
   }
 
-  /** What an edit or delete does to the counts; false: only the server knows. */
-  #counted(event: Extract<PlainEvent, { kind: "edit" | "delete" }>, me: string): boolean {
-    const held = this.#window.find(event.target)
-    const unread = held !== undefined && held.by !== me && held.deleted === undefined
-    const mention = unread && (held.mentions?.includes(me) ?? false)
-    if (event.kind === "delete") {
-      return this.#unread.deleted(event.seq, event.target, held && { unread, mention })
-    }
+  #count(event: Extract<PlainEvent, { kind: "edit" | "delete" }>, me: string): void {
+    const { seq, target } = event
+    const message = this.#window.find(target)
+    const unread = message !== undefined && message.by !== me && (message.deleted ?? Infinity) >= seq
+    const held = message && { unread, mention: unread && (message.mentions?.includes(me) ?? false) }
+    if (event.kind === "delete") this.#unread.deleted(seq, target, held)
     // Only its author edits a message; a blank edit is of one that was deleted.
-    if (event.by === me || event.void === true || (held !== undefined && !unread)) return true
-    return this.#unread.edited(event.seq, event.target, held && mention, event.mentions?.includes(me) ?? false)
+    else if (event.by !== me && event.void !== true) {
+      this.#unread.edited(seq, target, held, event.mentions?.includes(me) ?? false)
+    }
   }
 
   /** The preview may be of a message that the window does not hold. */

@@ -183,6 +183,7 @@ export class ChannelView {
       if (this.watched) this.sendWatch()
     }
     this.#offerCursor(sync.head.cursor)
+    this.#askCounts()
     this.#tellDelivered(sync.head.last?.by === this.#host.user() ? 0 : (sync.head.last?.seq ?? 0))
     this.changed()
   }
@@ -246,7 +247,9 @@ export class ChannelView {
   }
 
   readState(state: PlainReadState): void {
-    if (this.#replica.readState(state)) this.changed()
+    if (!this.#replica.readState(state)) return
+    this.#askCounts()
+    this.changed()
   }
 
   /** The session says that the cursor was set back; the counts follow. */
@@ -345,8 +348,7 @@ export class ChannelView {
     if (events.length > 0 && this.#replica.status === "left") this.#left()
     else this.#tellDelivered(newest)
     this.#host.outbox.reached(this.channel, this.#replica.position?.seq ?? 0)
-    // Saying where the cursor is does not move it, and is answered with the counts.
-    if (this.#replica.takeUncounted()) this.#host.reads.offerAgain(this.channel, this.#replica.unread.cursor.seq)
+    this.#askCounts()
     this.#trim()
   }
 
@@ -371,6 +373,11 @@ export class ChannelView {
     const { status, unread } = this.#replica
     const lacked = unread.unconfirmed ?? (theirs && unread.lackedBy(theirs))
     if (lacked !== undefined && status === "member") this.#host.reads.offerAgain(this.channel, lacked)
+  }
+
+  #askCounts(): void {
+    const { status, unread } = this.#replica
+    if (unread.stale && status === "member") this.#host.reads.ask(this.channel)
   }
 
   #trim(): void {

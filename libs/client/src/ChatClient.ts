@@ -287,7 +287,8 @@ export class ChatClient {
       case "channel":
         return this.channel(push.sync.head.channel).sync(push.sync)
       case "cursor":
-        return this.#views.get(push.channel)?.readState(push)
+        // Also of a channel that is still to come: what brings it may have been written before this.
+        return this.channel(push.channel).readState(push)
       case "typing":
         return this.#views.get(push.channel)?.typingSign(push.user, push.on, push.ttl_ms)
       case "receipt":

@@ -1,7 +1,7 @@
 /**
  * Tells the server how far this device has shown (`read`) and received (`delivered`), at most one of each a channel and
  * interval, always the newest. What could not be said is said on the next connection: a cursor is merged by max, so
- * saying it again is harmless (†5).
+ * saying it again is harmless (†5). A `read` of nothing moves no cursor, and is answered with where it is and the counts.
  */
 import type { ClientSettings } from "./ClientSettings.ts"
 import type { Cancel, Environment } from "./Environment.ts"
@@ -23,6 +23,8 @@ export interface ReadsHost {
 
 interface Progress {
   read: number
+  /** The counts have to be asked for, even if nothing was read. */
+  asking: boolean
   delivered: number
   readSaid: number
   deliveredSaid: number
@@ -30,7 +32,7 @@ interface Progress {
   readNotBefore: number
   deliveredNotBefore: number
   attempts: number
-  underWay: boolean
+  underWay: "read" | "delivered" | undefined
 }
 
 export class Reads {
@@ -62,6 +64,15 @@ export class Reads {
     this.read(channel, seq)
   }
 
+  /** The counts are wanted. It moves nothing, so that it takes back no "mark unread" of another device. */
+  ask(channel: string): void {
+    const progress = this.#of(channel)
+    // An answer that is too old as well shows when it is here.
+    if (progress.underWay === "read") return
+    progress.asking = true
+    this.#say(channel, progress)
+  }
+
   delivered(channel: string, seq: number): void {
     if (!this.#settings.reportDelivered) return
     const progress = this.#of(channel)
@@ -89,7 +100,7 @@ export class Reads {
     this.#timer?.cancel()
     this.#timer = undefined
     for (const progress of this.#progress.values()) {
-      progress.underWay = false
+      progress.underWay = undefined
       progress.readNotBefore = 0
       progress.deliveredNotBefore = 0
     }
@@ -100,33 +111,36 @@ export class Reads {
     if (known !== undefined) return known
     const fresh: Progress = {
       read: 0,
+      asking: false,
       delivered: 0,
       readSaid: 0,
       deliveredSaid: 0,
       readNotBefore: 0,
       deliveredNotBefore: 0,
       attempts: 0,
-      underWay: false
+      underWay: undefined
     }
     this.#progress.set(channel, fresh)
     return fresh
   }
 
   #say(channel: string, progress: Progress): void {
-    if (!this.#open || progress.underWay) return
+    if (!this.#open || progress.underWay !== undefined) return
     const op = opOf(progress)
-    const seq = op === "read" ? progress.read : progress.delivered
+    const read = progress.read > progress.readSaid ? progress.read : 0
+    const seq = op === "read" ? read : progress.delivered
     // What was read was delivered.
     if (op === "delivered" && seq <= Math.max(progress.deliveredSaid, progress.readSaid)) return
     const now = this.#environment.monotonic()
     const notBefore = Math.max(progress[`${op}NotBefore`], this.#nextAt)
     if (now < notBefore) return this.#wake(notBefore)
     this.#nextAt = now + this.#settings.readSpacingMs
-    progress.underWay = true
+    progress.underWay = op
+    if (op === "read") progress.asking = false
     progress[`${op}NotBefore`] = now + this.#settings.readIntervalMs
     this.#host.report(op, channel, seq, (result) => {
       if (this.#progress.get(channel) !== progress) return this.#answeredLate(op, channel, result)
-      progress.underWay = false
+      progress.underWay = undefined
       this.#answered(op, channel, progress, seq, result)
       this.#say(channel, progress)
     })
@@ -148,6 +162,7 @@ export class Reads {
   ): void {
     const again = result._tag === "Lost" || (result._tag === "Refused" && result.error.retryable)
     if (again) {
+      if (op === "read" && seq === 0) progress.asking = true
       progress.attempts += 1
       const asked = result._tag === "Refused" ? result.error.retry_after_ms : undefined
       const wait = retryDelay(progress.attempts, asked, this.#settings.backoffMaxMs, this.#environment.random())
@@ -180,4 +195,5 @@ export class Reads {
   }
 }
 
-const opOf = ({ read, readSaid }: Progress): "read" | "delivered" => (read > readSaid ? "read" : "delivered")
+const opOf = ({ asking, read, readSaid }: Progress): "read" | "delivered" =>
+  asking || read > readSaid ? "read" : "delivered"

@@ -1,17 +1,36 @@
 /**
- * What is unread in one channel: the server's count as of some seq, plus what came after. The cursor is a value merged
- * by max, generation first (†5); reading here moves it at once, before the server has heard of it.
+ * What is unread in one channel: the server's count as of some head, plus what the events after that head did to it. A
+ * count may be of a head below what is held (it overtook nothing, the events did): so the recent events' effects are
+ * kept, also of what is read, and where they do not reach back to the count's head it has to be asked for again.
+ * The cursor is a value merged by max, generation first (†5); reading here moves it at once, before the server has heard of it.
  */
 import type { PlainPosition, PlainReadState } from "./PlainFrame.ts"
 
-/** Seqs remembered after the server's count; past it the older half becomes part of the count. */
-const arrivedMax = 4_000
+/** Effects kept; past it the older half becomes part of the count. Far more than a push is ever late. */
+const effectsMax = 512
+/** Mentions told by the session of messages that are not sent to this device. */
+const toldMax = 4_000
 
-/** How many unread messages and mentions are held in `(after, upTo]`; undefined where not all of it is held. */
+/** How many unread messages and mentions are held after a seq, up to `head`; undefined where not all of it is held. */
 export type CountHeld = (
-  after: number,
-  upTo: number
-) => { readonly unread: number; readonly mentions: number } | undefined
+  after: number
+) => { readonly unread: number; readonly mentions: number; readonly head: number } | undefined
+
+/** What the event at `seq` does to the counts of whoever has not read `target`. */
+interface Effect {
+  readonly seq: number
+  readonly target: number
+  readonly unread: number
+  readonly mentions: number
+  /** What it does to a count that has its target in it is the server's to say: perhaps less, or also more. */
+  readonly unsure?: "less" | "more"
+}
+
+/** What a held message counts for. */
+export interface Counted {
+  readonly unread: boolean
+  readonly mention: boolean
+}
 
 const isAfter = (a: PlainPosition, b: PlainPosition): boolean =>
   a.generation !== b.generation ? a.generation > b.generation : a.seq > b.seq
@@ -24,11 +43,14 @@ export class UnreadCount {
   /** A "mark unread" of this device is on its way, and what was read here after it was asked for. */
   #marking = false
   #readAfterMark = 0
+  /** The server's count for a cursor, as of `head`. */
   #base = { unread: 0, mentions: 0, head: 0 }
-  #stale = false
-  /** Messages by others, seen live, ascending. */
-  #arrived: Array<number> = []
-  #mentioned: Array<number> = []
+  /** The base is the count of an earlier cursor. */
+  #outdated = false
+  /** Of all events after `from`, ascending. */
+  #effects: Array<Effect> = []
+  #from = 0
+  #told: Array<number> = []
 
   get cursor(): PlainPosition {
     return { generation: this.#confirmed.generation, seq: Math.max(this.#read, this.#confirmed.seq) }
@@ -51,90 +73,73 @@ export class UnreadCount {
   }
 
   get unread(): number {
-    return this.#base.unread + this.#arrived.filter((seq) => seq > this.#base.head).length
+    return this.#base.unread + this.#counting().reduce((sum, effect) => sum + effect.unread, 0)
   }
 
   get mentions(): number {
-    return this.#base.mentions + this.#mentioned.filter((seq) => seq > this.#base.head).length
+    const told = this.#told.filter((seq) => seq > this.#base.head)
+    return this.#base.mentions + told.length + this.#counting().reduce((sum, effect) => sum + effect.mentions, 0)
   }
 
-  /** The counts are of an earlier cursor: not all that lies after this one is held. */
+  /** The counts are not those of the cursor and of all that is held: the server's answer to a `read` is. */
   get stale(): boolean {
-    return this.#stale
+    const { head, unread } = this.#base
+    if (this.#outdated || head < this.#from) return true
+    return this.#counting().some(
+      ({ target, unsure }) => unsure !== undefined && target <= head && (unsure === "more" || unread > 0)
+    )
   }
 
-  /** A message by another user, in order. */
-  arrived(seq: number): void {
-    if (seq <= this.cursor.seq) return
-    this.#arrived.push(seq)
-    if (this.#arrived.length <= arrivedMax) return
-    const older = this.#arrived.splice(0, arrivedMax / 2)
-    const head = older.at(-1) ?? 0
-    if (head <= this.#base.head) return
-    const within = (seq: number) => seq > this.#base.head && seq <= head
-    this.#base = {
-      unread: this.#base.unread + older.filter(within).length,
-      mentions: this.#base.mentions + this.#mentioned.filter(within).length,
-      head
-    }
+  /** What is held begins anew after `seq`. */
+  restart(seq: number): void {
+    this.#effects = []
+    this.#from = seq
   }
 
-  /** A mention of this user; told by the message itself and by the session, so counted by seq. */
+  /** A message by another user, in order; `bare`: it was deleted by now, so that nothing says whom it named. */
+  arrived(seq: number, mention: boolean, bare: boolean): void {
+    this.#told = this.#told.filter((told) => told !== seq)
+    this.#push({ seq, target: seq, unread: 1, mentions: Number(mention), ...(bare ? { unsure: "less" } : {}) })
+  }
+
+  /** A mention of this user that the session told of, in a message that is not here (yet). */
   mention(seq: number): void {
-    if (seq <= this.cursor.seq || this.#mentioned.includes(seq) || this.#mentioned.length >= arrivedMax) return
-    this.#mentioned.push(seq)
+    if (seq <= this.cursor.seq || this.#told.includes(seq) || this.#told.length >= toldMax) return
+    this.#told.push(seq)
   }
 
-  /**
-   * The message at `target` was deleted at `seq`; `was`: what it counted for, undefined where it is not held. False: only
-   * the server can say what is unread now.
-   */
-  deleted(
-    seq: number,
-    target: number,
-    was: { readonly unread: boolean; readonly mention: boolean } | undefined
-  ): boolean {
-    this.#mentioned = this.#mentioned.filter((mentioned) => mentioned !== target)
-    const at = this.#arrived.indexOf(target)
-    if (at !== -1) this.#arrived.splice(at, 1)
-    // The server's count as of a later seq is without it already; one as of an earlier seq had it.
-    if (target > this.#base.head || target <= this.cursor.seq || seq <= this.#base.head) return true
-    if (was === undefined) return this.#base.unread === 0
-    const { head, mentions, unread } = this.#base
-    this.#base = {
-      unread: Math.max(0, unread - Number(was.unread)),
-      mentions: Math.max(0, mentions - Number(was.mention)),
-      head
+  /** The message at `target` was deleted at `seq`; `held`: what it counted for, undefined where it is not held. */
+  deleted(seq: number, target: number, held: Counted | undefined): void {
+    this.#told = this.#told.filter((told) => told !== target)
+    const known = this.#known(target, held)
+    if (known === undefined) this.#push({ seq, target, unread: 0, mentions: 0, unsure: "less" })
+    else if (known.unread) {
+      const bare = this.#effects.some((effect) => effect.seq === target && effect.unsure !== undefined)
+      const effect = { seq, target, unread: -1, mentions: -Number(known.mention) }
+      this.#push(bare ? { ...effect, unsure: "less" } : effect)
     }
-    return true
   }
 
-  /** The message at `target`, by another user, was edited at `seq`; `was`, `is`: whether it mentions this user. False: as above. */
-  edited(seq: number, target: number, was: boolean | undefined, is: boolean): boolean {
-    if (target <= this.cursor.seq) return true
-    if (target > this.#base.head) {
-      this.#mentioned = this.#mentioned.filter((mentioned) => mentioned !== target)
-      if (is) this.#mentioned.push(target)
-      return true
-    }
-    if (seq <= this.#base.head) return true
+  /** The message at `target`, by another user, was edited at `seq`; `mention`: whether it names this user now. */
+  edited(seq: number, target: number, held: Counted | undefined, mention: boolean): void {
+    const known = this.#known(target, held)
     // Where nothing says what it was, it may have been one of those that are counted, or not.
-    if (was === undefined) return !is && this.#base.mentions === 0
-    const mentions = this.#base.mentions + Number(is) - Number(was)
-    this.#base = { ...this.#base, mentions: Math.max(0, mentions) }
-    return true
+    if (known === undefined) this.#push({ seq, target, unread: 0, mentions: 0, unsure: mention ? "more" : "less" })
+    else if (known.unread && known.mention !== mention) {
+      this.#push({ seq, target, unread: 0, mentions: Number(mention) - Number(known.mention) })
+    }
   }
 
   /** The server's word: in a head, an answer to `read`, or a push after reading elsewhere. Stale ones are dropped. */
   adopt(state: PlainReadState, held: CountHeld): boolean {
     if (isAfter(this.#confirmed, state.cursor)) return false
     const later = isAfter(state.cursor, this.#confirmed)
-    if (!later && state.head < this.#base.head) return false
+    if (!later && !this.#outdated && state.head < this.#base.head) return false
     this.#confirm(state.cursor)
     this.#base = { unread: state.unread, mentions: state.mentions, head: state.head }
-    this.#stale = false
-    this.#dropRead(state.cursor.seq)
-    if (this.#read > state.cursor.seq) this.#recount(this.#read, held)
+    this.#outdated = false
+    this.#dropTold()
+    if (this.cursor.seq > state.cursor.seq || state.head < this.#from) this.#recount(held)
     return true
   }
 
@@ -142,8 +147,9 @@ export class UnreadCount {
   moveTo(cursor: PlainPosition, held: CountHeld): boolean {
     if (!isAfter(cursor, this.#confirmed)) return false
     this.#confirm(cursor)
-    this.#dropRead(this.cursor.seq)
-    this.#recount(this.cursor.seq, held)
+    this.#dropTold()
+    this.#outdated = true
+    this.#recount(held)
     return true
   }
 
@@ -158,8 +164,9 @@ export class UnreadCount {
     if (this.#marking) this.#readAfterMark = Math.max(this.#readAfterMark, seq)
     if (seq <= this.cursor.seq) return false
     this.#read = seq
-    this.#dropRead(seq)
-    this.#recount(seq, held)
+    this.#dropTold()
+    this.#outdated ||= seq < this.#base.head
+    this.#recount(held)
     return true
   }
 
@@ -173,20 +180,50 @@ export class UnreadCount {
     this.#confirmed = cursor
   }
 
-  #dropRead(seq: number): void {
-    this.#arrived = this.#arrived.filter((arrived) => arrived > seq)
-    this.#mentioned = this.#mentioned.filter((mentioned) => mentioned > seq)
+  #dropTold(): void {
+    const { seq } = this.cursor
+    this.#told = this.#told.filter((told) => told > seq)
   }
 
-  #recount(cursor: number, held: CountHeld): void {
-    if (cursor >= this.#base.head) {
-      this.#base = { unread: 0, mentions: 0, head: cursor }
-      this.#stale = false
-      return
+  /** Counts for the cursor from what is here; where that is too little, what was there stands until the server's answer. */
+  #recount(held: CountHeld): void {
+    const { seq } = this.cursor
+    const counted = seq >= this.#from ? { unread: 0, mentions: 0, head: seq } : held(seq)
+    if (counted === undefined) return
+    this.#base = counted
+    this.#outdated = false
+  }
+
+  /** Effects on the count of this cursor, of what the base has not seen. */
+  #counting(): ReadonlyArray<Effect> {
+    const { seq: cursor } = this.cursor
+    return this.#effects.filter(({ seq, target }) => seq > this.#base.head && target > cursor)
+  }
+
+  /** What the message counts for by now: the effects say so of all that came after `from`, also of what is not held. */
+  #known(target: number, held: Counted | undefined): Counted | undefined {
+    if (target <= this.#from) return held
+    const effects = this.#effects.filter((effect) => effect.target === target)
+    return {
+      unread: effects.reduce((sum, { unread }) => sum + unread, 0) > 0,
+      mention: effects.reduce((sum, { mentions }) => sum + mentions, 0) > 0
     }
-    const counted = held(cursor, this.#base.head)
-    // Not all of it is held: the old count stands until the server's answer.
-    this.#stale = counted === undefined
-    if (counted !== undefined) this.#base = { ...counted, head: this.#base.head }
+  }
+
+  #push(effect: Effect): void {
+    this.#effects.push(effect)
+    if (this.#effects.length <= effectsMax) return
+    const older = this.#effects.slice(0, effectsMax / 2)
+    const from = older.at(-1)?.seq ?? this.#from
+    if (!this.stale && this.#base.head < from) {
+      const counted = this.#counting().filter(({ seq }) => seq <= from)
+      this.#base = {
+        unread: this.#base.unread + counted.reduce((sum, { unread }) => sum + unread, 0),
+        mentions: this.#base.mentions + counted.reduce((sum, { mentions }) => sum + mentions, 0),
+        head: from
+      }
+    }
+    this.#effects = this.#effects.slice(effectsMax / 2)
+    this.#from = from
   }
 }

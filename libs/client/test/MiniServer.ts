@@ -39,6 +39,8 @@ export interface Faults {
   refuse?: (op: string, frame: Frame) => ApiFailure | undefined
   /** After it was executed: the answer is another, or `silent`. */
   instead?: (op: string, frame: Frame) => ApiFailure | "silent" | undefined
+  /** So many events before the head the counts of a `read` were made: those events may be on the device by then. */
+  countedBefore?: () => number
   /** Channels that a sync can't answer. */
   unavailable?: (channel: string) => boolean
 }
@@ -202,9 +204,9 @@ export class MiniServer {
     })
   }
 
-  currentMessage(channel: MiniChannel, message: PlainMessage): PlainMessage {
+  currentMessage(channel: MiniChannel, message: PlainMessage, head = channel.events.length): PlainMessage {
     let current = message
-    for (const event of channel.events) {
+    for (const event of channel.events.slice(0, head)) {
       if (event.kind === "edit" && event.target === message.seq) {
         const { mentions: _, ...rest } = current
         const mentions = event.mentions === undefined ? {} : { mentions: event.mentions }
@@ -220,16 +222,19 @@ export class MiniServer {
     return this.current(channel, 0).filter((event) => event.kind === "message")
   }
 
-  readState(channel: MiniChannel, user: string, cursor = this.cursor(channel.id, user)) {
+  readState(channel: MiniChannel, user: string, before = 0) {
+    const cursor = this.cursor(channel.id, user)
     const since = Math.max(cursor.seq, (channel.members.get(user) ?? 1) - 1)
-    const unread = this.messages(channel).filter(
-      (message) => message.seq > since && message.by !== user && message.deleted === undefined
-    )
+    const head = Math.max(Math.min(since, channel.events.length), channel.events.length - before)
+    const unread = channel.events
+      .slice(0, head)
+      .flatMap((event) => (event.kind === "message" ? [this.currentMessage(channel, event, head)] : []))
+      .filter((message) => message.seq > since && message.by !== user && message.deleted === undefined)
     return {
       cursor,
       unread: unread.length,
       mentions: unread.filter((message) => message.mentions?.includes(user)).length,
-      head: channel.events.length
+      head
     }
   }
 
@@ -350,7 +355,7 @@ export class MiniConnection implements ServerEnd {
           if (frame["seq"] > cursor.seq)
             server.session(user).cursors.set(channel.id, { generation: cursor.generation, seq: frame["seq"] })
           server.progress(channel, user, frame["seq"], frame["seq"])
-          const state = server.readState(channel, user)
+          const state = server.readState(channel, user, server.faults.countedBefore?.())
           for (const other of server.connections) {
             if (other !== this && other.user === user) other.push({ ev: "cursor", channel: channel.id, ...state })
           }

@@ -86,6 +86,7 @@ class Run {
       copies: ({ ev }) => (ev === "channel" ? 1 : random() < 0.1 ? 0 : random() < 0.1 ? 2 : 1),
       refuse: (op) => (!quiet.has(op) && random() < 0.1 ? any() : undefined),
       instead: (op) => (quiet.has(op) || random() > 0.1 ? undefined : random() < 0.5 ? "silent" : any()),
+      countedBefore: () => (random() < 0.3 ? Math.floor(random() * 8) : 0),
       unavailable: () => random() < 0.1
     }
   }

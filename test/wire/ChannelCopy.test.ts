@@ -1,0 +1,69 @@
+/** The order of pushes in which a device's counts went wrong: a cursor's, made below the reload that came before it. */
+import type { MessageEvent } from "@parley/protocol/Event"
+import type { ChannelSync } from "@parley/protocol/Frame"
+import { describe, expect, it } from "vitest"
+import { ChannelCopy } from "./ChannelCopy.ts"
+
+// Ids as the schemas of the frames accept them.
+const message = (seq: number): MessageEvent =>
+  ({ kind: "message", seq, at: 1, by: "ben", cid: `c${seq}`, n: seq, text: "" }) as unknown as MessageEvent
+
+const sync = (to: number, cursor: number, from?: number): ChannelSync =>
+  ({
+    head: {
+      channel: "group:red",
+      generation: 1,
+      seq: to,
+      n: to,
+      name: "red",
+      topic: "",
+      members: 2,
+      role: "member",
+      fanout: "write",
+      cursor: { generation: 0, seq: cursor },
+      unread: to - cursor,
+      mentions: 0,
+      last: null
+    },
+    from: from ?? to,
+    to,
+    reload: from === undefined,
+    events: from === undefined ? [] : Array.from({ length: to - from }, (_, at) => message(from + at + 1))
+  }) as unknown as ChannelSync
+
+const counts = (cursor: number, head: number) => ({
+  cursor: { generation: 0, seq: cursor },
+  unread: head - cursor,
+  mentions: 0,
+  head
+})
+
+describe("a device's copy of a channel", () => {
+  it("counts on top of an older head what it holds above it", () => {
+    const copy = new ChannelCopy("dan")
+    copy.sync(sync(100, 80))
+    copy.sync(sync(104, 80, 100))
+    copy.readState(counts(83, 101))
+    expect(copy.uncounted).toBe(false)
+    expect(copy.view().unread).toBe(21)
+  })
+
+  it("has to ask where a reload left out what lies above that head", () => {
+    const copy = new ChannelCopy("dan")
+    copy.sync(sync(100, 80))
+    copy.readState(counts(83, 99))
+    expect(copy.uncounted).toBe(true)
+    copy.readState(counts(83, 100))
+    expect(copy.uncounted).toBe(false)
+    expect(copy.view()).toMatchObject({ unread: 17, cursor: { seq: 83 } })
+  })
+
+  it("keeps a cursor that came before the channel did", () => {
+    const copy = new ChannelCopy("dan")
+    copy.readState(counts(83, 99))
+    copy.sync(sync(100, 80))
+    expect(copy.uncounted).toBe(true)
+    copy.readState(counts(83, 100))
+    expect(copy.view()).toMatchObject({ unread: 17, cursor: { seq: 83 } })
+  })
+})
