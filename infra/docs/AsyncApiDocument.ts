@@ -112,7 +112,7 @@ export const asyncApiDocument = (): JsonObject => {
     defaultContentType: "application/json",
     servers: {
       local: {
-        host: "127.0.0.1:7400",
+        host: "127.0.0.1:8080",
         protocol: "ws",
         description: "A node on this machine; a deployment has its own address, by wss."
       }

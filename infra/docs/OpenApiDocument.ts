@@ -34,7 +34,7 @@ export const openApiDocument = (): JsonObject => {
   return {
     ...spec,
     servers: [
-      { url: "http://127.0.0.1:7400", description: "A node on this machine; a deployment has its own address." }
+      { url: "http://127.0.0.1:8080", description: "A node on this machine; a deployment has its own address." }
     ],
     paths,
     components: { schemas: schemas.definitions, securitySchemes: lowerCase(securitySchemes) }

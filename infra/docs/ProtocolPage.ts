@@ -43,11 +43,11 @@ const described = (schema: JsonObject): string => {
 /** The blocks by name. */
 const blocks = (): Readonly<Record<string, string>> => {
   const schemas = new JsonSchemas()
-  for (const schema of [ChannelEvent, UserEvent, Millis]) schemas.of(schema)
+  for (const schema of [ChannelEvent, UserEvent, Millis, ErrorBody]) schemas.of(schema)
   return {
     ops: opNames.map((name) => opSection(name, schemas)).join("\n\n"),
     pushes: pushNames.map((name) => pushSection(name, schemas)).join("\n\n"),
-    error: fieldTable(schemas.of(ErrorBody), schemas),
+    error: fieldTable(schemas.definition("Error"), schemas),
     events: eventKinds.map((kind) => eventSection(`${pascal(kind)}Event`, eventExamples[kind], schemas)).join("\n\n"),
     personal: personalKinds
       .map((kind) => eventSection(`Personal${pascal(kind)}`, userEventExamples[kind], schemas))

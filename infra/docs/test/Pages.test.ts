@@ -1,7 +1,7 @@
 /** The generated pages are what the schemas say now, and whole. */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { answers, ops, pushes } from "@parley/protocol/Frame"
+import { answers, ErrorBody, ops, pushes } from "@parley/protocol/Frame"
 import { errorCodes } from "@parley/protocol/ApiError"
 import { closeTable } from "@parley/protocol/CloseCode"
 import { Limits, wireName } from "@parley/protocol/Limits"
@@ -102,6 +102,16 @@ describe("protocol.md", () => {
       rows.filter((row) => /\|\s*\|$/.test(row)),
       []
     )
+  })
+  it("has the fields of an error", () => {
+    const errors = page.slice(page.indexOf("## Errors"), page.indexOf("## Limits"))
+    for (const field of Object.keys(ErrorBody.fields)) assert.include(errors, `| \`${field}\` |`)
+  })
+  it("names the port that a server listens on", () => {
+    const ports = [...page.matchAll(/127\.0\.0\.1:(\d+)/g)].map(([, port]) => port)
+    assert.isAbove(ports.length, 0)
+    const configuration = readFileSync(join(root, "docs/configuration.md"), "utf8")
+    assert.deepStrictEqual([...new Set(ports)], [/`--port` \|[^|]*\| `(\d+)` \|/.exec(configuration)?.[1]])
   })
   it("is refused with a block that is not there, one that is not shown, or a link that leads nowhere", () => {
     assert.throws(() => protocolPage([{ name: "a.md", text: "<!-- generated: nonsense -->" }]), /a\.md.*nonsense/)

@@ -145,10 +145,14 @@ export const ops = {
     channel,
     seq: Seq.pipe(means("Everything up to here is on the device."))
   }),
-  read: op("read", "Moves the read cursor forward. A smaller seq than the cursor's changes nothing.", {
-    channel,
-    seq: Seq.pipe(means("Everything up to here was read. Past the channel's head: `invalid`."))
-  }),
+  read: op(
+    "read",
+    "Moves the read cursor forward. A smaller seq than the cursor's changes nothing; 0 asks for cursor and counts.",
+    {
+      channel,
+      seq: Seq.pipe(means("Everything up to here was read. Past the channel's head: `invalid`."))
+    }
+  ),
   mark_unread: op("mark_unread", "Sets the read cursor, also backwards, on all devices.", {
     ...mutation,
     seq: Seq.pipe(means("The last seq that counts as read."))
@@ -280,7 +284,11 @@ export const ReadState = Schema.Struct({
   cursor: Position.pipe(means("The cursor after this.")),
   unread: Count.pipe(means("Unread messages as of `head`.")),
   mentions: Count.pipe(means("Unread mentions as of `head`.")),
-  head: Seq.pipe(means("The channel's seq up to which the counts were made; what comes later counts on top."))
+  head: Seq.pipe(
+    means(
+      "The channel's seq up to which the counts were made, perhaps below what the device holds; what is later counts on top."
+    )
+  )
 })
 export type ReadState = typeof ReadState.Type
 
@@ -411,7 +419,10 @@ export const pushes = {
   channel: push("channel", "The user is in this channel from now on: what a sync would say of it.", {
     sync: ChannelSync
   }),
-  cursor: push("cursor", "Reading moved on another device.", { channel, ...ReadState.fields }),
+  cursor: push("cursor", "The read cursor moved: on another device, or by what a send of this one had seen.", {
+    channel,
+    ...ReadState.fields
+  }),
   typing: push("typing", "Somebody else types in a watched channel, or stopped.", {
     channel,
     user: UserId.pipe(means("Who.")),
