@@ -6,7 +6,7 @@
 import type { Effect, Option } from "effect"
 import { Context } from "effect"
 import type { Fanout, Role } from "@parley/protocol/Event"
-import type { StoreUnavailable } from "./StoreError.ts"
+import type { StoreRefused, StoreUnavailable } from "./StoreError.ts"
 
 export interface ChannelRow {
   readonly channel: string
@@ -52,7 +52,7 @@ export class Directory extends Context.Service<
   Directory,
   {
     channel(channel: string): Effect.Effect<Option.Option<ChannelRow>, StoreUnavailable>
-    writeChannels(rows: ReadonlyArray<ChannelRow>): Effect.Effect<void, StoreUnavailable>
+    writeChannels(rows: ReadonlyArray<ChannelRow>): Effect.Effect<void, StoreUnavailable | StoreRefused>
     /** Current and past stays of the first `limit` users after `afterUser`, by user, then `from`; no user is cut in two. */
     members(
       channel: string,
@@ -61,11 +61,11 @@ export class Directory extends Context.Service<
     ): Effect.Effect<ReadonlyArray<Membership>, StoreUnavailable>
     /** All stays of one user in one channel. */
     membership(channel: string, user: string): Effect.Effect<ReadonlyArray<Membership>, StoreUnavailable>
-    writeMembers(rows: ReadonlyArray<Membership>): Effect.Effect<void, StoreUnavailable>
+    writeMembers(rows: ReadonlyArray<Membership>): Effect.Effect<void, StoreUnavailable | StoreRefused>
     /** The channels the user is in now, ascending by id. */
     channelsOf(user: string): Effect.Effect<ReadonlyArray<Membership>, StoreUnavailable>
     session(user: string): Effect.Effect<Option.Option<SessionRow>, StoreUnavailable>
-    writeSessions(rows: ReadonlyArray<SessionRow>): Effect.Effect<void, StoreUnavailable>
+    writeSessions(rows: ReadonlyArray<SessionRow>): Effect.Effect<void, StoreUnavailable | StoreRefused>
     user(user: string): Effect.Effect<Option.Option<UserRow>, StoreUnavailable>
     putUser(row: UserRow): Effect.Effect<void, StoreUnavailable>
   }

@@ -4,7 +4,7 @@
  */
 import type { Effect } from "effect"
 import { Context } from "effect"
-import type { StoreUnavailable } from "./StoreError.ts"
+import type { StoreRefused, StoreUnavailable } from "./StoreError.ts"
 
 export interface InboxEntry {
   readonly user: string
@@ -23,14 +23,14 @@ export class Inbox extends Context.Service<
   Inbox,
   {
     /** Puts channels into inboxes; one that is there already keeps its place (and nothing is written). */
-    add(entries: ReadonlyArray<InboxEntry>): Effect.Effect<void, StoreUnavailable>
+    add(entries: ReadonlyArray<InboxEntry>): Effect.Effect<void, StoreUnavailable | StoreRefused>
     /** Newest first: by when the channel came in, since seqs of different channels don't compare. */
     list(user: string, limit: number): Effect.Effect<ReadonlyArray<InboxEntry>, StoreUnavailable>
     /** Takes a channel out once read up to `seq`; an entry put there by a later seq stays. */
     remove(user: string, channel: string, seq: number): Effect.Effect<void, StoreUnavailable>
-    addMentions(mentions: ReadonlyArray<Mention>): Effect.Effect<void, StoreUnavailable>
+    addMentions(mentions: ReadonlyArray<Mention>): Effect.Effect<void, StoreUnavailable | StoreRefused>
     /** A deleted message, or one edited not to name the user, takes its mention away for ever. */
-    removeMentions(mentions: ReadonlyArray<Mention>): Effect.Effect<void, StoreUnavailable>
+    removeMentions(mentions: ReadonlyArray<Mention>): Effect.Effect<void, StoreUnavailable | StoreRefused>
     /** Mentions of a user after a seq, by channel. */
     countMentions(
       user: string,

@@ -8,7 +8,7 @@ import type { Effect, Option } from "effect"
 import { Context } from "effect"
 import type { Position } from "@parley/protocol/Ids"
 import type { WireText } from "@parley/protocol/WireText"
-import type { StoreUnavailable } from "./StoreError.ts"
+import type { StoreRefused, StoreUnavailable } from "./StoreError.ts"
 
 /** One committed event of a channel, as the persister hands it over. */
 export interface StoredEvent {
@@ -54,7 +54,7 @@ export class MessageStore extends Context.Service<
   MessageStore,
   {
     /** Applies events, in any order and any number of times. Edits and deletes may precede their message. */
-    write(events: ReadonlyArray<StoredEvent>): Effect.Effect<void, StoreUnavailable>
+    write(events: ReadonlyArray<StoredEvent>): Effect.Effect<void, StoreUnavailable | StoreRefused>
     /** Messages with `after < seq < before` in current form, ascending: the newest `limit` of them, or the oldest. */
     messages(
       channel: string,

@@ -1,7 +1,14 @@
-/** The one failure of the stores behind the log: what is live goes on without them (WRITE-BEHIND-SAFE). */
+/** The failures of the stores behind the log: what is live goes on without them (WRITE-BEHIND-SAFE). */
 import { Schema } from "effect"
 
+/** Not now: the same again later may succeed. */
 export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>()("StoreUnavailable", {
   store: Schema.String,
   cause: Schema.Defect()
+}) {}
+
+/** Never: the store does not take what it was given, however often it is tried. Nothing of the call was written. */
+export class StoreRefused extends Schema.TaggedError<StoreRefused>()("StoreRefused", {
+  store: Schema.String,
+  what: Schema.String
 }) {}

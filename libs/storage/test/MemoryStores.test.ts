@@ -4,8 +4,10 @@ import { cursorStoreContract } from "./CursorStoreContract.ts"
 import { directoryContract } from "./DirectoryContract.ts"
 import { inboxContract } from "./InboxContract.ts"
 import { messageStoreContract } from "./MessageStoreContract.ts"
+import { parkedEventsContract } from "./ParkedEventsContract.ts"
 
 messageStoreContract("memory", layer)
 cursorStoreContract("memory", layer)
 directoryContract("memory", layer)
 inboxContract("memory", layer)
+parkedEventsContract("memory", layer)

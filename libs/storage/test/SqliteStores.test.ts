@@ -16,6 +16,7 @@ import { directoryContract } from "./DirectoryContract.ts"
 import { inboxContract } from "./InboxContract.ts"
 import { freshChannel, History } from "./History.ts"
 import { messageStoreContract } from "./MessageStoreContract.ts"
+import { parkedEventsContract } from "./ParkedEventsContract.ts"
 
 const temporaryDirectory = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "parley-store-"))),
@@ -28,6 +29,7 @@ messageStoreContract("SQLite", temporaryLayer)
 cursorStoreContract("SQLite", temporaryLayer)
 directoryContract("SQLite", temporaryLayer)
 inboxContract("SQLite", temporaryLayer)
+parkedEventsContract("SQLite", temporaryLayer)
 
 type Stores = Layer.Success<typeof temporaryLayer>
 /** One run of the server over `file`. */
@@ -65,6 +67,28 @@ describe("SQLite stores", () => {
       assert.strictEqual(before.messages.length, 2)
       assert.strictEqual(before.inbox.length, 1)
       assert.deepStrictEqual(after, before)
+    })
+  )
+
+  it.effect("†26 tell what they never take from what they can't take now", () =>
+    Effect.gen(function* () {
+      const file = yield* temporaryFile
+      const history = new History()
+      const error = yield* Effect.flip(
+        session(
+          file,
+          Effect.gen(function* () {
+            yield* (yield* MessageStore).write([
+              history.message(1, "fits"),
+              { ...history.message(2, "no"), seq: 2 ** 41 }
+            ])
+          })
+        )
+      )
+      assert.strictEqual(error._tag, "StoreRefused")
+      // Nothing of the call was written.
+      const { messages } = yield* session(file, readStores(history))
+      assert.deepStrictEqual(messages, [])
     })
   )
 
@@ -141,7 +165,7 @@ describe("SQLite stores", () => {
           const store = yield* MessageStore
           const bad = { ...history.message(2, "b"), seq: 2 ** 45 }
           const error = yield* Effect.flip(store.write([history.message(1, "a"), bad]))
-          assert.strictEqual(error._tag, "StoreUnavailable")
+          assert.strictEqual(error._tag, "StoreRefused")
           assert.isTrue(Option.isNone(yield* store.head(history.channel)))
           yield* store.write([history.message(1, "a")])
           assert.strictEqual((yield* store.messages(history.channel, everything)).length, 1)

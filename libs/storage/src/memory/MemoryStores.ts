@@ -5,11 +5,13 @@ import { layerMemory as cursorStore } from "./MemoryCursorStore.ts"
 import { layerMemory as directory } from "./MemoryDirectory.ts"
 import { layerMemory as inbox } from "./MemoryInbox.ts"
 import { layerMemory as messageStore } from "./MemoryMessageStore.ts"
+import { layerMemory as parkedEvents } from "./MemoryParkedEvents.ts"
 
 export const layer = Layer.mergeAll(
   messageStore,
   cursorStore,
   directory,
   inbox,
+  parkedEvents,
   Layer.succeed(StoreSync, StoreSync.of({ sync: Effect.void }))
 )

@@ -1,5 +1,5 @@
 /**
- * The stores behind the log in one SQLite file (the embedded server's): history, directory, cursors and inboxes. One
+ * The stores behind the log in one SQLite file (the embedded server's): history, directory, cursors, inboxes, parked events. One
  * thread writes, one transaction a call; another reads, so that a page of history waits neither for the event loop nor
  * for a large write. Writes are not synced one by one: the log keeps them until `StoreSync.sync` (WRITE-BEHIND-SAFE).
  */
@@ -10,6 +10,7 @@ import { DataDirectoryDamaged } from "../DataDirectory.ts"
 import { Directory } from "../Directory.ts"
 import { Inbox } from "../Inbox.ts"
 import { MessageStore } from "../MessageStore.ts"
+import { ParkedEvents } from "../ParkedEvents.ts"
 import { StoreUnavailable } from "../StoreError.ts"
 import { StoreSync } from "../StoreSync.ts"
 import { packEvents } from "./EventColumns.ts"
@@ -52,10 +53,10 @@ const openError =
     }
   }
 
-const inParts = <Row>(
+const inParts = <Row, E>(
   rows: ReadonlyArray<Row>,
-  write: (part: ReadonlyArray<Row>) => Effect.Effect<void, StoreUnavailable>
-): Effect.Effect<void, StoreUnavailable> => {
+  write: (part: ReadonlyArray<Row>) => Effect.Effect<void, E>
+): Effect.Effect<void, E> => {
   if (rows.length === 0) return Effect.void
   if (rows.length <= rowsPerCallMax) return write(rows)
   const parts: Array<ReadonlyArray<Row>> = []
@@ -75,7 +76,7 @@ const messageStore = (writer: Writer, reader: Reader): MessageStore["Service"] =
     // In bounded steps: other writes come between.
     Effect.flatMap(writer.call("forgetSomeIds", before), (more) => (more ? forgetIds(before) : Effect.void))
   return MessageStore.of({
-    write: (events) => inParts(events, (part) => writer.call("writeEvents", packEvents(part))),
+    write: (events) => inParts(events, (part) => writer.write("writeEvents", packEvents(part))),
     messages: (channel, range) => reader.call("messages", channel, range),
     events: (channel, after, upTo, limit) => reader.call("events", channel, after, upTo, limit),
     countUnread: (channel, after, upTo, user) => reader.call("countUnread", channel, after, upTo, user),
@@ -95,31 +96,40 @@ const cursorStore = (writer: Writer, reader: Reader): CursorStore["Service"] =>
 const directory = (writer: Writer, reader: Reader): Directory["Service"] =>
   Directory.of({
     channel: (channel) => optional(reader.call("channel", channel)),
-    writeChannels: (rows) => inParts(rows, (part) => writer.call("writeChannels", part)),
+    writeChannels: (rows) => inParts(rows, (part) => writer.write("writeChannels", part)),
     members: (channel, afterUser, limit) => reader.call("members", channel, afterUser, limit),
     membership: (channel, user) => reader.call("membership", channel, user),
-    writeMembers: (rows) => inParts(rows, (part) => writer.call("writeMembers", part)),
+    writeMembers: (rows) => inParts(rows, (part) => writer.write("writeMembers", part)),
     channelsOf: (user) => reader.call("channelsOf", user),
     session: (user) => optional(reader.call("session", user)),
-    writeSessions: (rows) => inParts(rows, (part) => writer.call("writeSessions", part)),
+    writeSessions: (rows) => inParts(rows, (part) => writer.write("writeSessions", part)),
     user: (user) => optional(reader.call("user", user)),
     putUser: (row) => writer.call("putUser", row)
   })
 
 const inbox = (writer: Writer, reader: Reader): Inbox["Service"] =>
   Inbox.of({
-    add: (entries) => inParts(entries, (part) => writer.call("addToInboxes", part)),
+    add: (entries) => inParts(entries, (part) => writer.write("addToInboxes", part)),
     list: (user, limit) => reader.call("listInbox", user, limit),
     remove: (user, channel, seq) => writer.call("removeFromInbox", user, channel, seq),
-    addMentions: (mentions) => inParts(mentions, (part) => writer.call("addMentions", part)),
-    removeMentions: (mentions) => inParts(mentions, (part) => writer.call("removeMentions", part)),
+    addMentions: (mentions) => inParts(mentions, (part) => writer.write("addMentions", part)),
+    removeMentions: (mentions) => inParts(mentions, (part) => writer.write("removeMentions", part)),
     countMentions: (user, channel, afterSeq, upTo) => reader.call("countMentions", user, channel, afterSeq, upTo)
+  })
+
+const parkedEvents = (writer: Writer, reader: Reader): ParkedEvents["Service"] =>
+  ParkedEvents.of({
+    put: (events) => inParts(events, (part) => writer.call("putParked", part)),
+    remove: (parked) => inParts(parked, (part) => writer.call("removeParked", part)),
+    of: (consumer, topic, id, limit) => reader.call("parkedOf", consumer, topic, id, limit),
+    list: (limit) => reader.call("listParked", limit),
+    entities: (consumer) => reader.call("parkedEntities", consumer)
   })
 
 /** All stores over `file`; the directory must exist. Refuses what is damaged or newer, and changes nothing in it. */
 export const layer = (options: {
   readonly file: string
-}): Layer.Layer<MessageStore | CursorStore | Directory | Inbox | StoreSync, StoreOpenError> =>
+}): Layer.Layer<MessageStore | CursorStore | Directory | Inbox | ParkedEvents | StoreSync, StoreOpenError> =>
   Layer.effectContext(
     Effect.gen(function* () {
       const { file } = options
@@ -130,6 +140,7 @@ export const layer = (options: {
         Context.add(CursorStore, cursorStore(writer, reader)),
         Context.add(Directory, directory(writer, reader)),
         Context.add(Inbox, inbox(writer, reader)),
+        Context.add(ParkedEvents, parkedEvents(writer, reader)),
         Context.add(StoreSync, StoreSync.of({ sync: writer.call("sync") }))
       )
     }).pipe(Effect.mapError(openError(options.file)))

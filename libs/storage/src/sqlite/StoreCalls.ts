@@ -4,6 +4,7 @@ import { channelKeys, growingChannelKeys } from "./SqliteChannelKeys.ts"
 import { cursorReads, cursorWrites } from "./SqliteCursorStore.ts"
 import { directoryReads, directoryWrites } from "./SqliteDirectory.ts"
 import { inboxReads, inboxWrites } from "./SqliteInbox.ts"
+import { parkedReads, parkedWrites } from "./SqliteParkedEvents.ts"
 import { messageReads, messageWrites } from "./SqliteMessageStore.ts"
 import { syncWrites } from "./SqliteStoreSync.ts"
 import { inTransaction } from "./StoreFile.ts"
@@ -26,6 +27,7 @@ export const writerCalls = (db: DatabaseSync) => {
     ...cursorWrites(db, keys, write),
     ...directoryWrites(db, keys, write),
     ...inboxWrites(db, keys, write),
+    ...parkedWrites(db, write),
     ...syncWrites(db)
   }
 }
@@ -33,6 +35,12 @@ export type WriterCalls = ReturnType<typeof writerCalls>
 
 export const readerCalls = (db: DatabaseSync) => {
   const keys = channelKeys(db)
-  return { ...messageReads(db, keys), ...cursorReads(db, keys), ...directoryReads(db, keys), ...inboxReads(db, keys) }
+  return {
+    ...messageReads(db, keys),
+    ...cursorReads(db, keys),
+    ...directoryReads(db, keys),
+    ...inboxReads(db, keys),
+    ...parkedReads(db)
+  }
 }
 export type ReaderCalls = ReturnType<typeof readerCalls>

@@ -51,6 +51,16 @@ export const errorCode = (error: unknown): number =>
     ? error.errcode
     : 0
 
+// The primary result codes (the low byte) that say that these values will never do: too big, a constraint, a type, a range.
+const refusals = new Set([18, 19, 20, 25])
+/** Whether a call failed by what it was given: by one of these, or before it came to SQLite. */
+export const isRefusal = (error: unknown): boolean => {
+  const code = errorCode(error) & 0xff
+  return code === 0
+    ? error instanceof RangeError || error instanceof TypeError || error instanceof SyntaxError
+    : refusals.has(code)
+}
+
 // The primary result codes (the low byte) that say the file's bytes are wrong.
 const corrupt = 11
 const notADatabase = 26

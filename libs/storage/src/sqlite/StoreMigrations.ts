@@ -153,5 +153,24 @@ CREATE TABLE mentions (
 CREATE TABLE sync_marker (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL) STRICT;
 INSERT INTO sync_marker VALUES (1, 0);
 `
+  },
+  {
+    number: 2,
+    name: "parked events",
+    sql: `
+CREATE TABLE parked_events (
+  consumer TEXT NOT NULL,
+  topic TEXT NOT NULL,
+  id TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  shard INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  why TEXT NOT NULL,
+  parked_at INTEGER NOT NULL,
+  event BLOB NOT NULL,
+  PRIMARY KEY (consumer, topic, id, generation, seq)
+) STRICT, WITHOUT ROWID;
+`
   }
 ]

@@ -5,7 +5,7 @@
  */
 import { Effect, type Scope } from "effect"
 import { Worker } from "node:worker_threads"
-import { StoreUnavailable } from "../StoreError.ts"
+import { StoreRefused, StoreUnavailable } from "../StoreError.ts"
 import type { OpenFailure } from "./StoreFile.ts"
 import type { ThreadAnswer, ThreadOptions, ThreadRequest } from "./StoreWorker.ts"
 
@@ -23,6 +23,11 @@ export interface StoreThread<Table extends Calls<Table>> {
     name: Name,
     ...args: Parameters<Table[Name]>
   ): Effect.Effect<ReturnType<Table[Name]>, StoreUnavailable>
+  /** A call whose caller tells what can't be done from what can't be done now. */
+  write<Name extends keyof Table & string>(
+    name: Name,
+    ...args: Parameters<Table[Name]>
+  ): Effect.Effect<ReturnType<Table[Name]>, StoreUnavailable | StoreRefused>
 }
 
 const unavailable = (cause: string): StoreUnavailable =>
@@ -80,7 +85,7 @@ class Thread {
       this.#open = false
       this.#outbox = []
       opened({ _tag: "Unavailable", cause: died })
-      for (const [id, settle] of this.#pending) settle({ _tag: "Failed", id, cause: died })
+      for (const [id, settle] of this.#pending) settle({ _tag: "Failed", id, cause: died, refused: false })
       this.#pending.clear()
       if (!this.#closing) this.#restart = setTimeout(() => this.start(() => {}), restartMs)
     })
@@ -89,9 +94,9 @@ class Thread {
   request(method: string, args: ReadonlyArray<unknown>, settle: Settle): void {
     const id = ++this.#id
     if (this.#worker === undefined || !this.#open || this.#closing) {
-      settle({ _tag: "Failed", id, cause: "the store's thread is not running" })
+      settle({ _tag: "Failed", id, cause: "the store's thread is not running", refused: false })
     } else if (this.#pending.size >= this.#pendingMax) {
-      settle({ _tag: "Failed", id, cause: `${this.#pendingMax} calls wait for the store already` })
+      settle({ _tag: "Failed", id, cause: `${this.#pendingMax} calls wait for the store already`, refused: false })
     } else {
       if (this.#outbox.push({ id, method, args }) === 1) setImmediate(this.#flush)
       this.#pending.set(id, settle)
@@ -140,14 +145,23 @@ export const makeStoreThread = <Table extends Calls<Table>>(
     yield* Effect.callback<void, OpenFailure>((resume) => {
       thread.start((failure) => resume(failure === null ? Effect.void : Effect.fail(failure)))
     })
-    return {
-      call: (name, ...args) =>
-        Effect.callback<ReturnType<Table[typeof name]>, StoreUnavailable>((resume) => {
-          thread.request(name, args, (answer) => {
-            if (answer._tag === "Failed") return resume(Effect.fail(unavailable(answer.cause)))
-            // Reason for `as`: the thread ran `Table[name]`, so its answer is that call's result.
-            resume(Effect.succeed(answer.value as ReturnType<Table[typeof name]>))
-          })
+    const ask = <Name extends keyof Table & string, E>(
+      name: Name,
+      args: Parameters<Table[Name]>,
+      failure: (answer: Extract<ThreadAnswer, { readonly _tag: "Failed" }>) => E
+    ) =>
+      Effect.callback<ReturnType<Table[Name]>, E>((resume) => {
+        thread.request(name, args, (answer) => {
+          if (answer._tag === "Failed") return resume(Effect.fail(failure(answer)))
+          // Reason for `as`: the thread ran `Table[name]`, so its answer is that call's result.
+          resume(Effect.succeed(answer.value as ReturnType<Table[Name]>))
         })
+      })
+    return {
+      call: (name, ...args) => ask(name, args, ({ cause }) => unavailable(cause)),
+      write: (name, ...args) =>
+        ask(name, args, ({ cause, refused }) =>
+          refused ? new StoreRefused({ store: "sqlite", what: cause }) : unavailable(cause)
+        )
     }
   })

@@ -4,7 +4,7 @@
  */
 import { parentPort, workerData } from "node:worker_threads"
 import { readerCalls, writerCalls } from "./StoreCalls.ts"
-import { openForReading, openForWriting, type OpenFailure } from "./StoreFile.ts"
+import { isRefusal, openForReading, openForWriting, type OpenFailure } from "./StoreFile.ts"
 
 export interface ThreadOptions {
   readonly file: string
@@ -23,7 +23,8 @@ export type ThreadAnswer =
   | { readonly _tag: "Opened" }
   | { readonly _tag: "OpenFailed"; readonly failure: OpenFailure }
   | { readonly _tag: "Ok"; readonly id: number; readonly value: unknown }
-  | { readonly _tag: "Failed"; readonly id: number; readonly cause: string }
+  /** `refused`: what was asked can't be done, now or later. */
+  | { readonly _tag: "Failed"; readonly id: number; readonly cause: string; readonly refused: boolean }
 
 const port = parentPort
 if (port === null) throw new Error("StoreWorker runs as a thread of SqliteStores")
@@ -51,7 +52,8 @@ if ("_tag" in opened) {
       if (call === undefined) throw new Error(`the ${role} thread has no call ${method}`)
       return { _tag: "Ok", id, value: call(...args) }
     } catch (error) {
-      return { _tag: "Failed", id, cause: error instanceof Error ? error.message : String(error) }
+      const cause = error instanceof Error ? error.message : String(error)
+      return { _tag: "Failed", id, cause, refused: isRefusal(error) }
     }
   }
   port.on("message", (requests: ReadonlyArray<ThreadRequest>) => {
