@@ -177,6 +177,9 @@ export abstract class CommittedChannel {
   unreadSplit(after: number, user: string): ReturnType<Tail["unreadSplit"]> {
     return this.tail.unreadSplit(after, user)
   }
+  changedSince(head: number, after: number, upTo: number): boolean {
+    return this.tail.changedSince(head, after, upTo)
+  }
 
   inspectWindow(): { readonly ids: number; readonly idsMax: number; readonly bound: number } {
     return { ids: this.window.size, idsMax: this.window.idsMax, bound: this.window.bound }

@@ -234,6 +234,12 @@ export class Tail {
     return { storeUpTo, inTail: this.unread(storeUpTo, user) ?? { unread: 0, mentions: 0 }, unsettled }
   }
 
+  /** Whether an event after `head` changed a message in `(after, upTo]`; also where that is no longer known. */
+  changedSince(head: number, after: number, upTo: number): boolean {
+    if (this.from > head) return true
+    return this.#changesAfter(head).some(({ target }) => target > after && target <= upTo)
+  }
+
   /** Edits and deletes held after `after`, oldest first. */
   #changesAfter(after: number): ReadonlyArray<TailEvent> {
     const found: Array<TailEvent> = []
