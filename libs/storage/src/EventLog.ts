@@ -61,6 +61,8 @@ export class EventLog extends Context.Service<
   EventLog,
   {
     append(append: Append): void
+    /** So much has gathered that waiting for more saves nothing: a commit window is not waited out. Only a hint. */
+    hurry(): void
     /** The shard's last record, from the leader: a read that decides. */
     last(shard: number): Effect.Effect<Option.Option<LogRecord>, LogUnavailable | LogDamaged>
     /** The record at exactly this place, from the leader. */

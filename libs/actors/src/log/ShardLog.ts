@@ -31,6 +31,11 @@ import {
 
 /** Under load at least this lies between two records of a shard: larger records, fewer commits. */
 export const commitWindowMsDefault = 3
+/**
+ * Entries that are worth a commit by themselves: what one costs is little for each of so many, so the commit window,
+ * which is there to gather more, is not waited out. In a hot channel all senders may be waiting for it already.
+ */
+export const commitEntriesEnough = 32
 /** A caller who has waited this long is told that the outcome is unknown (the loss of a log leader takes 5 to 9 s). */
 export const callerDeadlineMsDefault = 15_000
 
@@ -83,6 +88,8 @@ export class ShardLog<P extends Pending = Pending> {
   #asked: Checkpoint | null = null
   #appendedAt = -Infinity
   #cancelTimer: () => void = () => {}
+  /** A batch that waits for the commit window. */
+  #delayed: (() => void) | null = null
   #cancelDeadline: (() => void) | null = null
   /** Events that came while effects were performed: each step is performed whole before the next. */
   readonly #events: Array<ShardLogEvent> = []
@@ -136,7 +143,7 @@ export class ShardLog<P extends Pending = Pending> {
       const first = this.#open.count === 0
       if (!this.#open.add(pending, now)) return false
       if (first) this.#step({ _tag: "Gathered" })
-    }
+    } else if (this.#flying?.count === commitEntriesEnough) this.#hurry()
     if (this.#cancelDeadline === null) this.#armDeadline(this.#callerDeadlineMs)
     return true
   }
@@ -225,9 +232,28 @@ export class ShardLog<P extends Pending = Pending> {
       if (batch.sealed === null) this.#step({ _tag: "Taken", hash: batch.seal(header).hash })
       return batch.seal(header).bytes
     }
-    const wait = again ? 0 : this.#appendedAt + this.#commitWindowMs - this.#clock.now()
-    if (wait <= 0) this.#send(header, seal)
-    else this.#cancelTimer = this.#clock.after(wait, () => this.#send(header, seal))
+    const enough = batch.count >= commitEntriesEnough
+    const wait = again || enough ? 0 : this.#appendedAt + this.#commitWindowMs - this.#clock.now()
+    if (wait > 0) {
+      this.#delayed = () => {
+        this.#delayed = null
+        this.#send(header, seal)
+      }
+      this.#cancelTimer = this.#clock.after(wait, this.#delayed)
+      return
+    }
+    this.#send(header, seal)
+    if (enough) this.#options.log.hurry()
+  }
+
+  /** Enough has gathered in the batch that the log has not taken yet. */
+  #hurry(): void {
+    const delayed = this.#delayed
+    if (delayed !== null) {
+      this.#cancelTimer()
+      delayed()
+    }
+    this.#options.log.hurry()
   }
 
   #sendCheckpoint(): void {

@@ -25,6 +25,7 @@ export class FakeLog {
   emptyReads = 0
   staleLasts: Array<number> = []
   emptyReadAfters = 0
+  hurries = 0
   attempts: Array<{ readonly bytes: Uint8Array; readonly expectedLast: number; readonly reserved: boolean }> = []
   /** Attempts that are held: taken and answered on `release`. */
   held: Array<() => void> = []
@@ -92,6 +93,7 @@ export class FakeLog {
   }
 
   readonly service: EventLog["Service"] = EventLog.of({
+    hurry: () => void this.hurries++,
     append: (append) =>
       queueMicrotask(() => {
         this.#attempt(append, this.fates.shift() ?? "ok")

@@ -3,12 +3,13 @@ import { Effect, Fiber, Result } from "effect"
 import type { Entry } from "../../src/log/Entry.ts"
 import { recordEntriesMax } from "../../src/log/OpenBatch.ts"
 import { decodeRecord, encodeBody, encodeRecord, noHash, noPlace, type ShardRecord } from "../../src/log/Record.ts"
-import { ShardLog, type ShardLogOptions } from "../../src/log/ShardLog.ts"
+import { commitEntriesEnough, ShardLog, type ShardLogOptions } from "../../src/log/ShardLog.ts"
 import { behindMax } from "../../src/log/ShardLogState.ts"
 import { entry } from "./Entries.ts"
 import { FakeClock, FakeLog } from "./FakeLog.ts"
 
 const shard = 2
+const seqsUpTo = (last: number): ReadonlyArray<number> => Array.from({ length: last }, (_, index) => index + 1)
 interface Sent {
   readonly entry: Entry
 }
@@ -54,6 +55,37 @@ const serve = (over: Partial<ShardLogOptions<Sent>> = {}) => {
 }
 
 describe("ShardLog", () => {
+  it("asks the log to hurry once a batch is worth a commit by itself, and not before", async () => {
+    const { fake, send, settle } = serve()
+    fake.fates = ["hold"]
+    send(...seqsUpTo(commitEntriesEnough - 1))
+    assert.strictEqual(fake.hurries, 0)
+    send(commitEntriesEnough)
+    assert.strictEqual(fake.hurries, 1)
+    await settle()
+    fake.held.shift()?.()
+    await settle()
+    assert.strictEqual(fake.hurries, 1)
+  })
+
+  it("hurries too for what gathered while a record was in flight, and does not wait out its own window", async () => {
+    const { fake, records, send, settle } = serve({ commitWindowMs: 60_000 })
+    fake.fates = ["slow"]
+    send(1)
+    await settle()
+    send(...seqsUpTo(commitEntriesEnough).map((seq) => seq + 1))
+    fake.held.shift()?.()
+    await settle()
+    assert.strictEqual(records().at(-1)?.entries.length, commitEntriesEnough)
+    assert.strictEqual(fake.hurries, 1)
+    send(100)
+    await settle()
+    send(...seqsUpTo(commitEntriesEnough - 1).map((seq) => seq + 100))
+    await settle()
+    assert.strictEqual(records().at(-1)?.entries.length, commitEntriesEnough)
+    assert.strictEqual(records().at(-1)?.entries[0]?.seq, 100)
+  })
+
   it("commits what gathers until the log takes it as one record", async () => {
     const { records, send, settle, told } = serve()
     send(1, 2, 3)

@@ -189,6 +189,7 @@ const makeLog = (records: Records, faults: Faults, schedule: (work: () => void) 
 
   return EventLog.of({
     append: (append) => schedule(() => take(append)),
+    hurry: () => {},
     last: (shard) => readRecords(shard, (visible) => visible.slice(-1)).pipe(first),
     read: (shard, position) =>
       readRecords(shard, (visible) => visible.filter((record) => record.position === position)).pipe(first),

@@ -91,6 +91,11 @@ export class LogWorkerClient {
     this.commits.append(append)
   }
 
+  /** The commit window is not waited out. */
+  hurry(): void {
+    this.commits.hurry()
+  }
+
   /** Asks the worker; `answered` is called once, later, unless the returned function is called first. */
   ask(ask: LogAsk, answered: (answer: LogAnswer) => void): () => void {
     const id = this.nextAsk++

@@ -102,6 +102,7 @@ const serve = (client: LogWorkerClient, options: SqliteEventLogOptions): EventLo
       if (!isShard(append.shard)) throw new RangeError(`shard ${append.shard} is not one of 0 to ${shardsMax - 1}`)
       client.append(remembering(append, recent))
     },
+    hurry: () => client.hurry(),
     last: (shard) => records({ _tag: "Last", shard }).pipe(Effect.map(first)),
     read: (shard, position) => records({ _tag: "Read", shard, position }).pipe(Effect.map(first)),
     readAfter: (shard, after, bytesMax) =>

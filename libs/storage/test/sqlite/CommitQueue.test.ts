@@ -73,6 +73,36 @@ describe("group commit", () => {
     assert.isAtLeast(sent[1]!.at - sent[0]!.at, 19)
   })
 
+  it("does not wait out the commit window when enough has gathered, before or after it was said", async () => {
+    const { queue, sent, until, answer, append } = makeQueue(60_000)
+    append(1)
+    await until(1)
+    append(2)
+    queue.hurry()
+    answer(0)
+    await until(2)
+    assert.deepStrictEqual(shardsOf(sent[1]!.batch), [2])
+    answer(1)
+    append(3)
+    queue.hurry()
+    await until(3)
+    assert.deepStrictEqual(shardsOf(sent[2]!.batch), [3])
+  })
+
+  it("waits for the next window again after it hurried", async () => {
+    const { queue, sent, until, answer, append } = makeQueue(20)
+    append(1)
+    await until(1)
+    append(2)
+    queue.hurry()
+    answer(0)
+    await until(2)
+    append(3)
+    answer(1)
+    await until(3)
+    assert.isAtLeast(sent[2]!.at - sent[1]!.at, 19)
+  })
+
   it("bounds a batch in bytes, but takes at least one record", async () => {
     const { sent, until, answer, append } = makeQueue(0)
     append(1, new Uint8Array(batchBytesMax))
