@@ -3,7 +3,6 @@
  * 10 kB of RSS an idle one, `ws` included). Its life: hello → live → closed, and never back.
  * Plain TypeScript on the hot path: benches `fanout`, `send` and `idle`.
  */
-import type { Socket } from "node:net"
 import type { WireText } from "@parley/protocol/WireText"
 import type { EdgeSocket } from "./EdgeSocket.ts"
 import type { Frame } from "./Frames.ts"
@@ -26,8 +25,6 @@ export class Connection {
   /** Unique on this edge, never 0. */
   readonly number: number
   readonly socket: EdgeSocket
-  /** The socket under `ws`, written to directly; see Outbound. */
-  readonly raw: Socket
   readonly address: string
   state: ConnectionState = "hello"
   user = ""
@@ -63,10 +60,9 @@ export class Connection {
   early: Array<Frame> | null = null
   #seen: Map<string, number> | null = null
 
-  constructor(number: number, socket: EdgeSocket, raw: Socket, address: string, now: number) {
+  constructor(number: number, socket: EdgeSocket, address: string, now: number) {
     this.number = number
     this.socket = socket
-    this.raw = raw
     this.address = address
     this.openedAt = now
     this.heardAt = now

@@ -26,7 +26,7 @@ export const drain = Effect.fn("Edge.drain")(function* (edge: EdgeRuntime) {
   yield* waitUntilGone(edge).pipe(
     Effect.timeoutOption(Duration.millis(Math.max(pollMs, drainDeadlineMs - drainWindowMs)))
   )
-  for (const connection of edge.connections) connection.socket.terminate()
+  for (const connection of edge.connections) connection.socket.destroy()
 })
 
 const tell = (edge: EdgeRuntime, connection: Connection, afterMs: number): void => {

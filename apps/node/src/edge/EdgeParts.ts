@@ -113,6 +113,7 @@ export const assembleEdge = (
     lag,
     connectionCount: () => runtime.connections.size,
     draining: () => isDraining,
+    handlers: connections.handlers,
     onConnection: (socket, address) => connections.accept(socket, address)
   })
   let sweeper: NodeJS.Timeout | undefined = undefined

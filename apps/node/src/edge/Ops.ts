@@ -41,13 +41,12 @@ const opClasses: Readonly<Record<OpName, OpClass | null>> = {
   history: "read"
 }
 
-/** Takes one message of a connection's socket. */
-export const receive = (edge: EdgeRuntime, connection: Connection, data: Buffer, isBinary: boolean): void => {
+/** Takes one text message of a connection's socket. */
+export const receive = (edge: EdgeRuntime, connection: Connection, text: string): void => {
   if (connection.state === "closed") return
-  if (isBinary) return edge.close(connection, "binary")
   connection.heardAt = edge.heartbeats.now
   connection.pinged = false
-  const parsed = parseFrame(data.toString("utf8"))
+  const parsed = parseFrame(text)
   if (parsed._tag === "Malformed") return edge.close(connection, "malformed")
   const { state } = connection
   if (state === "live") return dispatch(edge, connection, parsed)

@@ -5,9 +5,8 @@
  * slow consumer; it resumes by sync, and costs nobody else anything.
  * Plain TypeScript on the hot path: benches `fanout` and `send`.
  *
- * Writing to the socket under `ws` is sound because with compression off, and no Blob ever sent, the sender of `ws`
- * holds nothing back: its control frames go to the same socket at once, in the order of the calls, so they land
- * between whole frames of ours. The one frame that has to come last, the close, is sent after `flushNow`.
+ * The socket writes its control frames at once, in the order of the calls, so they land between whole frames of ours.
+ * The one that has to come last, the close, is sent after `flushNow`.
  */
 import type { WireText } from "@parley/protocol/WireText"
 import type { Connection } from "./Connection.ts"
@@ -68,7 +67,7 @@ export class Outbound {
   /** Queues a frame made by `frameOf`. */
   push(connection: Connection, frame: WireText, ephemeral: boolean): void {
     if (connection.state === "closed" || connection.slow) return
-    const queued = connection.pending.length + connection.raw.writableLength
+    const queued = connection.pending.length + connection.socket.writableLength
     if (queued > this.#softBytes) {
       if (ephemeral) {
         this.ephemeralDropped++
@@ -99,7 +98,7 @@ export class Outbound {
     connection.pending = ""
     this.writes++
     this.bytes += pending.length
-    if (connection.raw.writable) connection.raw.write(pending, "latin1")
+    if (connection.socket.writable) connection.socket.write(pending, "latin1")
   }
 
   readonly #flush = (): void => {

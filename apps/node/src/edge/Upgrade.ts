@@ -4,21 +4,15 @@
  */
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
-import { type Server as SocketServer, WebSocketServer } from "ws"
+import { type WebSocket, WebSocketServer } from "ws"
 import { subprotocol } from "@parley/protocol/Frame"
-import { Limits } from "@parley/protocol/Limits"
 import type { NodeSettings } from "../NodeConfig.ts"
-import { EdgeSocket } from "./EdgeSocket.ts"
+import { EdgeSocket, type SocketHandlers } from "./EdgeSocket.ts"
 import type { Lag } from "./Lag.ts"
 import { plainAddress, type RawSockets } from "./RawSockets.ts"
 import { ratePerSecond, RateTable } from "./RateLimit.ts"
 
 export const socketPath = "/v1/socket"
-/** Fragments of one message, and chunks of one that wait for the rest. */
-export const fragmentsMax = 64
-export const bufferedChunksMax = 512
-/** Time for the closing handshake; then the socket is cut. */
-export const closeTimeoutMs = 5_000
 /** Addresses whose connection rate is remembered. */
 export const addressesMax = 100_000
 /** A burst of connections from one address, in seconds of its rate. */
@@ -30,12 +24,26 @@ export interface UpgradeOptions {
   readonly rawSockets: RawSockets
   readonly connectionCount: () => number
   readonly draining: () => boolean
+  readonly handlers: SocketHandlers
   readonly onConnection: (socket: EdgeSocket, address: string) => void
+}
+
+/** What `ws` makes of a request instead of a WebSocket of its own: it answers the handshake, and hands the line over. */
+class Opening {
+  http: Duplex | undefined = undefined
+  /** What the client sent on without waiting for the answer. */
+  head: Buffer = Buffer.alloc(0)
+
+  /** Called by `ws` when the answer is written. */
+  setSocket(socket: Duplex, head: Buffer): void {
+    this.http = socket
+    this.head = head
+  }
 }
 
 export class Upgrade {
   readonly #options: UpgradeOptions
-  readonly #server: SocketServer<typeof EdgeSocket>
+  readonly #server: WebSocketServer
   readonly #rates = new RateTable(addressesMax)
   readonly #rate: ReturnType<typeof ratePerSecond>
   /** Connections by address that have not said hello. */
@@ -47,20 +55,13 @@ export class Upgrade {
     this.#options = options
     const perSecond = options.settings.connectsPerAddressPerSecond
     this.#rate = ratePerSecond(perSecond, perSecond * burstSeconds)
-    // `closeTimeout` is missing in the typings of ws 8.18.
-    const closing: object = {
-      closeTimeout: closeTimeoutMs,
-      maxFragments: fragmentsMax,
-      maxBufferedChunks: bufferedChunksMax
-    }
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
-      maxPayload: Limits.frameBytesMax,
-      WebSocket: EdgeSocket,
-      handleProtocols: (protocols) => (protocols.has(subprotocol) ? subprotocol : false),
-      ...closing
+      // Of the class it needs no more than this (ws 8.23).
+      WebSocket: Opening as unknown as typeof WebSocket,
+      handleProtocols: (protocols) => (protocols.has(subprotocol) ? subprotocol : false)
     })
   }
 
@@ -75,8 +76,13 @@ export class Upgrade {
     }
     this.#options.rawSockets.leave(request.socket)
     this.#server.handleUpgrade(request, socket, head, (opened) => {
+      // The class that it was given.
+      const { head, http } = opened as unknown as Opening
+      const taken = http === undefined ? undefined : EdgeSocket.takeOver(http, this.#options.handlers)
+      if (taken === undefined) return
       this.#unauthenticated.set(address, this.unauthenticatedOf(address) + 1)
-      this.#options.onConnection(opened, address)
+      this.#options.onConnection(taken, address)
+      if (head.length > 0) taken.feed(head, head.length)
     })
   }
 
