@@ -6,6 +6,7 @@ import { Layer } from "effect"
 import { layerLocalCluster, type LocalClusterOptions } from "@parley/actors/cluster/LocalCluster"
 import { CommitSignal } from "@parley/actors/fanout/CommitSignal"
 import { LocalBus } from "@parley/actors/fanout/LocalBus"
+import { ParkedOperations } from "@parley/actors/fanout/Parking"
 import { layerMemberFanout } from "@parley/actors/fanout/MemberFanout"
 import { layerPersister } from "./workers/Persister.ts"
 
@@ -15,5 +16,6 @@ export const layerRuntime = (options: LocalClusterOptions) =>
     Layer.provideMerge(layerPersister),
     Layer.provideMerge(layerLocalCluster(options)),
     Layer.provideMerge(LocalBus.layer({ shardCount: options.shardCount })),
-    Layer.provideMerge(CommitSignal.layer)
+    Layer.provideMerge(CommitSignal.layer),
+    Layer.provideMerge(ParkedOperations.layer)
   )

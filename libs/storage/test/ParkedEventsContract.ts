@@ -25,10 +25,14 @@ export const parkedEventsContract = <E>(name: string, layer: Layer.Layer<ParkedE
         Effect.gen(function* () {
           const parked = yield* ParkedEvents
           const [consumer, a, b] = [randomUUID(), `test:${randomUUID()}`, `test:${randomUUID()}`]
-          const all = [event(consumer, a, 10), event(consumer, a, 9), event(consumer, a, 2, { generation: 2 })]
-          yield* parked.put([...all, event(consumer, b, 1), event(consumer, a, 1, { topic: "user" })])
-          assert.deepStrictEqual(yield* parked.of(consumer, "channel", a, 10), [all[1], all[0], all[2]])
-          assert.deepStrictEqual(yield* parked.of(consumer, "channel", a, 1), [all[1]])
+          const [ten, nine, next] = [
+            event(consumer, a, 10),
+            event(consumer, a, 9),
+            event(consumer, a, 2, { generation: 2 })
+          ] as const
+          yield* parked.put([ten, nine, next, event(consumer, b, 1), event(consumer, a, 1, { topic: "user" })])
+          assert.deepStrictEqual(yield* parked.of(consumer, "channel", a, 10), [nine, ten, next])
+          assert.deepStrictEqual(yield* parked.of(consumer, "channel", a, 1), [nine])
           assert.deepStrictEqual(yield* parked.of(randomUUID(), "channel", a, 10), [])
         })
       )

@@ -6,17 +6,19 @@
  */
 import { Effect, Layer, Option } from "effect"
 import { CommitSignal } from "@parley/actors/fanout/CommitSignal"
+import { memberFanoutConsumer, persisterConsumer } from "@parley/actors/fanout/ConsumerNames"
 import { type ConsumedEntry, runConsumer } from "@parley/actors/fanout/LogConsumer"
-import { memberFanoutConsumer } from "@parley/actors/fanout/MemberFanout"
+import { editBody, messageBody } from "@parley/actors/channel/EventBody"
+import { makeParking } from "@parley/actors/fanout/Parking"
 import type { Entry } from "@parley/actors/log/Entry"
 import { purgeUpTo } from "@parley/actors/log/Floor"
 import { decodeRecord } from "@parley/actors/log/Record"
 import { OwnerCalls } from "@parley/actors/owner/OwnerCalls"
-import { persisterConsumer } from "@parley/actors/owner/Runner"
 import { replay, SessionState } from "@parley/actors/session/SessionState"
 import { Directory } from "@parley/storage/Directory"
 import { EventLog } from "@parley/storage/EventLog"
 import { MessageStore, type StoredEvent } from "@parley/storage/MessageStore"
+import type { StoreRefused, StoreUnavailable } from "@parley/storage/StoreError"
 import { StoreSync } from "@parley/storage/StoreSync"
 import { ChannelRows } from "./ChannelRows.ts"
 
@@ -36,6 +38,21 @@ const storedEvent = (entry: Entry): StoredEvent => ({
   target: entry.target,
   body: entry.body
 })
+
+/**
+ * What remains of a message or an edit whose text is given up (†26): the message deleted by itself, the edit void. Other
+ * events say who may read what and what is gone: those are never given up.
+ */
+const withoutText = (entry: Entry): ReadonlyArray<Entry> | undefined => {
+  const { at, by, cid, n, seq, target } = entry
+  if (entry.kind === "message") {
+    const blank = { ...entry, hidden: "", body: messageBody({ seq, at, by, cid, n }, "", [], 0, seq) }
+    return [blank, { ...blank, kind: "delete", target: seq, cid: "", bodyHash: "" }]
+  }
+  if (entry.kind === "edit")
+    return [{ ...entry, hidden: "", body: editBody({ seq, at, by, cid }, target, "", [], true) }]
+  return undefined
+}
 
 export const layerPersister = Layer.effectDiscard(
   Effect.gen(function* () {
@@ -68,9 +85,14 @@ export const layerPersister = Layer.effectDiscard(
       )
     })
 
-    yield* runConsumer({
-      name: persisterConsumer,
-      shardCount: calls.shardCount,
+    const parking = yield* makeParking({
+      consumer: persisterConsumer,
+      // A channel's rows are carried forward event by event.
+      keepsOrder: true,
+      poison: (error: StoreRefused | StoreUnavailable) => (error._tag === "StoreRefused" ? error.what : undefined),
+      sync: sync.sync,
+      withoutText,
+      released: signal.released,
       apply: Effect.fnUntraced(function* (_shard: number, consumed: ReadonlyArray<ConsumedEntry>) {
         const ofChannels: Array<Entry> = []
         const ofUsers: Array<Entry> = []
@@ -80,10 +102,15 @@ export const layerPersister = Layer.effectDiscard(
           yield* channels.write(ofChannels)
         }
         if (ofUsers.length > 0) yield* writeSessions(ofUsers)
-      }),
+      })
+    })
+    yield* runConsumer({
+      name: persisterConsumer,
+      shardCount: calls.shardCount,
+      apply: (shard, consumed) => parking.apply(shard, consumed),
       // A position that is ahead of a store which lost its last writes with the power would be a hole for ever.
       sync: sync.sync,
-      moved: (shard, position) => signal.stored(shard, position)
+      moved: (shard, position) => signal.stored(shard, position, parking.of(shard))
     })
 
     /** Cuts each shard below the lowest consumer; what they have done is durable since before their positions moved. */

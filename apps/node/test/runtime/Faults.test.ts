@@ -12,6 +12,7 @@ import { Inbox } from "@parley/storage/Inbox"
 import { MemoryEventLog, MemoryEventLogFaults } from "@parley/storage/memory/MemoryEventLog"
 import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"
 import { MessageStore } from "@parley/storage/MessageStore"
+import { ParkedEvents } from "@parley/storage/ParkedEvents"
 import { layerRuntime } from "../../src/Runtime.ts"
 import { layerMemoryWorld, newId, shardCount, until, world } from "./World.ts"
 
@@ -35,7 +36,8 @@ const secondRunner = (name: string) =>
         messages: yield* MessageStore,
         directory: yield* Directory,
         cursors: yield* CursorStore,
-        inbox: yield* Inbox
+        inbox: yield* Inbox,
+        parked: yield* ParkedEvents
       },
       publish: links.publish,
       onCommitted: signal.committed,

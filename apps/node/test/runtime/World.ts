@@ -140,7 +140,7 @@ interface HistoryPage {
 }
 
 /** Waits for a condition, never for a time; fails after a bound. */
-export const until = <E>(what: string, condition: Effect.Effect<boolean, E>): Effect.Effect<void, E> =>
+export const until = <E, R>(what: string, condition: Effect.Effect<boolean, E, R>): Effect.Effect<void, E, R> =>
   Effect.gen(function* () {
     for (let tries = 0; tries < 1_000; tries++) {
       if (yield* condition) return

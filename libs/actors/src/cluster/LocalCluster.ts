@@ -14,6 +14,7 @@ import { Directory } from "@parley/storage/Directory"
 import { EventLog } from "@parley/storage/EventLog"
 import { Inbox } from "@parley/storage/Inbox"
 import { MessageStore } from "@parley/storage/MessageStore"
+import { ParkedEvents } from "@parley/storage/ParkedEvents"
 import { layerEntities } from "./EntityLayers.ts"
 import { layerLocalRunnerStorage, LeaseTable, LocalRunnerService } from "./LocalLeases.ts"
 
@@ -32,7 +33,8 @@ export const layerLocalRunner = (options: LocalClusterOptions) =>
         messages: yield* MessageStore,
         directory: yield* Directory,
         cursors: yield* CursorStore,
-        inbox: yield* Inbox
+        inbox: yield* Inbox,
+        parked: yield* ParkedEvents
       }
       const links = yield* LinkBus
       const bus = yield* LocalBus
@@ -48,7 +50,8 @@ export const layerLocalRunner = (options: LocalClusterOptions) =>
         onCommitted: signal.committed,
         onLost: (shard) => bus.disown(shard, runner)
       })
-      signal.onStored((shard, position) => runner.owner(shard)?.setStored(position))
+      signal.onStored((shard, position, parked) => runner.owner(shard)?.setStored(position, parked))
+      signal.onReleased((entity) => runner.owner(entity.shard)?.setReleased(entity))
       yield* Effect.acquireRelease(
         Effect.sync(() => setInterval(() => runner.tick(), ownerTickMs)),
         (timer) => Effect.sync(() => clearInterval(timer))

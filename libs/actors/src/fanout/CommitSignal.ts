@@ -4,20 +4,26 @@
  */
 import { Context, Layer } from "effect"
 import type { LogPosition } from "@parley/storage/EventLog"
+import type { ParkedEntity } from "@parley/storage/ParkedEvents"
+import type { Released } from "./Parking.ts"
 
 export class CommitSignal extends Context.Service<
   CommitSignal,
   {
     committed(shard: number): void
     onCommitted(listener: (shard: number) => void): () => void
-    /** The persister's durable position in a shard moved. */
-    stored(shard: number, position: LogPosition): void
-    onStored(listener: (shard: number, position: LogPosition) => void): () => void
+    /** The persister's durable position in a shard moved; of these entities it has parked something (†26). */
+    stored(shard: number, position: LogPosition, parked: ReadonlyArray<ParkedEntity>): void
+    onStored(listener: (shard: number, position: LogPosition, parked: ReadonlyArray<ParkedEntity>) => void): () => void
+    /** What was parked of an entity is in the store now, up to this seq. */
+    released(entity: Released): void
+    onReleased(listener: (entity: Released) => void): () => void
   }
 >()("@parley/actors/CommitSignal") {
   static readonly layer = Layer.sync(CommitSignal, () => {
     const committed = new Set<(shard: number) => void>()
-    const stored = new Set<(shard: number, position: LogPosition) => void>()
+    const stored = new Set<(shard: number, position: LogPosition, parked: ReadonlyArray<ParkedEntity>) => void>()
+    const released = new Set<(entity: Released) => void>()
     return CommitSignal.of({
       committed: (shard) => {
         for (const listener of committed) listener(shard)
@@ -26,12 +32,19 @@ export class CommitSignal extends Context.Service<
         committed.add(listener)
         return () => void committed.delete(listener)
       },
-      stored: (shard, position) => {
-        for (const listener of stored) listener(shard, position)
+      stored: (shard, position, parked) => {
+        for (const listener of stored) listener(shard, position, parked)
       },
       onStored: (listener) => {
         stored.add(listener)
         return () => void stored.delete(listener)
+      },
+      released: (entity) => {
+        for (const listener of released) listener(entity)
+      },
+      onReleased: (listener) => {
+        released.add(listener)
+        return () => void released.delete(listener)
       }
     })
   })

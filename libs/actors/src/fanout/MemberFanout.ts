@@ -11,15 +11,15 @@ import { Directory } from "@parley/storage/Directory"
 import { Inbox, type InboxEntry, type Mention } from "@parley/storage/Inbox"
 import { StoreSync } from "@parley/storage/StoreSync"
 import { EventLog, type LogPosition } from "@parley/storage/EventLog"
-import type { ApiFailure } from "@parley/protocol/ApiError"
+import { type ApiFailure, errorCodes, errorTable } from "@parley/protocol/ApiError"
+import type { StoreRefused, StoreUnavailable } from "@parley/storage/StoreError"
 import type { Entry } from "../log/Entry.ts"
 import { OwnerCalls } from "../owner/OwnerCalls.ts"
-import { persisterConsumer } from "../owner/Runner.ts"
 import type { SessionRequest } from "../owner/OwnerProtocol.ts"
 import { CommitSignal } from "./CommitSignal.ts"
+import { memberFanoutConsumer, persisterConsumer } from "./ConsumerNames.ts"
 import { type ConsumedEntry, runConsumer } from "./LogConsumer.ts"
-
-export const memberFanoutConsumer = "member-fanout"
+import { makeParking } from "./Parking.ts"
 
 /** Members of one channel that inbox entries are written for; above, the channel reads its fan-out anyway. */
 const inboxMembersMax = 1_000
@@ -35,6 +35,14 @@ class NoticeFailed extends Schema.TaggedError<NoticeFailed>()("NoticeFailed", {
   user: Schema.String,
   code: Schema.String
 }) {}
+
+/** What a session will never take, and a row that the store will never take. */
+const poisonOf = (error: NoticeFailed | StoreRefused | StoreUnavailable): string | undefined => {
+  if (error._tag === "StoreRefused") return error.what
+  if (error._tag === "StoreUnavailable") return undefined
+  const known = errorCodes.find((code) => code === error.code)
+  return known === undefined || errorTable[known].retryable ? undefined : `${error.user}'s session: ${error.code}`
+}
 
 type Notice = SessionRequest & { readonly _tag: "Notice" }
 
@@ -137,14 +145,12 @@ export const layerMemberFanout = Layer.effectDiscard(
 
     /** Something was written since the last sync. */
     let wrote = false
-    yield* runConsumer({
-      name: memberFanoutConsumer,
-      shardCount: calls.shardCount,
-      // Most rounds write nothing: a message names nobody and its channel is in the inboxes already.
-      sync: Effect.suspend(() =>
-        wrote ? sync.sync.pipe(Effect.tap(() => Effect.sync(() => (wrote = false)))) : Effect.void
-      ),
-      limit: (shard) => storedUpTo.get(shard) ?? 0,
+    // Notices may come in any order and again, so nothing has to wait behind one that can't be given.
+    const parking = yield* makeParking({
+      consumer: memberFanoutConsumer,
+      keepsOrder: false,
+      poison: poisonOf,
+      sync: sync.sync,
       apply: Effect.fnUntraced(function* (_shard: number, consumed: ReadonlyArray<ConsumedEntry>) {
         const entries = consumed.map((item) => item.entry).filter((entry) => entry.topic === "channel")
         const notices = entries.flatMap(noticesOf)
@@ -159,6 +165,26 @@ export const layerMemberFanout = Layer.effectDiscard(
         if (rows.length > 0) yield* inbox.add(rows)
         yield* Effect.forEach(notices, notify, { concurrency: noticesAtOnce, discard: true })
       })
+    })
+    yield* runConsumer({
+      name: memberFanoutConsumer,
+      shardCount: calls.shardCount,
+      // Most rounds write nothing: a message names nobody and its channel is in the inboxes already.
+      sync: Effect.suspend(() =>
+        wrote ? sync.sync.pipe(Effect.tap(() => Effect.sync(() => (wrote = false)))) : Effect.void
+      ),
+      limit: (shard) => storedUpTo.get(shard) ?? 0,
+      apply: (shard, consumed) =>
+        Effect.suspend(() => {
+          const before = parking.count
+          return parking.apply(shard, consumed).pipe(
+            Effect.tap(() =>
+              Effect.sync(() => {
+                if (parking.count !== before) wrote = true
+              })
+            )
+          )
+        })
     })
   })
 )

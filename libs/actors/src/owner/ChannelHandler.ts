@@ -51,7 +51,7 @@ export class ChannelHandler {
         return state
       },
       load: (id, done) => loadChannel(owner, id, done),
-      stored: (id) => !owner.unstored.has("channel", id)
+      stored: (id) => owner.stored("channel", id)
     })
   }
 

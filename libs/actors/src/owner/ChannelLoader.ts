@@ -6,6 +6,9 @@ import { Effect, Option } from "effect"
 import { type ChannelLimits, channelLimitsDefault, ChannelState, replay } from "../channel/ChannelState.ts"
 import type { Directory, Membership } from "@parley/storage/Directory"
 import { IdempotencyWindow } from "../channel/IdempotencyWindow.ts"
+import { decodeParked, parkedEventsMax } from "../fanout/Parking.ts"
+import { persisterConsumer } from "../fanout/ConsumerNames.ts"
+import type { Topic } from "../log/Entry.ts"
 import type { OwnerBounds } from "./OwnerContext.ts"
 import type { ShardOwner } from "./ShardOwner.ts"
 import { whenStoreReady } from "./StoreLookups.ts"
@@ -42,6 +45,13 @@ const allStays = Effect.fnUntraced(function* (directory: Directory["Service"], c
   }
 })
 
+/** What the store lacks of an entity because it could not be written (†26): it goes on top of the rows. */
+export const parkedOf = Effect.fnUntraced(function* (owner: ShardOwner, topic: Topic, id: string) {
+  if (!owner.parked.has(topic, id)) return []
+  const parked = yield* owner.context.stores.parked.of(persisterConsumer, topic, id, parkedEventsMax)
+  return parked.map(decodeParked)
+})
+
 export const loadChannel = (
   owner: ShardOwner,
   channel: string,
@@ -50,20 +60,21 @@ export const loadChannel = (
   const { directory, messages } = owner.context.stores
   const limits = channelLimits(owner.context.bounds)
   const read = Effect.gen(function* () {
+    const parked = yield* parkedOf(owner, "channel", channel)
     const row = yield* directory.channel(channel)
-    if (Option.isNone(row)) return ChannelState.empty(channel, limits)
+    if (Option.isNone(row)) return { state: ChannelState.empty(channel, limits), parked }
     const head = Option.getOrUndefined(yield* messages.head(channel)) ?? row.value
     const events = yield* messages.events(channel, Math.max(0, head.seq - loadedTailEvents), head.seq, loadedTailEvents)
     const members = row.value.members > limits.membersResidentMax ? undefined : yield* allStays(directory, channel)
-    return ChannelState.fromStore(row.value, head, members, events, limits)
+    return { state: ChannelState.fromStore(row.value, head, members, events, limits), parked }
   })
   setImmediate(() =>
     whenStoreReady(owner, (ready) => {
       if (!ready) return done(undefined)
       owner.context.run(read, (result) => {
         if (!("ok" in result)) return done(undefined)
-        const state = result.ok
-        for (const entry of owner.checkpoints.takeLate("channel", channel)) {
+        const { parked, state } = result.ok
+        for (const entry of [...parked, ...owner.checkpoints.takeLate("channel", channel)]) {
           if (entry.seq > state.committedSeq) replay(state, entry)
         }
         if (owner.context.forgetIds) forgetIds(state)

@@ -19,7 +19,8 @@ const where = (owner: ShardOwner) => ({
 const residency = (owner: ShardOwner, topic: "channel" | "user", resident: AnyResident) => ({
   waiting: resident.waiting.length,
   uncommitted: resident.pending.length,
-  stored: !owner.unstored.has(topic, resident.id),
+  stored: owner.stored(topic, resident.id),
+  parked: owner.parked.countOf(topic, resident.id),
   bytes: resident.bytes
 })
 

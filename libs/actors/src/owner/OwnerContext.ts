@@ -8,6 +8,7 @@ import type { Directory } from "@parley/storage/Directory"
 import type { EventLog } from "@parley/storage/EventLog"
 import type { Inbox } from "@parley/storage/Inbox"
 import type { MessageStore } from "@parley/storage/MessageStore"
+import type { ParkedEvents } from "@parley/storage/ParkedEvents"
 import type { OwnerLinks } from "../fanout/OwnerLink.ts"
 
 export interface OwnerStores {
@@ -15,6 +16,7 @@ export interface OwnerStores {
   readonly directory: Directory["Service"]
   readonly cursors: CursorStore["Service"]
   readonly inbox: Inbox["Service"]
+  readonly parked: ParkedEvents["Service"]
 }
 
 export interface OwnerBounds {

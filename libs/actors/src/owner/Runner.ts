@@ -5,6 +5,8 @@
  */
 import { Effect } from "effect"
 import type { EventLog, LogUnavailable } from "@parley/storage/EventLog"
+import type { StoreUnavailable } from "@parley/storage/StoreError"
+import { persisterConsumer } from "../fanout/ConsumerNames.ts"
 import { OwnerLinks } from "../fanout/OwnerLink.ts"
 import type { LocalRunner } from "../fanout/LocalBus.ts"
 import { openShard, type OpenShardError } from "../log/Takeover.ts"
@@ -13,9 +15,6 @@ import { type OwnerBounds, type OwnerContext, ownerBoundsDefault, type OwnerStor
 import type { Attach, Attached, Detach, LinkMessage, OwnerReply, OwnerRequest } from "./OwnerProtocol.ts"
 import { ShardOwner } from "./ShardOwner.ts"
 import { StoreGate } from "./StoreGate.ts"
-
-/** The consumer whose position is the store's (†25). */
-export const persisterConsumer = "persister"
 
 /** Time between two ticks of the shards (typing signs, presence, cursors, checkpoints), and between link heartbeats. */
 export const ownerTickMs = 500
@@ -94,13 +93,15 @@ export class Runner implements LocalRunner {
   }
 
   /** Takes the shard over in the log and serves it, under an epoch above `epochAtLeast`. */
-  open(shard: number, epochAtLeast: number): Effect.Effect<void, LogUnavailable | OpenShardError> {
+  open(shard: number, epochAtLeast: number): Effect.Effect<void, LogUnavailable | OpenShardError | StoreUnavailable> {
     return Effect.gen({ self: this }, function* () {
       const stored = yield* this.#context.log.consumerPosition(persisterConsumer, shard)
       const opened = yield* openShard({ log: this.#context.log, shard, epochAtLeast, knownAtLeast: stored }).pipe(
         Effect.tapErrorTag("ShardQuarantined", ({ what }) => Effect.sync(() => this.quarantined.set(shard, what)))
       )
-      const owner = new ShardOwner(this.#context, opened, stored)
+      const parked = yield* this.#context.stores.parked.entities(persisterConsumer)
+      const here = parked.filter((entity) => entity.shard === shard)
+      const owner = new ShardOwner(this.#context, opened, stored, here)
       this.#owners.set(shard, owner)
       // What was replayed has to be in the store before anything cold is loaded. The persister may have come past it
       // before there was an owner to be told; if not, it looks now and not at its next poll.

@@ -41,7 +41,7 @@ export class SessionHandler {
       warmBytesMax: bounds.warmBytesMax,
       decode: (_id, bytes) => SessionState.decode(bytes),
       load: (id, done) => loadSession(owner, id, done),
-      stored: (id) => !owner.unstored.has("user", id)
+      stored: (id) => owner.stored("user", id)
     })
   }
 

@@ -4,6 +4,7 @@
  */
 import { Effect, Option } from "effect"
 import { replay, SessionState } from "../session/SessionState.ts"
+import { parkedOf } from "./ChannelLoader.ts"
 import type { ShardOwner } from "./ShardOwner.ts"
 import { whenStoreReady } from "./StoreLookups.ts"
 
@@ -25,18 +26,19 @@ const withCursors = (owner: ShardOwner, state: SessionState, done: Done): void =
 const fromStore = (owner: ShardOwner, user: string, done: Done): void => {
   const { cursors, directory } = owner.context.stores
   const read = Effect.gen(function* () {
+    const parked = yield* parkedOf(owner, "user", user)
     const row = yield* directory.session(user)
     const stored = yield* cursors.read(user)
     const state = Option.isSome(row) ? SessionState.decode(row.value.state) : SessionState.empty(user)
     for (const { channel, position } of stored) state.mergeCursor(channel, position)
-    return state
+    return { state, parked }
   })
   whenStoreReady(owner, (ready) => {
     if (!ready) return done(undefined)
     owner.context.run(read, (result) => {
       if (!("ok" in result)) return done(undefined)
-      const state = result.ok
-      for (const entry of owner.checkpoints.takeLate("user", user)) {
+      const { parked, state } = result.ok
+      for (const entry of [...parked, ...owner.checkpoints.takeLate("user", user)]) {
         if (entry.seq > state.committedUserSeq) replay(state, entry)
       }
       done(state)

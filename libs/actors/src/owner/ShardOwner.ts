@@ -7,14 +7,17 @@
 import type { ApiFailure } from "@parley/protocol/ApiError"
 import { Interest } from "../fanout/Interest.ts"
 import { shardOf } from "../fanout/ShardHash.ts"
-import type { Entry } from "../log/Entry.ts"
+import type { Entry, Topic } from "../log/Entry.ts"
 import type { LogPosition } from "@parley/storage/EventLog"
+import type { ParkedEntity } from "@parley/storage/ParkedEvents"
+import type { Released } from "../fanout/Parking.ts"
 import { ShardLog } from "../log/ShardLog.ts"
 import type { OpenedShard } from "../log/Takeover.ts"
 import { ChannelHandler } from "./ChannelHandler.ts"
 import { Checkpoints } from "./Checkpoints.ts"
 import type { OwnerContext } from "./OwnerContext.ts"
 import type { Attach, Attached, Detach, LinkItem, OwnerReply, OwnerRequest, TopicName } from "./OwnerProtocol.ts"
+import { ParkedHere } from "./ParkedHere.ts"
 import { PresenceHandler } from "./PresenceHandler.ts"
 import type { AnyResident, PendingEvent } from "./Residents.ts"
 import { SessionHandler } from "./SessionHandler.ts"
@@ -34,6 +37,7 @@ export class ShardOwner {
   readonly sessions: SessionHandler
   readonly presence: PresenceHandler
   readonly unstored = new Unstored()
+  readonly parked: ParkedHere
   readonly log: ShardLog<PendingEvent>
   readonly checkpoints: Checkpoints
   #state: "serving" | "draining" | "out" = "serving"
@@ -41,8 +45,14 @@ export class ShardOwner {
   readonly #storeNeeded: LogPosition
   #storePosition: LogPosition
 
-  constructor(context: OwnerContext, opened: OpenedShard, storePosition: LogPosition) {
+  constructor(
+    context: OwnerContext,
+    opened: OpenedShard,
+    storePosition: LogPosition,
+    parked: ReadonlyArray<ParkedEntity> = []
+  ) {
     this.context = context
+    this.parked = new ParkedHere(parked)
     this.shard = opened.shard
     this.epoch = opened.epoch
     this.#storePosition = storePosition
@@ -189,13 +199,25 @@ export class ShardOwner {
     for (const edge of this.interest.edgesOf(item.topic)) this.context.links.push(edge, item)
   }
 
-  /** The persister has written everything up to here (†25). */
-  setStored(position: LogPosition): void {
+  /** The persister has written everything up to here (†25), but for what it has parked (†26). */
+  setStored(position: LogPosition, parked?: ReadonlyArray<ParkedEntity>): void {
+    if (parked !== undefined) this.parked.replace(parked)
     if (position <= this.#storePosition) return
     this.#storePosition = position
     this.unstored.stored(position, (topic, id, seq) => {
-      if (topic === "channel") this.channels.setFloor(id, seq)
+      if (topic === "channel" && !this.parked.has(topic, id)) this.channels.setFloor(id, seq)
     })
+  }
+
+  /** What was parked of an entity is in the store now. */
+  setReleased({ id, seq, topic }: Released): void {
+    this.parked.release(topic, id)
+    if (topic === "channel") this.channels.setFloor(id, seq)
+  }
+
+  /** Whether the store has all of an entity. */
+  stored(topic: Topic, id: string): boolean {
+    return !this.unstored.has(topic, id) && !this.parked.has(topic, id)
   }
 
   /** Every second or so: typing signs, presence, cursors, checkpoints. */

@@ -1,0 +1,42 @@
+/**
+ * The entities of one shard of which the persister has parked events (†26): the store is behind for these alone, however
+ * far its position came. They stay in memory, their floors stay, and one that is loaded gets what is parked on top of
+ * its rows; so every read of it is what it would be if the store were a little slow.
+ */
+import type { ParkedEntity } from "@parley/storage/ParkedEvents"
+import type { Topic } from "../log/Entry.ts"
+
+export class ParkedHere {
+  #entities: Map<string, ParkedEntity>
+  #source: ReadonlyArray<ParkedEntity>
+
+  constructor(entities: ReadonlyArray<ParkedEntity>) {
+    this.#source = entities
+    this.#entities = byKey(entities)
+  }
+
+  has(topic: Topic, id: string): boolean {
+    return this.#entities.size > 0 && this.#entities.has(keyOf({ topic, id }))
+  }
+
+  countOf(topic: Topic, id: string): number {
+    return this.#entities.get(keyOf({ topic, id }))?.count ?? 0
+  }
+
+  /** Nothing of it is parked any more. */
+  release(topic: Topic, id: string): void {
+    this.#entities.delete(keyOf({ topic, id }))
+  }
+
+  /** What is parked now. */
+  replace(entities: ReadonlyArray<ParkedEntity>): void {
+    if (entities === this.#source) return
+    this.#source = entities
+    this.#entities = byKey(entities)
+  }
+}
+
+const keyOf = ({ id, topic }: { readonly topic: string; readonly id: string }): string => `${topic}/${id}`
+
+const byKey = (entities: ReadonlyArray<ParkedEntity>): Map<string, ParkedEntity> =>
+  new Map(entities.map((entity) => [keyOf(entity), entity]))
