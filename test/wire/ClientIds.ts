@@ -5,7 +5,9 @@ const counterMax = 0xfff
 let lastMs = 0
 let counter = 0
 
-export const newClientId = (): string => {
+/** `at`: an id of another time, which the ascending ones are not concerned by. */
+export const newClientId = (at?: number): string => {
+  if (at !== undefined) return idOf(at, 0)
   const now = Date.now()
   if (now > lastMs) {
     lastMs = now
@@ -16,7 +18,11 @@ export const newClientId = (): string => {
     lastMs++
     counter = 0
   }
-  const time = lastMs.toString(16).padStart(12, "0")
+  return idOf(lastMs, counter)
+}
+
+const idOf = (ms: number, counter: number): string => {
+  const time = ms.toString(16).padStart(12, "0")
   const random = randomBytes(8).toString("hex")
   return `${time.slice(0, 8)}-${time.slice(8)}-7${counter.toString(16).padStart(3, "0")}-8${random.slice(1, 4)}-${random.slice(4)}`
 }
