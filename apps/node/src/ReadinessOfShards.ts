@@ -1,6 +1,6 @@
 /**
  * What `/readyz` says of the owner's side: shards that are not served yet, and a log that takes no more. A quarantined
- * shard does not take the node out of service: the others are served, and it is said in the log and in the metrics.
+ * shard does not take the node out of service: the others are served, and it is said here, in the log and in the metrics.
  */
 import { Effect, Layer } from "effect"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
@@ -20,7 +20,10 @@ export const layerReadinessOfShards = (shardCount: number) =>
         const usage = yield* Effect.option(log.usage)
         if (usage._tag === "None") reasons.push("the log can't be reached")
         else if (usage.value.bytes >= usage.value.softBytes) reasons.push("the log is full: sends are refused")
-        return reasons
+        const degraded = [...runner.quarantined].map(
+          ([shard, what]) => `shard ${shard} of ${shardCount} is out of service: its log is damaged ${what}`
+        )
+        return { reasons, degraded }
       })
     })
   )

@@ -8,7 +8,11 @@ import { ClusterSchema, Entity } from "effect/cluster"
 import { Rpc } from "effect/rpc"
 
 /** The entity can't be asked now. */
-export class InspectFailed extends Schema.TaggedError<InspectFailed>()("InspectFailed", { code: Schema.String }) {}
+export class InspectFailed extends Schema.TaggedError<InspectFailed>()("InspectFailed", {
+  code: Schema.String,
+  /** What the owner says besides, for a person. */
+  detail: Schema.String
+}) {}
 
 /** Plain JSON: an operator's view of one entity. */
 export const Inspection = Schema.Record(Schema.String, Schema.Unknown)

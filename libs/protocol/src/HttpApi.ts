@@ -289,10 +289,75 @@ const operations = HttpApiGroup.make("operations")
   .middleware(Authentication)
   .middleware(RequestErrors)
 
+// --- parked events ---------------------------------------------------------------------------------------------
+
+export const ParkedTopic = Schema.Literals(["channel", "user"])
+const parkedPath = {
+  consumer: Schema.String.check(Schema.isMaxLength(64)),
+  topic: ParkedTopic,
+  id: Schema.String.check(Schema.isMaxLength(128))
+}
+export const ParkedEventInfo = Schema.Struct({
+  consumer: Schema.String.pipe(means("Who can't handle it: `persister` writes the store, `member-fanout` tells members.")),
+  topic: ParkedTopic.pipe(means("Whose sequence the event is of.")),
+  id: Schema.String.pipe(means("The channel or the user.")),
+  generation: Seq.pipe(means("With `seq`, the event's position.")),
+  seq: Seq.pipe(means("The event's place in the channel's or user's sequence.")),
+  kind: Schema.String.pipe(means("The event's kind.")),
+  why: Schema.String.pipe(means("Why it can't be handled; empty: it waits behind one that can't.")),
+  parked_at: Millis.pipe(means("When it was parked."))
+}).annotate({ identifier: "ParkedEvent", description: "An event that a consumer of the log could not handle." })
+export const ParkedList = Schema.Struct({
+  events: Schema.Array(ParkedEventInfo).pipe(means("By consumer, topic, id and sequence; without what the event says."))
+})
+export const ParkedRetried = Schema.Struct({
+  written: Seq.pipe(means("Events that could be handled now.")),
+  left: Seq.pipe(means("Events that are still parked.")),
+  why: Schema.String.pipe(means("Why the first of those can't be handled; empty: none is left."))
+}).annotate({ identifier: "ParkedRetried", description: "How trying again ended." })
+
+const parked = HttpApiGroup.make("parked")
+  .add(
+    HttpApiEndpoint.get("list", "/v1/parked", {
+      query: { limit: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000 }))) },
+      success: ParkedList,
+      error: httpErrors
+    }).annotateMerge(
+      about(
+        "List parked events",
+        "Events that could not be stored or given to members, and what waits behind them. They are read all the same. Needs an API key or the operator's key."
+      )
+    ),
+    HttpApiEndpoint.post("retry", "/v1/parked/:consumer/:topic/:id/retry", {
+      params: parkedPath,
+      success: ParkedRetried,
+      error: httpErrors
+    }).annotateMerge(
+      about("Try parked events again", "All of one channel or user, in order. Repeating it is harmless. Needs an API key or the operator's key.")
+    ),
+    HttpApiEndpoint.delete("drop", "/v1/parked/:consumer/:topic/:id/:seq", {
+      params: { ...parkedPath, seq: Seq },
+      success: ParkedRetried,
+      error: httpErrors
+    }).annotateMerge(
+      about(
+        "Give a parked event's text up",
+        "The message is stored as a deleted one, the edit as void, and what waits behind it is tried. Only the first parked event, and no event that others build on. Needs an API key or the operator's key."
+      )
+    )
+  )
+  .middleware(Authentication)
+  .middleware(RequestErrors)
+
 // --- health ----------------------------------------------------------------------------------------------------
 
 export const Alive = Schema.Struct({ alive: Schema.Literal(true) })
-export const Ready = Schema.Struct({ ready: Schema.Literal(true) }).annotate({ identifier: "Ready" })
+export const Ready = Schema.Struct({
+  ready: Schema.Literal(true),
+  degraded: Schema.optionalKey(Schema.Array(Schema.String)).pipe(
+    means("A sentence for each thing that an operator has to see to though the node serves; absent: nothing.")
+  )
+}).annotate({ identifier: "Ready" })
 export const NotReady = Schema.Struct({
   ready: Schema.Literal(false),
   reasons: Schema.Array(Schema.String).pipe(
@@ -316,7 +381,7 @@ const health = HttpApiGroup.make("health").add(
 
 /** The whole API. */
 export class ParleyApi extends HttpApi.make("parley")
-  .add(tokens, users, channels, members, messages, operations, health)
+  .add(tokens, users, channels, members, messages, operations, parked, health)
   .annotateMerge(
     OpenApi.annotations({
       title: "Parley HTTP API",

@@ -4,9 +4,17 @@ import { HttpApiBuilder } from "effect/http-api"
 import { ParleyApi } from "@parley/protocol/HttpApi"
 import { Edge } from "../edge/Edge.ts"
 
-/** What else has to be ready, as a sentence for each thing that is not: log, leases. Supplied by the node's assembly. */
-export const Readiness = Context.Reference<Effect.Effect<ReadonlyArray<string>>>("@parley/node/Readiness", {
-  defaultValue: () => Effect.succeed([])
+/** Sentences for an operator, one a thing. */
+export interface Health {
+  /** What is not ready: log, leases. No traffic is to come. */
+  readonly reasons: ReadonlyArray<string>
+  /** What is wrong though traffic may come. */
+  readonly degraded: ReadonlyArray<string>
+}
+
+/** What else has to be ready. Supplied by the node's assembly. */
+export const Readiness = Context.Reference<Effect.Effect<Health>>("@parley/node/Readiness", {
+  defaultValue: () => Effect.succeed({ reasons: [], degraded: [] })
 })
 
 export const layerHealthHttp = HttpApiBuilder.group(
@@ -18,10 +26,13 @@ export const layerHealthHttp = HttpApiBuilder.group(
     return handlers.handleAll({
       live: () => Effect.succeed({ alive: true as const }),
       ready: Effect.fnUntraced(function* () {
-        const reasons = [...(yield* others)]
+        const health = yield* others
+        const reasons = [...health.reasons]
         if (edge.draining()) reasons.push("the node is draining")
         if (edge.runtime.lag.overloaded) reasons.push("the node is overloaded")
-        return reasons.length === 0 ? { ready: true as const } : yield* Effect.fail({ ready: false as const, reasons })
+        if (reasons.length > 0) return yield* Effect.fail({ ready: false as const, reasons })
+        const { degraded } = health
+        return { ready: true as const, ...(degraded.length === 0 ? {} : { degraded }) }
       })
     })
   })

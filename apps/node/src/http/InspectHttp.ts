@@ -49,7 +49,8 @@ export const layerInspectHttp = HttpApiBuilder.group(
           .Inspect(payloads)
           .pipe(
             Effect.catchTags({
-              InspectFailed: ({ code }) => Effect.fail(httpFailure({ code: codeOf(code) })),
+              InspectFailed: ({ code, detail }) =>
+                Effect.fail(httpFailure({ code: codeOf(code), ...(detail === "" ? {} : { detail }) })),
               MailboxFull: () => fail("overloaded"),
               AlreadyProcessingMessage: () => fail("overloaded"),
               PersistenceError: () => fail("unavailable"),

@@ -22,7 +22,7 @@ export const inspect = (calls: OwnerCalls["Service"], shard: number, request: Ow
     calls.request(shard, request, (reply) => {
       // An inspection is a plain object by construction (owner/Inspect).
       if ("ok" in reply) resume(Effect.succeed(reply.ok as Record<string, unknown>))
-      else resume(Effect.fail(new InspectFailed({ code: reply.failure.code })))
+      else resume(Effect.fail(new InspectFailed({ code: reply.failure.code, detail: reply.failure.detail ?? "" })))
     })
   })
 

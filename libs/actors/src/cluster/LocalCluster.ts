@@ -2,11 +2,12 @@
  * Effect's sharding on one machine: a single runner, volatile messages, leases in memory. The next step up replaces
  * these layers by NATS and nothing above them.
  */
-import { Effect, Layer, Option } from "effect"
+import { Effect, Layer, Metric, Option } from "effect"
 import { MessageStorage, RunnerAddress, RunnerHealth, Runners, Sharding, ShardingConfig } from "effect/cluster"
 import { LocalBus } from "../fanout/LocalBus.ts"
 import { LinkBus } from "../owner/OwnerCalls.ts"
 import type { OwnerBounds, OwnerStores } from "../owner/OwnerContext.ts"
+import { quarantinedShards } from "../owner/OwnerMetrics.ts"
 import { ownerTickMs, Runner } from "../owner/Runner.ts"
 import { CommitSignal } from "../fanout/CommitSignal.ts"
 import { CursorStore } from "@parley/storage/CursorStore"
@@ -24,6 +25,10 @@ export interface LocalClusterOptions {
   readonly forgetIds?: boolean
 }
 
+/** What an operator reads, whenever and by whomever the damage was found. */
+const quarantineText =
+  "shard quarantined: its log is damaged, and nothing of it is served, written or dropped; the other shards go on. Stop the server, keep a copy of the data directory as it is, look at it with `parley doctor`, and restore it from a backup"
+
 /** The runner, ticking; its shards come and go with their leases. */
 export const layerLocalRunner = (options: LocalClusterOptions) =>
   Layer.effect(
@@ -39,6 +44,7 @@ export const layerLocalRunner = (options: LocalClusterOptions) =>
       const links = yield* LinkBus
       const bus = yield* LocalBus
       const signal = yield* CommitSignal
+      const runFork = Effect.runForkWith(yield* Effect.context<never>())
       const runner: Runner = new Runner({
         name: `local-${process.pid}-${Date.now().toString(36)}`,
         shardCount: options.shardCount,
@@ -48,8 +54,19 @@ export const layerLocalRunner = (options: LocalClusterOptions) =>
         ...(options.bounds === undefined ? {} : { bounds: options.bounds }),
         forgetIds: options.forgetIds ?? false,
         onCommitted: signal.committed,
-        onLost: (shard) => bus.disown(shard, runner)
+        onLost: (shard) => bus.disown(shard, runner),
+        onQuarantined: (shard, what) => {
+          bus.own(shard, runner)
+          runFork(
+            Effect.logError(quarantineText).pipe(
+              Effect.annotateLogs({ shard, what }),
+              Effect.andThen(Metric.update(quarantinedShards, runner.quarantined.size))
+            )
+          )
+        }
       })
+      yield* Metric.update(quarantinedShards, 0)
+      signal.onDamaged((shard, what) => runner.quarantine(shard, what))
       signal.onStored((shard, position, parked) => runner.owner(shard)?.setStored(position, parked))
       signal.onReleased((entity) => runner.owner(entity.shard)?.setReleased(entity))
       yield* Effect.acquireRelease(

@@ -67,12 +67,8 @@ export const layerLocalRunnerStorage = Layer.effect(
               else runner.drop(shard)
             })
           ),
-          Effect.catchTag("ShardQuarantined", ({ what }) =>
-            Effect.sync(() => bus.own(shard, runner)).pipe(
-              Effect.andThen(Effect.logError("shard quarantined: nothing of it is served or written")),
-              Effect.annotateLogs({ shard, what })
-            )
-          ),
+          // The runner says so, and answers for it.
+          Effect.catchTag("ShardQuarantined", () => Effect.void),
           Effect.catch((error) =>
             Effect.logError("shard not opened", error).pipe(
               Effect.annotateLogs({ shard }),

@@ -1,6 +1,7 @@
 /**
- * Wakes the consumers of the log when something was committed, and tells owners when the persister has stored it:
- * hints between parts of one process (core NATS in a cluster). Losing one costs a poll interval, nothing else.
+ * Wakes the consumers of the log when something was committed, and tells owners when the persister has stored it, or
+ * that a consumer found the log damaged: hints between parts of one process (core NATS in a cluster). Losing one costs a
+ * poll interval, nothing else.
  */
 import { Context, Layer } from "effect"
 import type { LogPosition } from "@parley/storage/EventLog"
@@ -18,12 +19,16 @@ export class CommitSignal extends Context.Service<
     /** What was parked of an entity is in the store now, up to this seq. */
     released(entity: Released): void
     onReleased(listener: (entity: Released) => void): () => void
+    /** A consumer read a record that is not what was written (†24). */
+    damaged(shard: number, what: string): void
+    onDamaged(listener: (shard: number, what: string) => void): () => void
   }
 >()("@parley/actors/CommitSignal") {
   static readonly layer = Layer.sync(CommitSignal, () => {
     const committed = new Set<(shard: number) => void>()
     const stored = new Set<(shard: number, position: LogPosition, parked: ReadonlyArray<ParkedEntity>) => void>()
     const released = new Set<(entity: Released) => void>()
+    const damaged = new Set<(shard: number, what: string) => void>()
     return CommitSignal.of({
       committed: (shard) => {
         for (const listener of committed) listener(shard)
@@ -45,6 +50,13 @@ export class CommitSignal extends Context.Service<
       onReleased: (listener) => {
         released.add(listener)
         return () => void released.delete(listener)
+      },
+      damaged: (shard, what) => {
+        for (const listener of damaged) listener(shard, what)
+      },
+      onDamaged: (listener) => {
+        damaged.add(listener)
+        return () => void damaged.delete(listener)
       }
     })
   })

@@ -2,11 +2,13 @@
  * A consumer of the log: reads each shard's records in order behind the commit, hands their entries to `apply`, and
  * moves its own durable position only after that is done (WRITE-BEHIND-SAFE). Positions are the consumer's, the log is
  * cut below the lowest. A failing `apply` is tried again with growing waits; nothing is skipped, and other shards go on.
+ * A damaged record ends its shard's consumption for good: it is said, and the shard is taken out of service (†24).
  */
-import { Effect } from "effect"
-import { EventLog, type LogPosition } from "@parley/storage/EventLog"
+import { Effect, Result } from "effect"
+import { EventLog, type LogPosition, type LogRecord } from "@parley/storage/EventLog"
 import type { Entry } from "../log/Entry.ts"
 import { decodeRecord } from "../log/Record.ts"
+import { damageText } from "../log/UnconsumedRecords.ts"
 import { CommitSignal } from "./CommitSignal.ts"
 
 /** Bytes of records taken in one step: it bounds a batch, what is in memory, and how long the event loop is held. */
@@ -60,21 +62,40 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       (unsubscribe) => Effect.sync(unsubscribe)
     )
 
+    /** Shards whose log is damaged: there is nothing to be had from them by trying again. */
+    const givenUp = new Set<number>()
+    const giveUp = (damage: { readonly shard: number; readonly position: LogPosition; readonly what: string }) => {
+      givenUp.add(damage.shard)
+      signal.damaged(damage.shard, damageText(damage))
+    }
+    const readAfter = (shard: number, after: LogPosition) =>
+      log.readAfter(shard, after, consumerBytesMax).pipe(
+        Effect.catchTag("LogDamaged", (damage) => {
+          giveUp(damage)
+          return Effect.succeed<ReadonlyArray<LogRecord>>([])
+        })
+      )
+
     /** Takes the shard's next records after `after`; answers up to where, undefined where there are none. */
     const step = Effect.fnUntraced(function* (shard: number, after: LogPosition) {
       const limit = options.limit?.(shard)
-      const records = (yield* log.readAfter(shard, after, consumerBytesMax)).filter(
+      const records = (yield* readAfter(shard, after)).filter(
         (record) => limit === undefined || record.position <= limit
       )
-      const last = records.at(-1)
-      if (last === undefined) return undefined
       const entries: Array<ConsumedEntry> = []
       let bytes = 0
+      let last: LogRecord | undefined
       for (const record of records) {
-        const decoded = yield* Effect.fromResult(decodeRecord(record.bytes))
-        for (const entry of decoded.entries) entries.push({ entry, position: record.position })
+        const decoded = decodeRecord(record.bytes)
+        if (Result.isFailure(decoded)) {
+          giveUp({ shard, position: record.position, what: decoded.failure.what })
+          break
+        }
+        for (const entry of decoded.success.entries) entries.push({ entry, position: record.position })
         bytes += record.bytes.length
+        last = record
       }
+      if (last === undefined) return undefined
       if (entries.length > 0) yield* options.apply(shard, entries)
       done += entries.length
       return { position: last.position, full: bytes * 2 > consumerBytesMax }
@@ -115,7 +136,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     /** The steps of each shard that has something, one sync for all, then their positions. */
     const round = Effect.gen(function* () {
       const now = performance.now()
-      const shards = [...dirty].filter((shard) => now >= (failed.get(shard)?.until ?? 0))
+      const shards = [...dirty].filter((shard) => !givenUp.has(shard) && now >= (failed.get(shard)?.until ?? 0))
       for (const shard of shards) dirty.delete(shard)
       const reached = yield* Effect.forEach(shards, steps, { concurrency: shardsAtOnce })
       const moved = reached.filter((taken) => taken !== undefined)

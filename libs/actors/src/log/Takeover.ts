@@ -15,6 +15,7 @@ import { retryMs } from "./LogClock.ts"
 import { readSeen } from "./PlaceRead.ts"
 import { decodeRecord, encodeBody, noPlace, type RecordPlace, type SealedRecord, type ShardRecord } from "./Record.ts"
 import { replay } from "./Replay.ts"
+import { damageText } from "./UnconsumedRecords.ts"
 import {
   openShardLog,
   type ShardLogEffect,
@@ -202,7 +203,7 @@ class Opening {
       }),
       Effect.catchTags({
         LogUnavailable: () => Effect.succeed<ShardLogEvent>({ _tag: "LastUnread" }),
-        LogDamaged: ({ what }) => Effect.succeed<ShardLogEvent>({ _tag: "LastDamaged", what })
+        LogDamaged: (damage) => Effect.succeed<ShardLogEvent>({ _tag: "LastDamaged", what: damageText(damage) })
       })
     )
   }

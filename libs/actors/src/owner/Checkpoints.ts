@@ -93,10 +93,18 @@ export class Checkpoints {
   /** Logs a checkpoint of what is committed now. */
   write(): void {
     if (this.#events === 0) return
+    const events = this.#events
     this.#bytes = 0
     this.#events = 0
     this.#ticks = 0
-    this.#owner.log.appendCheckpoint(() => this.#body())
+    this.#owner.log.appendCheckpoint(
+      () => this.#body(),
+      "full",
+      // There was no room, or another is on its way: it stays due.
+      (position) => {
+        if (position === null) this.#events += events
+      }
+    )
   }
 
   /** Called at the checkpoint's turn, when what is committed is exactly what precedes it in the log. */

@@ -61,6 +61,8 @@ export interface OwnerContext {
   ) => void
   /** Tells the runner that a shard's consumers have something to read. */
   readonly committed: (shard: number) => void
-  /** The shard is out (†22) or quarantined (†24): the runner takes it down. */
+  /** The shard is out (†22): the runner takes it down. */
   readonly lost: (shard: number, why: string) => void
+  /** The shard's log is damaged or behind what is known (†24): the runner takes the shard out of service. */
+  readonly quarantine: (shard: number, what: string) => void
 }

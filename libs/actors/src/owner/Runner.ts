@@ -4,12 +4,13 @@
  * else's business (`cluster/`); whether it may write is the log's.
  */
 import { Effect } from "effect"
-import type { EventLog, LogUnavailable } from "@parley/storage/EventLog"
+import type { EventLog, LogPosition, LogUnavailable } from "@parley/storage/EventLog"
 import type { StoreUnavailable } from "@parley/storage/StoreError"
-import { persisterConsumer } from "../fanout/ConsumerNames.ts"
+import { memberFanoutConsumer, persisterConsumer } from "../fanout/ConsumerNames.ts"
 import { OwnerLinks } from "../fanout/OwnerLink.ts"
 import type { LocalRunner } from "../fanout/LocalBus.ts"
-import { openShard, type OpenShardError } from "../log/Takeover.ts"
+import { openShard, type OpenShardError, ShardQuarantined } from "../log/Takeover.ts"
+import { checkUnconsumed, damageText } from "../log/UnconsumedRecords.ts"
 import { type Clocks, Lease, systemClocks } from "./Lease.ts"
 import { type OwnerBounds, type OwnerContext, ownerBoundsDefault, type OwnerStores } from "./OwnerContext.ts"
 import type { Attach, Attached, Detach, LinkMessage, OwnerReply, OwnerRequest } from "./OwnerProtocol.ts"
@@ -39,6 +40,8 @@ export interface RunnerOptions {
   /** Something was committed on a shard: its consumers may read. */
   readonly onCommitted?: (shard: number) => void
   readonly onLost?: (shard: number, why: string) => void
+  /** A shard's log is damaged: the runner goes on answering for it, and only that it is out of service. */
+  readonly onQuarantined?: (shard: number, what: string) => void
 }
 
 export class Runner implements LocalRunner {
@@ -49,12 +52,14 @@ export class Runner implements LocalRunner {
   /** Shards whose log is damaged or behind what is known, and what is wrong: they are not tried again (†24). */
   readonly quarantined = new Map<number, string>()
   readonly #leases = new Map<number, Lease>()
+  readonly #onQuarantined: (shard: number, what: string) => void
   readonly #clocks: Clocks
   #ticks = 0
 
   constructor(options: RunnerOptions) {
     this.name = options.name
     this.#clocks = options.clocks ?? systemClocks
+    this.#onQuarantined = options.onQuarantined ?? (() => {})
     this.links = new OwnerLinks({ owner: options.name, start: Date.now(), publish: options.publish })
     this.#context = {
       name: options.name,
@@ -71,7 +76,8 @@ export class Runner implements LocalRunner {
       lost: (shard, why) => {
         this.#owners.delete(shard)
         options.onLost?.(shard, why)
-      }
+      },
+      quarantine: (shard, what) => this.quarantine(shard, what)
     }
   }
 
@@ -97,8 +103,10 @@ export class Runner implements LocalRunner {
     return Effect.gen({ self: this }, function* () {
       const stored = yield* this.#context.log.consumerPosition(persisterConsumer, shard)
       const opened = yield* openShard({ log: this.#context.log, shard, epochAtLeast, knownAtLeast: stored }).pipe(
-        Effect.tapErrorTag("ShardQuarantined", ({ what }) => Effect.sync(() => this.quarantined.set(shard, what)))
+        Effect.tap(({ replayedFrom }) => this.#checkUnconsumed(shard, stored, replayedFrom)),
+        Effect.tapErrorTag("ShardQuarantined", ({ what }) => Effect.sync(() => this.quarantine(shard, what)))
       )
+      this.quarantined.delete(shard)
       const parked = yield* this.#context.stores.parked.entities(persisterConsumer)
       const here = parked.filter((entity) => entity.shard === shard)
       const owner = new ShardOwner(this.#context, opened, stored, here)
@@ -108,6 +116,28 @@ export class Runner implements LocalRunner {
       owner.setStored(yield* this.#context.log.consumerPosition(persisterConsumer, shard))
       this.#context.committed(shard)
     })
+  }
+
+  /** What consumers have still to read and the replay does not. */
+  #checkUnconsumed(shard: number, stored: LogPosition, upTo: LogPosition) {
+    const { log } = this.#context
+    return log.consumerPosition(memberFanoutConsumer, shard).pipe(
+      Effect.andThen((fannedOut) => checkUnconsumed(log, shard, Math.min(stored, fannedOut), upTo)),
+      Effect.catchTag("LogDamaged", (damage) => new ShardQuarantined({ shard, what: damageText(damage) }))
+    )
+  }
+
+  /**
+   * Takes a shard out of service whose log is damaged: at opening, while serving, or found by a consumer (†24). What was
+   * under way is told "moved"; whoever asks again is told that the shard is out of service. Nothing in the log is touched.
+   */
+  quarantine(shard: number, what: string): void {
+    if (this.quarantined.has(shard)) return
+    this.quarantined.set(shard, what)
+    const owner = this.#owners.get(shard)
+    this.#owners.delete(shard)
+    owner?.leaveDamaged()
+    this.#onQuarantined(shard, what)
   }
 
   /** Stops answering, settles what is under way, leaves a checkpoint; the shard is anybody's then. */

@@ -72,7 +72,7 @@ export class ShardOwner {
       onFailed: (entries, reason) => this.#onFailed(entries, reason),
       onUnknown: (entries) => tell(entries, { code: "outcome_unknown" }),
       onOut: () => this.#leave("another owner has the shard"),
-      onQuarantined: (what) => this.#leave(`quarantined: ${what}`)
+      onQuarantined: (what) => context.quarantine(this.shard, what)
     })
     this.channels = new ChannelHandler(this)
     this.sessions = new SessionHandler(this)
@@ -240,6 +240,12 @@ export class ShardOwner {
     if (this.#state === "serving") this.#state = "draining"
   }
 
+  /** Nothing of the shard is answered or written from now on (†24). */
+  leaveDamaged(): void {
+    this.#state = "out"
+    this.log.stepDown()
+  }
+
   #authorise(topic: TopicName, users: ReadonlyArray<string>, done: (answer: Attached["topics"][number]) => void): void {
     const id = topic.slice(2)
     if (topic.startsWith("c/")) this.channels.authorise(topic, id, users, done)
@@ -269,6 +275,8 @@ export class ShardOwner {
       pending.resident.pending.pop()
       pending.undo()
     }
+    // The log is cut below checkpoints only, and nothing is committed that would make the next one due (†28).
+    if (reason === "full") this.checkpoints.write()
     tell(entries, { code: reason === "full" ? "log_full" : reason === "too_large" ? "too_large" : "moved" })
   }
 
