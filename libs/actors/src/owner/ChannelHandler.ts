@@ -142,6 +142,7 @@ export class ChannelHandler {
   }
 
   tick(): void {
+    this.residents.rest()
     const now = this.owner.context.now()
     for (const resident of this.residents.all()) {
       if (resident.state === undefined) continue

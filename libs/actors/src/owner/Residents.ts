@@ -28,6 +28,8 @@ export interface PendingEvent {
   readonly undo: () => void
   readonly originEdge: string
   readonly originConnection: number
+  /** It may use the room that a full log keeps (†28). */
+  readonly reserved: boolean
   /** Those to be told how it ended: the caller, and repeats of the same mutation. Emptied when told. */
   waiters: Array<(failure: ApiFailure | undefined) => void>
 }
@@ -69,12 +71,23 @@ export interface Warm {
   readonly bytes: Uint8Array
 }
 
+/** Calls of `rest` in which every resident is looked at once: one that had no turn in between goes. */
+export const restCalls = 60
+/** Residents looked at by one call: what has to be encoded at once must not hold up others. */
+export const restLooksMax = 64
+
 export class Residents<S extends EntityState> {
   readonly #options: ResidentsOptions<S>
   readonly #residents = new Map<string, Resident<S>>()
-  readonly #warm = new Map<string, Warm>()
+  /** One byte a char: the heap packs strings better than buffers, and moves them together. */
+  readonly #warm = new Map<string, string>()
   #residentBytes = 0
   #warmBytes = 0
+  #resting: Iterator<Resident<S>> = this.#residents.values()
+  /** Residents when the round began. */
+  #restRound = 0
+  /** Looks that are due, times `restCalls`: what is less than one is left for the next call. */
+  #restLooks = 0
 
   constructor(options: ResidentsOptions<S>) {
     this.#options = options
@@ -109,15 +122,12 @@ export class Residents<S extends EntityState> {
   }
 
   warm(id: string): Warm | undefined {
-    return this.#warm.get(id)
+    const text = this.#warm.get(id)
+    return text === undefined ? undefined : { bytes: Buffer.from(text, "latin1") }
   }
 
   all(): Iterable<Resident<S>> {
     return this.#residents.values()
-  }
-
-  allWarm(): Iterable<[string, Warm]> {
-    return this.#warm
   }
 
   /** Takes the entity's next turn; `full` where too many wait already, `failed` where it can't be loaded. */
@@ -159,21 +169,23 @@ export class Residents<S extends EntityState> {
 
   /** Puts a warm state, from a checkpoint or a hand-over. */
   putWarm(id: string, bytes: Uint8Array): void {
-    const before = this.#warm.get(id)
-    if (before !== undefined) this.#warmBytes -= before.bytes.length + warmOverheadBytes
-    this.#warm.delete(id)
-    this.#warm.set(id, { bytes })
+    this.#dropWarm(id)
+    this.#warm.set(id, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1"))
     this.#warmBytes += bytes.length + warmOverheadBytes
   }
 
   /** Takes a warm state out, to make it resident. */
   takeWarm(id: string): Warm | undefined {
-    const warm = this.#warm.get(id)
-    if (warm !== undefined) {
-      this.#warm.delete(id)
-      this.#warmBytes -= warm.bytes.length + warmOverheadBytes
-    }
+    const warm = this.warm(id)
+    this.#dropWarm(id)
     return warm
+  }
+
+  #dropWarm(id: string): void {
+    const text = this.#warm.get(id)
+    if (text === undefined) return
+    this.#warm.delete(id)
+    this.#warmBytes -= text.length + warmOverheadBytes
   }
 
   /** Puts a resident state, from replay. */
@@ -206,12 +218,33 @@ export class Residents<S extends EntityState> {
       }
     }
     looks = 0
-    for (const [id, warm] of this.#warm) {
+    for (const id of this.#warm.keys()) {
       if (this.#warmBytes <= this.#options.warmBytesMax || looks++ >= looksMax) break
-      if (this.#options.stored(id)) {
-        this.#warm.delete(id)
-        this.#warmBytes -= warm.bytes.length + warmOverheadBytes
+      if (this.#options.stored(id)) this.#dropWarm(id)
+    }
+  }
+
+  /**
+   * Moves idle residents to warm state, whatever room there is: somebody who is only connected must not keep his session
+   * in memory, nor a quiet channel its members. Called at regular intervals.
+   */
+  rest(): void {
+    // As many as a round began with, so that its end comes although it gets smaller.
+    this.#restLooks += Math.min(Math.max(this.#residents.size, this.#restRound), restLooksMax * restCalls)
+    for (; this.#restLooks >= restCalls; this.#restLooks -= restCalls) {
+      let next = this.#resting.next()
+      if (next.done === true) {
+        this.#restRound = this.#residents.size
+        this.#resting = this.#residents.values()
+        next = this.#resting.next()
       }
+      if (next.done === true) {
+        this.#restLooks = 0
+        return
+      }
+      const resident = next.value
+      if (resident.used) resident.used = false
+      else if (this.#passive(resident)) this.#passivate(resident)
     }
   }
 
@@ -269,5 +302,5 @@ export class Residents<S extends EntityState> {
   }
 }
 
-/** Map entry, object and buffer header of one warm state, about. */
-const warmOverheadBytes = 160
+/** Map entry and string header of one warm state, about. */
+const warmOverheadBytes = 80

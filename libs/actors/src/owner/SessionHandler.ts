@@ -80,7 +80,8 @@ export class SessionHandler {
               }
             )
           case "Notice":
-            return this.#decided(resident, state, decideNotice(state, request, now), reply, () => ({}))
+            // The member fan-out holds the log until its notices are in: refused, they would keep a full log full.
+            return this.#decided(resident, state, decideNotice(state, request, now), reply, () => ({}), true)
           case "Revoke":
             return this.#decided(
               resident,
@@ -118,8 +119,9 @@ export class SessionHandler {
     )
   }
 
-  /** Writes changed cursors behind. */
+  /** Writes changed cursors behind; sessions that are done with rest. */
   tick(): void {
+    this.residents.rest()
     const { cursors } = this.owner.context.stores
     for (const resident of this.#dirty) {
       const { state } = resident
@@ -168,7 +170,8 @@ export class SessionHandler {
     decision: SessionDecision,
     reply: Reply,
     /** Given the place of the event that was asked for, of its first time if this is a repetition. */
-    ok: (userSeq: number) => unknown
+    ok: (userSeq: number) => unknown,
+    reserved = false
   ): void {
     switch (decision._tag) {
       case "Reject":
@@ -184,9 +187,9 @@ export class SessionHandler {
       }
       case "Accept": {
         const { entry } = decision
-        return this.owner.propose(resident, entry, apply(state, entry), noCaller, (failure) =>
+        const settle = (failure: ApiFailure | undefined) =>
           reply(failure === undefined ? { ok: ok(entry.seq) } : { failure })
-        )
+        return this.owner.propose(resident, entry, apply(state, entry), noCaller, settle, reserved)
       }
     }
   }

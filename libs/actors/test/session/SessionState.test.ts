@@ -20,6 +20,7 @@ import {
   SessionState,
   view
 } from "../../src/session/SessionState.ts"
+import { decodeSession, encodeSession } from "../../src/session/SessionSnapshot.ts"
 import { caller, clientId, start } from "../channel/ChannelHarness.ts"
 
 const room = "group:room"
@@ -364,5 +365,67 @@ describe("mentions", () => {
     for (let at = 0; at <= sessionLimits.tombstonesMax; at++) noticed(state, notice("removed", 6, `group:${at}`))
     expect(state.left.size).toBe(sessionLimits.tombstonesMax)
     expect(state.left.has("group:0")).toBe(false)
+  })
+})
+
+describe("a session at rest", () => {
+  const event = fc.oneof(
+    fc.record({ kind: fc.constantFrom("added", "removed"), channel, seq: fc.nat() }),
+    fc.record({ kind: fc.constant("mentioned"), channel, seq: fc.nat(), by: fc.constantFrom("ben", "7") }),
+    fc.record({ kind: fc.constant("marked_unread"), channel, seq: fc.nat(), cid: fc.constantFrom("c1", "2") }),
+    fc.record({ kind: fc.constant("revoked"), before: fc.nat(), cid: fc.string() }),
+    fc.record({ kind: fc.constant("of_another_version"), channel, seq: fc.nat() })
+  )
+  const place = fc.tuple(channel, fc.nat())
+  const snapshot = fc.record({
+    user: fc.constant("ann"),
+    generation: fc.integer({ min: 1, max: 9 }),
+    at: fc.nat(),
+    channels: fc.array(place, { maxLength: 3 }),
+    left: fc.array(place, { maxLength: 3 }),
+    cursors: fc.array(fc.tuple(channel, fc.nat(), fc.nat()), { maxLength: 3 }),
+    dirty: fc.array(channel, { maxLength: 2 }),
+    mentions: fc.array(fc.tuple(channel, fc.nat(), fc.array(fc.nat(), { maxLength: 3 })), { maxLength: 2 }),
+    revokedBefore: fc.nat(),
+    window: fc.record({
+      bound: fc.nat(),
+      ids: fc.array(
+        fc.record({
+          sender: fc.constant("ann"),
+          cid: fc.string(),
+          time: fc.nat(),
+          seq: fc.nat(),
+          n: fc.nat(),
+          at: fc.nat(),
+          bodyHash: fc.string()
+        }),
+        { maxLength: 2 }
+      )
+    }),
+    events: fc.array(fc.tuple(fc.nat(), event), { maxLength: 6 }),
+    before: fc.nat()
+  })
+
+  it("is read as it was written, events of other fields and versions included", () => {
+    fc.assert(
+      fc.property(snapshot, ({ before, events, ...rest }) => {
+        const personal = events.map(([at, some], i) => JSON.stringify({ user_seq: before + i + 1, at, ...some }))
+        const whole = { ...rest, userSeq: before + events.length, personal }
+        expect(decodeSession(encodeSession(whole))).toEqual(whole)
+        // As the version before this one wrote it.
+        const old = Buffer.concat([Buffer.of(1), Buffer.from(JSON.stringify(whole))])
+        expect(decodeSession(old)).toEqual(whole)
+      })
+    )
+    expect(() => decodeSession(Buffer.of(3, 0x7b, 0x7d))).toThrow("another version")
+  })
+
+  it("takes less than 50 bytes a channel, with cursor and event", () => {
+    const state = SessionState.empty("ann")
+    for (let i = 0; i < 10; i++) {
+      noticed(state, notice("added", 3, `group:quiet${i}`))
+      moveCursor(state, `group:quiet${i}`, 9)
+    }
+    expect(state.encode().length).toBeLessThan(10 * 50 + 150)
   })
 })

@@ -1,0 +1,75 @@
+/** Residents that nobody uses go to warm state, however much room there is, and come back as they were. */
+import { describe, expect, it } from "vitest"
+import { Residents, restCalls, restLooksMax } from "../../src/owner/Residents.ts"
+
+interface Text {
+  readonly bytes: number
+  readonly text: string
+  encode(): Uint8Array
+}
+const state = (text: string): Text => ({ bytes: 100, text, encode: () => Buffer.from(text, "latin1") })
+
+const room = 1_000_000
+const make = (stored: (id: string) => boolean = () => true) => {
+  const loaded: Array<string> = []
+  const residents = new Residents<Text>({
+    residentBytesMax: room,
+    warmBytesMax: room,
+    decode: (_id, bytes) => state(Buffer.from(bytes).toString("latin1")),
+    load: (id, done) => {
+      loaded.push(id)
+      queueMicrotask(() => done(state(`${id} ÿ\0`)))
+    },
+    stored
+  })
+  const use = (id: string): Promise<string> =>
+    new Promise((resolve) => residents.turn(id, (resident) => resolve(resident.state?.text ?? ""), resolve))
+  const rest = (calls: number) => {
+    for (let i = 0; i < calls; i++) residents.rest()
+  }
+  return { loaded, residents, rest, use }
+}
+
+describe("residents", () => {
+  it("rest when they had no turn for two rounds, and wake from warm state as they were", async () => {
+    const { loaded, residents, rest, use } = make()
+    await use("ann")
+    await use("ben")
+    rest(restCalls)
+    expect(residents.residentCount).toBe(2)
+    await use("ann")
+    rest(restCalls)
+    expect([residents.residentCount, residents.warmCount]).toEqual([1, 1])
+    expect(residents.peek("ann")).toBeDefined()
+    expect(await use("ben")).toBe("ben ÿ\0")
+    expect(loaded).toEqual(["ann", "ben"])
+    expect([residents.residentCount, residents.warmCount, residents.warmBytes]).toEqual([2, 0, 0])
+  })
+
+  it("stay while something of theirs is not stored, or they are held or dirty", async () => {
+    const stored = new Set<string>()
+    const { residents, rest, use } = make((id) => stored.has(id))
+    for (const id of ["unstored", "held", "dirty", "free"]) await use(id)
+    for (const id of ["held", "dirty", "free"]) stored.add(id)
+    residents.hold(residents.peek("held")!)
+    residents.peek("dirty")!.dirty = true
+    rest(restCalls * 3)
+    expect(Array.from(residents.all(), ({ id }) => id)).toEqual(["unstored", "held", "dirty"])
+    stored.add("unstored")
+    rest(restCalls * 3)
+    expect(residents.residentCount).toBe(2)
+  })
+
+  it("rest a bounded number at a time", async () => {
+    const { residents, use } = make()
+    const many = restLooksMax * restCalls * 2
+    for (let i = 0; i < many; i++) await use(`u${i}`)
+    let before = residents.residentCount
+    for (let i = 0; i < restCalls * 6; i++) {
+      residents.rest()
+      expect(before - residents.residentCount).toBeLessThanOrEqual(restLooksMax)
+      before = residents.residentCount
+    }
+    expect(before).toBe(0)
+  })
+})
