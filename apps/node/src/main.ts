@@ -19,6 +19,10 @@ const commands: Readonly<
     about: "show an entity: parley inspect channel|session|presence ID",
     run: async () => (await import("./cli/InspectCommand.ts")).inspectCommand
   },
+  parked: {
+    about: "show events that could not be stored, try them again, give them up: parley parked [list|retry|drop]",
+    run: async () => (await import("./cli/ParkedCommand.ts")).parkedCommand
+  },
   doctor: {
     about: "check a data directory and the machine: parley doctor --data DIR",
     run: async () => (await import("./cli/Doctor.ts")).doctor

@@ -103,6 +103,17 @@ const Others = Layer.mergeAll(
   ),
   HttpApiBuilder.group(
     ParleyApi,
+    "parked",
+    Effect.fn(function* (handlers) {
+      return handlers.handleAll({
+        list: () => Effect.succeed({ events: [] }),
+        retry: () => Effect.succeed({ written: 1, left: 0, why: "" }),
+        drop: ({ params }) => Effect.succeed({ written: 0, left: params.seq, why: "no" })
+      })
+    })
+  ),
+  HttpApiBuilder.group(
+    ParleyApi,
     "health",
     Effect.fn(function* (handlers) {
       return handlers.handleAll({

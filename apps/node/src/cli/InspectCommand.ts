@@ -1,25 +1,16 @@
 /**
- * `parley inspect channel|session|presence ID`: prints what the entity answers to its Inspect call. On the server's own
- * machine the operator's key is read from the data directory; elsewhere give an API key.
+ * `parley inspect channel|session|presence ID`: prints what the entity answers to its Inspect call.
  */
-import { existsSync, readFileSync } from "node:fs"
-import { join } from "node:path"
 import { parseFlags, unknownFlag } from "./Flags.ts"
+import { operatorCall, operatorFlags } from "./OperatorCall.ts"
 
 const kinds = ["channel", "session", "presence"]
-
-const keyOf = (flags: Readonly<Record<string, string>>): string | undefined => {
-  if (flags["key"] !== undefined) return flags["key"]
-  if (process.env["PARLEY_API_KEY"] !== undefined) return process.env["PARLEY_API_KEY"]
-  const file = join(flags["data"] ?? "data", "operator.key")
-  return existsSync(file) ? readFileSync(file, "utf8").trim() : undefined
-}
 
 export const inspectCommand = async (args: ReadonlyArray<string>): Promise<number> => {
   const { flags, rest } = parseFlags(args)
   const [kind = "", id = ""] = rest
   const wrong =
-    unknownFlag(flags, ["url", "key", "data", "payloads"]) ??
+    unknownFlag(flags, [...operatorFlags, "payloads"]) ??
     (kinds.includes(kind) && id !== "" && rest.length === 2
       ? undefined
       : `usage: parley inspect ${kinds.join("|")} ID [--url URL] [--key KEY | --data DIR] [--payloads]`)
@@ -27,28 +18,9 @@ export const inspectCommand = async (args: ReadonlyArray<string>): Promise<numbe
     process.stderr.write(`parley inspect: ${wrong}\n`)
     return 2
   }
-  const key = keyOf(flags)
-  if (key === undefined) {
-    process.stderr.write("parley inspect: no key: give --key, PARLEY_API_KEY, or the server's --data directory\n")
-    return 2
-  }
-  const url = flags["url"] ?? "http://127.0.0.1:8080"
   const payloads = flags["payloads"] === undefined ? "" : "?payloads=true"
-  try {
-    const answer = await fetch(`${url}/v1/inspect/${kind}/${encodeURIComponent(id)}${payloads}`, {
-      headers: { authorization: `Bearer ${key}` }
-    })
-    const text = await answer.text()
-    if (!answer.ok) {
-      process.stderr.write(`parley inspect: the server answered ${answer.status}: ${text}\n`)
-      return 1
-    }
-    process.stdout.write(`${JSON.stringify(JSON.parse(text), null, 2)}\n`)
-    return 0
-  } catch (error) {
-    process.stderr.write(
-      `parley inspect: no server at ${url}: ${error instanceof Error ? error.message : String(error)}\n`
-    )
-    return 1
-  }
+  const answer = await operatorCall("inspect", flags, `/v1/inspect/${kind}/${encodeURIComponent(id)}${payloads}`)
+  if (typeof answer === "number") return answer
+  process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`)
+  return 0
 }

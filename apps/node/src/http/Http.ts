@@ -18,6 +18,8 @@ import { layerHealthHttp } from "./HealthHttp.ts"
 import { layerHttpAuthentication } from "./HttpAuthentication.ts"
 import { layerInspectHttp } from "./InspectHttp.ts"
 import { layerMessagesHttp } from "./MessagesHttp.ts"
+import { layerParkedHttp } from "./ParkedHttp.ts"
+import { recordParkedMetrics } from "./ParkedMetrics.ts"
 import { layerTokensHttp } from "./TokensHttp.ts"
 import { layerUsersHttp } from "./UsersHttp.ts"
 
@@ -32,6 +34,7 @@ const layerApi = HttpApiBuilder.layer(ParleyApi, { openapiPath: "/v1/openapi.jso
     layerMembersHttp,
     layerMessagesHttp,
     layerInspectHttp,
+    layerParkedHttp,
     layerHealthHttp
   ]),
   Layer.provide([layerHttpAuthentication, RequestErrorsLive])
@@ -42,6 +45,7 @@ const layerMetrics = HttpRouter.add(
   "/metrics",
   Effect.gen(function* () {
     yield* recordEdgeMetrics()
+    yield* recordParkedMetrics
     const body = yield* PrometheusMetrics.format()
     return HttpServerResponse.text(body, { contentType: "text/plain; version=0.0.4; charset=utf-8" })
   })

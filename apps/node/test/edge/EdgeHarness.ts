@@ -12,6 +12,7 @@ import { Authentication } from "../../src/edge/Authentication.ts"
 import { Edge, Listening } from "../../src/edge/Edge.ts"
 import { layerHttp } from "../../src/http/Http.ts"
 import { NodeConfig, type NodeSettings } from "../../src/NodeConfig.ts"
+import { ParkedOperations } from "@parley/actors/fanout/Parking"
 import { layerFakeDirectory } from "./FakeDirectory.ts"
 import { FakeOwners } from "./FakeOwners.ts"
 
@@ -112,14 +113,14 @@ export const clientId = (at = Date.now()): string => {
 
 export class EdgeHarness {
   readonly owners: FakeOwners
-  readonly context: Context.Context<Edge | Listening | Authentication>
+  readonly context: Context.Context<Edge | Listening | Authentication | ParkedOperations>
   readonly #scope: Scope.Closeable
   readonly data: string
   readonly #clients: Array<TestClient> = []
 
   private constructor(
     owners: FakeOwners,
-    context: Context.Context<Edge | Listening | Authentication>,
+    context: Context.Context<Edge | Listening | Authentication | ParkedOperations>,
     scope: Scope.Closeable,
     data: string
   ) {
@@ -136,6 +137,7 @@ export class EdgeHarness {
     const layer = layerHttp.pipe(
       Layer.provideMerge(Edge.layer),
       Layer.provideMerge(Authentication.layer),
+      Layer.provideMerge(ParkedOperations.layer),
       Layer.provide([config, owners.layer, layerFakeDirectory, TestRunner.layer])
     )
     const scope = await Effect.runPromise(Scope.make())
@@ -145,6 +147,9 @@ export class EdgeHarness {
 
   get edge(): Edge["Service"] {
     return Context.get(this.context, Edge)
+  }
+  get parked(): ParkedOperations["Service"] {
+    return Context.get(this.context, ParkedOperations)
   }
   get port(): number {
     return Context.get(this.context, Listening).port

@@ -122,6 +122,13 @@ export class Parking<E> {
     )
   }
 
+  /** What is parked for this consumer, in order, the first of at most `limit` in all. */
+  list(limit: number) {
+    return this.#store
+      .list(limit)
+      .pipe(Effect.map((events) => events.filter(({ consumer }) => consumer === this.consumer)))
+  }
+
   /** Tries an entity's parked events again, in order. */
   retry(topic: Entry["topic"], id: string) {
     return this.#wish(topic, id, (entity) =>
@@ -176,7 +183,9 @@ export class Parking<E> {
         }
         yield* this.#options.sync
         yield* this.#remove(entity, first)
-        if (this.#left(entity) === 0) this.#release(entity, seq)
+        const left = this.#left(entity)
+        if (left === 0) this.#release(entity, seq)
+        return { left }
       })
     )
   }
@@ -315,7 +324,7 @@ export class ParkedOperations extends Context.Service<
 }
 
 /** A consumer's parking, whatever its own failures are. */
-export type Operable = Pick<Parking<unknown>, "consumer" | "count" | "retry" | "drop">
+export type Operable = Pick<Parking<unknown>, "consumer" | "count" | "list" | "retry" | "drop">
 
 /** Makes a consumer's parking with what is parked from before, and shows it to operators. */
 export const makeParking = <E>(options: ParkingOptions<E>) =>

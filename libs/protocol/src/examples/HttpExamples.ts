@@ -8,6 +8,8 @@ import type {
   RevokeRequest,
   MembersPage,
   NotReady,
+  ParkedList,
+  ParkedRetried,
   Alive
 } from "../HttpApi.ts"
 import { answerExamples, headExample } from "./AnswerExamples.ts"
@@ -154,6 +156,37 @@ export const httpExamples = {
       members: 12,
       fanout: "write"
     }
+  },
+  "parked.list": {
+    method: "GET",
+    path: "/v1/parked?limit=100",
+    status: 200,
+    answer: {
+      events: [
+        {
+          consumer: "persister",
+          topic: "channel",
+          id: "group:engineering",
+          generation: 1,
+          seq: 4821,
+          kind: "message",
+          why: "string or blob too big",
+          parked_at: 1795530194000
+        }
+      ]
+    } satisfies (typeof ParkedList)["Encoded"]
+  },
+  "parked.retry": {
+    method: "POST",
+    path: "/v1/parked/persister/channel/group%3Aengineering/retry",
+    status: 200,
+    answer: { written: 0, left: 3, why: "string or blob too big" } satisfies (typeof ParkedRetried)["Encoded"]
+  },
+  "parked.drop": {
+    method: "DELETE",
+    path: "/v1/parked/persister/channel/group%3Aengineering/4821",
+    status: 200,
+    answer: { written: 2, left: 0, why: "" } satisfies (typeof ParkedRetried)["Encoded"]
   },
   "health.live": {
     method: "GET",
