@@ -52,6 +52,8 @@ export class Directory extends Context.Service<
   Directory,
   {
     channel(channel: string): Effect.Effect<Option.Option<ChannelRow>, StoreUnavailable>
+    /** The ids of all channels that have a row, ascending byte by byte, in pages. */
+    channelIds(after: string, limit: number): Effect.Effect<ReadonlyArray<string>, StoreUnavailable>
     writeChannels(rows: ReadonlyArray<ChannelRow>): Effect.Effect<void, StoreUnavailable | StoreRefused>
     /** Current and past stays of the first `limit` users after `afterUser`, by user, then `from`; no user is cut in two. */
     members(

@@ -61,6 +61,33 @@ export const directoryContract = <E>(name: string, layer: Layer.Layer<Directory,
         })
       )
 
+      it.effect("lists the channels that have a row, ascending, in pages", () =>
+        Effect.gen(function* () {
+          const directory = yield* Directory
+          const channels = Array.from({ length: 25 }, () => freshChannel())
+          yield* directory.writeChannels(channels.map((channel) => channelRow(channel, 1, 1)))
+          const unwritten = freshChannel()
+          yield* directory.writeMembers([stay(unwritten, freshUser(), 1, null)])
+          const listed: Array<string> = []
+          for (let after = ""; ;) {
+            const page = yield* directory.channelIds(after, 10)
+            listed.push(...page)
+            const last = page.at(-1)
+            if (last === undefined) break
+            after = last
+          }
+          assert.deepStrictEqual(
+            listed,
+            listed.toSorted((a, b) => (a < b ? -1 : 1))
+          )
+          assert.deepStrictEqual(
+            listed.filter((channel) => channels.includes(channel)),
+            channels.toSorted((a, b) => (a < b ? -1 : 1))
+          )
+          assert.notInclude(listed, unwritten)
+        })
+      )
+
       it.effect("†15 membership is a list of stays, each ended by the seq that ended it", () =>
         Effect.gen(function* () {
           const directory = yield* Directory

@@ -1,26 +1,23 @@
 /**
  * The persister: writes behind the log, in batches, what the stores are to have: events and messages, channels,
  * members, sessions. Every write is owned by a seq and idempotent, so a step may be repeated after a crash, and its
- * position moves only after the write. Then it cuts the log, below the lowest consumer and the last checkpoint, and only
- * after the store is on stable storage (DESIGN §5.9, †27).
+ * position moves only after the write, and after the store is on stable storage. Then the log is cut (LogCut).
  */
 import { Effect, Layer, Option } from "effect"
 import { CommitSignal } from "@parley/actors/fanout/CommitSignal"
-import { memberFanoutConsumer, persisterConsumer } from "@parley/actors/fanout/ConsumerNames"
+import { persisterConsumer } from "@parley/actors/fanout/ConsumerNames"
 import { type ConsumedEntry, runConsumer } from "@parley/actors/fanout/LogConsumer"
 import { editBody, messageBody } from "@parley/actors/channel/EventBody"
 import { makeParking } from "@parley/actors/fanout/Parking"
 import type { Entry } from "@parley/actors/log/Entry"
-import { purgeUpTo } from "@parley/actors/log/Floor"
-import { decodeRecord } from "@parley/actors/log/Record"
 import { OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import { replay, SessionState } from "@parley/actors/session/SessionState"
 import { Directory } from "@parley/storage/Directory"
-import { EventLog } from "@parley/storage/EventLog"
 import { MessageStore, type StoredEvent } from "@parley/storage/MessageStore"
 import type { StoreRefused, StoreUnavailable } from "@parley/storage/StoreError"
 import { StoreSync } from "@parley/storage/StoreSync"
 import { ChannelRows } from "./ChannelRows.ts"
+import { cutLog } from "./LogCut.ts"
 
 /** The log is cut this often. */
 const purgeEveryMs = 5_000
@@ -58,7 +55,6 @@ export const layerPersister = Layer.effectDiscard(
   Effect.gen(function* () {
     const calls = yield* OwnerCalls
     const directory = yield* Directory
-    const log = yield* EventLog
     const messages = yield* MessageStore
     const signal = yield* CommitSignal
     const sync = yield* StoreSync
@@ -113,19 +109,7 @@ export const layerPersister = Layer.effectDiscard(
       moved: (shard, position) => signal.stored(shard, position, parking.of(shard))
     })
 
-    /** Cuts each shard below the lowest consumer; what they have done is durable since before their positions moved. */
-    const purge = Effect.gen(function* () {
-      for (const shard of yield* log.shards) {
-        const stored = yield* log.consumerPosition(persisterConsumer, shard)
-        const fannedOut = yield* log.consumerPosition(memberFanoutConsumer, shard)
-        const last = yield* log.last(shard)
-        if (Option.isNone(last)) continue
-        const { full } = yield* Effect.fromResult(decodeRecord(last.value.bytes))
-        const upTo = purgeUpTo([stored, fannedOut], full.position)
-        if (upTo > 0) yield* log.purge(shard, upTo)
-      }
-    })
-    yield* purge.pipe(
+    yield* cutLog.pipe(
       Effect.catch((error) => Effect.logWarning("log not cut, trying again later", error)),
       Effect.delay(purgeEveryMs),
       Effect.forever,

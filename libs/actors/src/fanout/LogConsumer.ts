@@ -10,6 +10,7 @@ import type { Entry } from "../log/Entry.ts"
 import { decodeRecord } from "../log/Record.ts"
 import { damageText } from "../log/UnconsumedRecords.ts"
 import { CommitSignal } from "./CommitSignal.ts"
+import { cutOf } from "./ConsumerNames.ts"
 
 /** Bytes of records taken in one step: it bounds a batch, what is in memory, and how long the event loop is held. */
 export const consumerBytesMax = 262_144
@@ -45,6 +46,11 @@ export interface ConsumerOptions<E> {
   readonly moved?: (shard: number, position: LogPosition) => void
   /** The consumer may not go beyond this position now (another consumer goes first); undefined: as far as the log goes. */
   readonly limit?: (shard: number) => LogPosition | undefined
+  /**
+   * Of a consumer that may be cut loose (`LooseConsumers`): takes from the store what the log had in `(after, cut]` and
+   * has no longer (†3).
+   */
+  readonly catchUp?: (shard: number, after: LogPosition, cut: LogPosition) => Effect.Effect<void, E>
 }
 
 /** Runs until its scope closes. */
@@ -82,6 +88,14 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       const records = (yield* readAfter(shard, after)).filter(
         (record) => limit === undefined || record.position <= limit
       )
+      if (options.catchUp !== undefined) {
+        // After the read: a cut is written down before it is made, so what was read has no hole that is not seen here.
+        const cut = yield* log.consumerPosition(cutOf(options.name), shard)
+        if (cut > after) {
+          yield* options.catchUp(shard, after, cut)
+          return { position: cut, full: true }
+        }
+      }
       const entries: Array<ConsumedEntry> = []
       let bytes = 0
       let last: LogRecord | undefined

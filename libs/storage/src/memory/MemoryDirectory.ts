@@ -44,6 +44,13 @@ const make = (): Directory["Service"] => {
 
   return Directory.of({
     channel: (channel) => Effect.sync(() => Option.fromUndefinedOr(channels.get(channel))),
+    channelIds: (after, limit) =>
+      Effect.sync(() =>
+        [...channels.keys()]
+          .filter((channel) => channel > after)
+          .sort(byId)
+          .slice(0, limit)
+      ),
     writeChannels: (rows) => Effect.sync(() => rows.forEach(writeChannel)),
     members: (channel, afterUser, limit) =>
       Effect.sync(() =>

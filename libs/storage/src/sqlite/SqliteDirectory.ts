@@ -11,6 +11,9 @@ import type { WriteTransaction } from "./StoreCalls.ts"
 /** Users one page of members has at most, whatever the caller asks for; all those of a channel whose members are resident. */
 export const memberPageMax = 10_000
 
+/** Channel ids one page has at most. */
+const channelPageMax = 10_000
+
 export const directoryWrites = (db: DatabaseSync, keys: GrowingChannelKeys, write: WriteTransaction) => {
   const settings = db.prepare(`
     INSERT INTO channel_settings (channel, generation, seq, n, name, topic, fanout, created_at, members, id_bound)
@@ -68,6 +71,9 @@ export const directoryReads = (db: DatabaseSync, keys: ChannelKeys) => {
   const channel = db.prepare(`
     SELECT generation, seq, n, name, topic, fanout, created_at AS createdAt, members, id_bound AS idBound
     FROM channel_settings WHERE channel = ?`)
+  const ids = db.prepare(
+    "SELECT id FROM channels WHERE id > ? AND key IN (SELECT channel FROM channel_settings) ORDER BY id LIMIT ?"
+  )
   const stay = 'user, role, first AS "from", last AS "to", seq'
   const page = db.prepare(`
     SELECT ${stay} FROM members WHERE channel = ?1 AND user IN
@@ -88,6 +94,8 @@ export const directoryReads = (db: DatabaseSync, keys: ChannelKeys) => {
       const row = key === undefined ? undefined : rowOf<Omit<ChannelRow, "channel">>(channel, key)
       return row === undefined ? null : { channel: name, ...row }
     },
+    channelIds: (after: string, limit: number): ReadonlyArray<string> =>
+      rowsOf<{ id: string }>(ids, after, Math.min(Math.max(limit, 0), channelPageMax)).map(({ id }) => id),
     members: (name: string, afterUser: string, limit: number): ReadonlyArray<Membership> => {
       const key = keys.find(name)
       if (key === undefined) return []

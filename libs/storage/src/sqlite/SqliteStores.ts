@@ -96,6 +96,7 @@ const cursorStore = (writer: Writer, reader: Reader): CursorStore["Service"] =>
 const directory = (writer: Writer, reader: Reader): Directory["Service"] =>
   Directory.of({
     channel: (channel) => optional(reader.call("channel", channel)),
+    channelIds: (after, limit) => reader.call("channelIds", after, limit),
     writeChannels: (rows) => inParts(rows, (part) => writer.write("writeChannels", part)),
     members: (channel, afterUser, limit) => reader.call("members", channel, afterUser, limit),
     membership: (channel, user) => reader.call("membership", channel, user),

@@ -1,0 +1,43 @@
+/**
+ * Cuts the log's front (DESIGN §5.9): below what the persister and the member fan-out are done with, and below the last
+ * full checkpoint (†27). Other consumers (search, push, webhooks) hold it too while there is room: where the log has come
+ * to a part of its bound, one that is behind is cut loose, which is written down before the cut, and it catches up from
+ * the store (†3). So a customer's dead webhook never stops a send.
+ */
+import { Effect, Option, Result } from "effect"
+import { cutOf, LooseConsumers, memberFanoutConsumer, persisterConsumer } from "@parley/actors/fanout/ConsumerNames"
+import { purgeUpTo } from "@parley/actors/log/Floor"
+import { decodeRecord } from "@parley/actors/log/Record"
+import { EventLog } from "@parley/storage/EventLog"
+
+/** The part of the log's soft bound from which on it keeps nothing for consumers that may be cut loose. */
+export const looseLogPart = 0.5
+
+/** One look at every shard. What the holding consumers have done is durable since before their positions moved. */
+export const cutLog = Effect.gen(function* () {
+  const log = yield* EventLog
+  const loose = yield* LooseConsumers
+  const { bytes, softBytes } = yield* log.usage
+  const room = bytes < softBytes * looseLogPart
+  for (const shard of yield* log.shards) {
+    const last = yield* Effect.option(log.last(shard).pipe(Effect.flatMap(Effect.fromOption)))
+    const decoded = Option.isNone(last) ? undefined : decodeRecord(last.value.bytes)
+    // An empty shard, or a damaged one: that is left as it is, and the others are cut all the same (†24).
+    if (decoded === undefined || Result.isFailure(decoded)) continue
+    const stored = yield* log.consumerPosition(persisterConsumer, shard)
+    const fannedOut = yield* log.consumerPosition(memberFanoutConsumer, shard)
+    let upTo = purgeUpTo([stored, fannedOut], decoded.success.full.position)
+    for (const name of loose) {
+      const position = yield* log.consumerPosition(name, shard)
+      if (position >= upTo) continue
+      if (room) upTo = position
+      else {
+        yield* log.setConsumerPosition(cutOf(name), shard, upTo)
+        yield* Effect.logWarning("consumer cut loose from the log: it catches up from the store").pipe(
+          Effect.annotateLogs({ consumer: name, shard, position, cut: upTo })
+        )
+      }
+    }
+    if (upTo > 0) yield* log.purge(shard, upTo)
+  }
+})
