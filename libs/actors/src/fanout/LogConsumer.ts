@@ -143,6 +143,8 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
         position = next.position
         if (!next.full) break
         if (taken === consumerStepsMax - 1) behind = true
+        // A step that had nothing to wait for holds the event loop: what came meanwhile goes first.
+        yield* Effect.yieldNow
       }
       return position === from ? undefined : { shard, position }
     })

@@ -6,8 +6,9 @@
  */
 import type { LinkItem, LinkMessage } from "../owner/OwnerProtocol.ts"
 
-/** Messages an edge may ask for again. */
+/** Messages an edge may ask for again, and their bytes: a hot channel's would be most of what lives in the heap. */
 export const linkRingMax = 1_024
+export const linkRingBytesMax = 2_097_152
 /** Items gathered for one edge before the flush; past it ephemeral ones are dropped (EPHEMERAL-IS-EPHEMERAL). */
 export const linkEphemeralItemsMax = 4_096
 
@@ -15,6 +16,20 @@ interface EdgeLink {
   number: number
   items: Array<LinkItem>
   readonly ring: Array<LinkMessage | undefined>
+  /** The oldest number that the ring has, and the bytes from there on. */
+  oldest: number
+  ringBytes: number
+}
+
+/** What an item costs besides its text, about. */
+const itemBytes = 200
+
+const bytesOf = ({ items }: LinkMessage): number => {
+  let bytes = 0
+  for (const item of items) {
+    bytes += itemBytes + ("body" in item ? item.body.length : "frame" in item ? item.frame.length : 0)
+  }
+  return bytes
 }
 
 export interface LinkDigest {
@@ -79,7 +94,7 @@ export class OwnerLinks {
   resend(edge: string, from: number): void {
     const link = this.#links.get(edge)
     if (link === undefined) return
-    for (let number = Math.max(from, link.number - linkRingMax + 1, 1); number <= link.number; number++) {
+    for (let number = Math.max(from, link.oldest); number <= link.number; number++) {
       const message = link.ring[number % linkRingMax]
       if (message !== undefined && message.number === number) this.#publish(message)
     }
@@ -98,7 +113,7 @@ export class OwnerLinks {
   #link(edge: string): EdgeLink {
     let link = this.#links.get(edge)
     if (link === undefined) {
-      link = { number: 0, items: [], ring: [] }
+      link = { number: 0, items: [], ring: [], oldest: 1, ringBytes: 0 }
       this.#links.set(edge, link)
     }
     return link
@@ -107,6 +122,16 @@ export class OwnerLinks {
   #send(edge: string, link: EdgeLink, items: ReadonlyArray<LinkItem>): void {
     if (items.length === 0) return
     const message = { owner: this.owner, start: this.start, edge, number: ++link.number, items, digest: null }
+    link.ringBytes += bytesOf(message)
+    while (
+      message.number - link.oldest >= linkRingMax ||
+      (link.ringBytes > linkRingBytesMax && link.oldest < message.number)
+    ) {
+      const oldest = link.ring[link.oldest % linkRingMax]
+      if (oldest !== undefined) link.ringBytes -= bytesOf(oldest)
+      link.ring[link.oldest % linkRingMax] = undefined
+      link.oldest++
+    }
     link.ring[message.number % linkRingMax] = message
     this.#publish(message)
   }

@@ -21,6 +21,11 @@ import type { ShardOwner } from "./ShardOwner.ts"
 
 /** A shard with changes is checkpointed at least this often, in ticks. */
 const checkpointTicksMax = 120
+/**
+ * An entity of which the store lacks more than this is left out: it would take the room of a hundred others, and the
+ * time to encode it. A hot channel is always one; by the time it is loaded the store has what precedes the checkpoint.
+ */
+const unstoredBytesMax = 131_072
 /** A checkpoint isn't worth it below this many events. */
 const checkpointEventsMin = 64
 
@@ -116,8 +121,11 @@ export class Checkpoints {
       const bytes = this.#encoded(topic, id)
       if (bytes === undefined) continue
       const snapshot = { topic, id, bytes }
-      room -= snapshotBytes(snapshot)
-      if (room < 0) break
+      const size = snapshotBytes(snapshot)
+      // One that is larger than what is left may be followed by smaller ones; looking at all of them isn't worth it.
+      if (size > room && room < unstoredBytesMax) break
+      if (size > room) continue
+      room -= size
       snapshots.push(snapshot)
     }
     this.#active.clear()
@@ -130,7 +138,11 @@ export class Checkpoints {
     const residents = topic === "channel" ? this.#owner.channels.residents : this.#owner.sessions.residents
     const kept = topic === "user" ? this.#sessions.get(id) : undefined
     if (kept !== undefined) return kept instanceof Uint8Array ? kept : kept.encode()
-    return residents.warm(id)?.bytes ?? residents.peek(id)?.state?.encode()
+    const warm = residents.warm(id)
+    if (warm !== undefined) return warm.bytes
+    const state = residents.peek(id)?.state
+    if (state === undefined) return undefined
+    return state instanceof ChannelState && state.tail.pinnedBytes > unstoredBytesMax ? undefined : state.encode()
   }
 
   #replay(entry: Entry): void {

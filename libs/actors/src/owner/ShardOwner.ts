@@ -25,6 +25,10 @@ import { Unstored } from "./Unstored.ts"
 
 export type Reply = (reply: OwnerReply<unknown>) => void
 
+/** What the store has got is taken note of for so long in one turn of the event loop; the rest in the next ones. */
+const settleMsMax = 4
+/** Items between two looks at the clock. */
+const settleItems = 16
 /** Residents looked at for passivation after a commit. */
 const sweepLooksMax = 16
 
@@ -44,6 +48,7 @@ export class ShardOwner {
   /** The store has all that precedes what was replayed: before that, nothing below a tail is read from it. */
   readonly #storeNeeded: LogPosition
   #storePosition: LogPosition
+  #settling = false
 
   constructor(
     context: OwnerContext,
@@ -204,9 +209,20 @@ export class ShardOwner {
     if (parked !== undefined) this.parked.replace(parked)
     if (position <= this.#storePosition) return
     this.#storePosition = position
-    this.unstored.stored(position, (topic, id, seq) => {
-      if (topic === "channel" && !this.parked.has(topic, id)) this.channels.setFloor(id, seq)
-    })
+    if (!this.#settling) this.#settle()
+  }
+
+  /** A second of a hot channel is tens of thousands of events: in slices, so that nobody waits for all of them. */
+  readonly #settle = (): void => {
+    const until = performance.now() + settleMsMax
+    do {
+      this.#settling = this.unstored.stored(this.#storePosition, this.#setFloor, settleItems)
+    } while (this.#settling && performance.now() < until)
+    if (this.#settling) setImmediate(this.#settle)
+  }
+
+  readonly #setFloor = (topic: Topic, id: string, seq: number): void => {
+    if (topic === "channel" && !this.parked.has(topic, id)) this.channels.setFloor(id, seq)
   }
 
   /** What was parked of an entity is in the store now. */

@@ -40,14 +40,19 @@ export class Unstored {
     this.#last[topic].set(id, item)
   }
 
-  /** Everything up to `position` is in the store: calls `floor` once for each entity, with its newest seq there. */
-  stored(position: LogPosition, floor: (topic: Topic, id: string, seq: number) => void): void {
+  /**
+   * Everything up to `position` is in the store: calls `floor` once for each entity, with its newest seq there. Takes
+   * `itemsMax` items at most, and says whether there are more.
+   */
+  stored(
+    position: LogPosition,
+    floor: (topic: Topic, id: string, seq: number) => void,
+    itemsMax = Number.MAX_SAFE_INTEGER
+  ): boolean {
     const moved = { channel: new Map<string, number>(), user: new Map<string, number>() }
-    for (
-      let item = this.#items[this.#taken];
-      item !== undefined && item.position <= position;
-      item = this.#items[this.#taken]
-    ) {
+    const end = this.#taken + itemsMax
+    let item = this.#items[this.#taken]
+    for (; item !== undefined && item.position <= position && this.#taken < end; item = this.#items[this.#taken]) {
       this.#taken++
       const last = this.#last[item.topic]
       if (last.get(item.id) === item) last.delete(item.id)
@@ -58,5 +63,6 @@ export class Unstored {
       this.#taken = 0
     }
     for (const topic of ["channel", "user"] as const) for (const [id, seq] of moved[topic]) floor(topic, id, seq)
+    return item !== undefined && item.position <= position
   }
 }

@@ -36,4 +36,18 @@ describe("what the store lacks", () => {
     unstored.stored(2, floor)
     assert.strictEqual(floors.at(-1), "channel group:a 3")
   })
+
+  it("is taken note of in slices, which lose nothing", () => {
+    const unstored = new Unstored()
+    for (let position = 1; position <= 5; position++)
+      unstored.committed(position, "channel", "group:hot", position * 10)
+    const { floor, floors } = told()
+    assert.isTrue(unstored.stored(4, floor, 3))
+    assert.deepStrictEqual(floors, ["channel group:hot 30"])
+    assert.isFalse(unstored.stored(4, floor, 3))
+    assert.deepStrictEqual(floors, ["channel group:hot 30", "channel group:hot 40"])
+    assert.isTrue(unstored.has("channel", "group:hot"))
+    assert.isFalse(unstored.stored(5, floor, 3))
+    assert.isFalse(unstored.has("channel", "group:hot"))
+  })
 })

@@ -1,0 +1,92 @@
+import { assert, describe, it } from "@effect/vitest"
+import { CursorStore } from "@parley/storage/CursorStore"
+import { Directory } from "@parley/storage/Directory"
+import { EventLog } from "@parley/storage/EventLog"
+import { Inbox } from "@parley/storage/Inbox"
+import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
+import * as MemoryStores from "@parley/storage/memory/MemoryStores"
+import { MessageStore } from "@parley/storage/MessageStore"
+import { ParkedEvents } from "@parley/storage/ParkedEvents"
+import { Effect, Layer, Result } from "effect"
+import { decodeCheckpoint } from "../../src/log/Checkpoint.ts"
+import { decodeRecord } from "../../src/log/Record.ts"
+import type { ChannelMutation } from "../../src/owner/OwnerProtocol.ts"
+import { Runner } from "../../src/owner/Runner.ts"
+
+const shard = 1
+const caller = { user: "ann", device: "d", connection: 1, edge: "e" }
+
+let ids = 0
+const cid = (): string => {
+  const time = Date.now().toString(16).padStart(12, "0")
+  return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${String(ids++).padStart(12, "0")}`
+}
+
+/** A runner that owns the one shard, with nobody to consume its log. */
+const owned = Effect.gen(function* () {
+  const log = yield* EventLog
+  const runner = new Runner({
+    name: "runner",
+    shardCount: 1,
+    log,
+    stores: {
+      messages: yield* MessageStore,
+      directory: yield* Directory,
+      cursors: yield* CursorStore,
+      inbox: yield* Inbox,
+      parked: yield* ParkedEvents
+    },
+    publish: () => {}
+  })
+  runner.setLease(shard, Number.POSITIVE_INFINITY)
+  yield* runner.open(shard, 1)
+  const mutate = (mutation: ChannelMutation) =>
+    Effect.callback<void>((resume) =>
+      runner.request(
+        shard,
+        runner.owner(shard)?.epoch ?? 0,
+        { _tag: "Mutate", caller, mutation, admin: false },
+        (reply) => resume("ok" in reply ? Effect.void : Effect.die(reply.failure)),
+        () => resume(Effect.die("not mine"))
+      )
+    )
+  const create = (channel: string) =>
+    mutate({ op: "create", channel, cid: cid(), name: channel, topic: "", members: [] })
+  const send = (channel: string, text: string) => mutate({ op: "send", channel, cid: cid(), text, mentions: [] })
+  /** Channels in the newest checkpoint. */
+  const checkpointed = Effect.gen(function* () {
+    const owner = runner.owner(shard)
+    owner?.checkpoints.write()
+    yield* owner?.log.flush() ?? Effect.void
+    const records = (yield* log.readAfter(shard, 0, 100_000_000)).map(({ bytes }) =>
+      Result.getOrThrow(decodeRecord(bytes))
+    )
+    const newest = records.findLast(({ kind }) => kind === "full")
+    return newest === undefined ? [] : decodeCheckpoint(newest.body).snapshots.map(({ id }) => id)
+  })
+  return { create, send, checkpointed }
+})
+
+const layers = Layer.mergeAll(MemoryEventLog.layer(), MemoryStores.layer)
+
+describe("a checkpoint", () => {
+  it.live("leaves out a hot channel that the store is far behind, and keeps the others that were active", () =>
+    Effect.gen(function* () {
+      const { checkpointed, create, send } = yield* owned
+      const quiet = ["group:a", "group:b", "group:c"]
+      for (const channel of [...quiet, "group:hot"]) yield* create(channel)
+      for (const channel of quiet) yield* send(channel, "hello")
+      for (let i = 0; i < 600; i++) yield* send("group:hot", "x".repeat(2_000))
+      assert.sameMembers(yield* checkpointed, quiet)
+    }).pipe(Effect.provide(layers))
+  )
+
+  it.live("has a channel that was busy but is not far ahead of the store", () =>
+    Effect.gen(function* () {
+      const { checkpointed, create, send } = yield* owned
+      yield* create("group:a")
+      for (let i = 0; i < 40; i++) yield* send("group:a", "x".repeat(200))
+      assert.deepStrictEqual(yield* checkpointed, ["group:a"])
+    }).pipe(Effect.provide(layers))
+  )
+})
