@@ -135,7 +135,8 @@ const start = async ({ args, data, env, flags = [], keep, tree = root }: StartOp
         }
         if (child.exitCode !== null || child.signalCode !== null) return done()
         child.once("exit", done)
-        child.kill(signal)
+        // A profile is written by a thread that ends.
+        child.kill(process.env["BENCH_PROFILE"] === undefined ? signal : "SIGTERM")
       })
   }
 }

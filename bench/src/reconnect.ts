@@ -32,7 +32,10 @@ export const bench = async (): Promise<void> => {
     const quiet = await herd.dropAndResume()
     await pause(2_000)
     herd.startSends(sendsPerSecond)
+    await pause(1_000)
+    const sending = watchCpu(server)
     await pause(loadMs)
+    const sendsAlone = sending()
     const from = Date.now()
     const cpu = watchCpu(server)
     const busy = await herd.dropAndResume()
@@ -56,6 +59,8 @@ export const bench = async (): Promise<void> => {
       refused_and_retried: busy.refused,
       cpu_ms_per_resume: round((serverSeconds * 1_000) / shape.users, 2),
       sends_per_second: sendsPerSecond,
+      /** What the sends and their deliveries to everybody take of the core before the drop. */
+      share_of_sends_alone: round(sendsAlone.serverSeconds / sendsAlone.seconds, 2),
       events_checked: herd.events,
       seeded,
       generator_cpu: round(generator, 2),

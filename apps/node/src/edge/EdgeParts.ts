@@ -18,7 +18,7 @@ import { Heartbeats } from "./Heartbeats.ts"
 import { type AttachedTopic, Interest } from "./Interest.ts"
 import { joinChannel } from "./Joining.ts"
 import { Lag } from "./Lag.ts"
-import { heartbeatMs } from "./ops/Hello.ts"
+import { pingAfterMs } from "./ops/Hello.ts"
 import { watchedUsers } from "./ops/Live.ts"
 import { Outbound, pingFrame } from "./Outbound.ts"
 import { ask } from "./OwnerAnswers.ts"
@@ -27,6 +27,7 @@ import { RawSockets } from "./RawSockets.ts"
 import { type OpRates, ratePerSecond, RateTable } from "./RateLimit.ts"
 import type { Personal, Topic } from "./Topic.ts"
 import { TopicRepair } from "./TopicRepair.ts"
+import { Turns } from "./Turns.ts"
 import { Upgrade } from "./Upgrade.ts"
 
 /** Interval of the sweep over idle topics and silent links. */
@@ -50,7 +51,7 @@ export const assembleEdge = (
   })
   const heartbeats = new Heartbeats({
     helloTimeoutMs: settings.helloTimeoutMs,
-    pingAfterMs: heartbeatMs(settings.idleTimeoutMs),
+    pingAfterMs: pingAfterMs(settings.idleTimeoutMs),
     idleTimeoutMs: settings.idleTimeoutMs,
     now: Date.now,
     ping: (connection) => outbound.push(connection, pingFrame, false),
@@ -92,6 +93,7 @@ export const assembleEdge = (
     interest,
     presence,
     lag,
+    turns: new Turns(),
     close,
     rateTable: new RateTable(settings.rateTableMax),
     opRates: opRatesOf(settings),
@@ -173,6 +175,7 @@ const takeAttached = (edge: EdgeRuntime, repair: TopicRepair, answer: AttachedTo
   if (topic === undefined) return
   if (topic.kind === "channel" && answer.denied.length > 0) edge.topics.removeUsers(topic, answer.denied)
   if (!answer.granted) return
+  topic.attachedIn = answer.round
   if (topic.kind === "presence") {
     // A new owner of the shard knows no watchers.
     if (answer.again) {

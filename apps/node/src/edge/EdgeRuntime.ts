@@ -18,6 +18,7 @@ import type { Lag } from "./Lag.ts"
 import { frameOf, type Outbound } from "./Outbound.ts"
 import type { PresenceReports } from "./PresenceReports.ts"
 import type { OpRates, Rate, RateTable } from "./RateLimit.ts"
+import type { Turns } from "./Turns.ts"
 
 export interface EdgeRuntime {
   /** Another one at each start. */
@@ -31,6 +32,8 @@ export interface EdgeRuntime {
   readonly interest: Interest
   readonly presence: PresenceReports
   readonly lag: Lag
+  /** For what a herd of clients asks at once. */
+  readonly turns: Turns
   readonly rateTable: RateTable
   readonly opRates: OpRates
   readonly frameRate: Rate

@@ -30,6 +30,8 @@ export interface AttachedTopic {
   readonly granted: boolean
   /** Attached to find out what is missing, not for somebody new. */
   readonly again: boolean
+  /** Of the shard's interest when it was asked. */
+  readonly round: number
 }
 
 interface Wish {
@@ -44,6 +46,8 @@ interface ShardInterest {
   /** The epoch for which everything is being attached again. */
   expectedEpoch: number
   version: number
+  /** Counts what made everything be attached again: an answer of an earlier round says nothing about now. */
+  round: number
   /** The (owner, start) whose digest last listed the shard. */
   listedBy: string
   /** When a digest listed it, or an attach was answered. */
@@ -86,6 +90,11 @@ export class Interest {
     return this.#shards.get(shard)?.epoch ?? 0
   }
 
+  /** The round in which an answer has to be for the owner to serve its topic now. */
+  roundOf(shard: number): number {
+    return this.#shards.get(shard)?.round ?? 0
+  }
+
   /** Wants a topic for a user; calls back when the owner has authorised him, or not. */
   want(shard: number, topic: TopicName, user: string, done: (result: AttachResult) => void): void {
     const interest = this.#shard(shard)
@@ -114,6 +123,7 @@ export class Interest {
   attachAgain(shard: number): void {
     const interest = this.#shard(shard)
     interest.mismatches = 0
+    interest.round++
     for (const { topic, users } of this.#options.topicsOf(shard)) {
       const wish = wishOf(interest, topic)
       wish.again = true
@@ -178,6 +188,7 @@ export class Interest {
         epoch: 0,
         expectedEpoch: 0,
         version: 0,
+        round: 1,
         listedBy: "",
         listedAt: performance.now(),
         mismatches: 0,
@@ -216,10 +227,11 @@ export class Interest {
     interest.inFlight = true
     interest.asked = batch
     const topics = [...batch].map(([topic, wish]) => ({ topic, users: [...wish.users] }))
+    const { round } = interest
     calls.attach({ shard, edge, topics }, (reply) => {
       interest.inFlight = false
       interest.asked = nothingAsked
-      if ("ok" in reply) this.#attached(interest, batch, reply)
+      if ("ok" in reply) this.#attached(interest, batch, reply, round)
       else this.#failed(interest, batch, reply.failure)
       if (interest.wishes.size > 0 || interest.detaching.size > 0) this.#schedule(interest)
     })
@@ -228,7 +240,8 @@ export class Interest {
   #attached(
     interest: ShardInterest,
     batch: ReadonlyMap<TopicName, Wish>,
-    reply: Extract<OwnerReply<Attached>, { ok: unknown }>
+    reply: Extract<OwnerReply<Attached>, { ok: unknown }>,
+    round: number
   ): void {
     const { epoch, interestVersion, topics } = reply.ok
     const moved = interest.epoch !== 0 && epoch !== interest.epoch
@@ -245,7 +258,8 @@ export class Interest {
         generation,
         denied,
         granted: wish.users.size === 0 || denied.length < wish.users.size,
-        again: wish.again
+        again: wish.again,
+        round
       })
       for (const { done, user } of wish.waiters) done({ head, generation, denied: denied.includes(user) })
     }

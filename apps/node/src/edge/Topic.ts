@@ -45,6 +45,8 @@ export class Topic {
   readFanout = false
   late: Map<Connection, Late> | null = null
   repairTries = 0
+  /** The round of its shard's interest in which the owner granted it; see `isServed`. */
+  attachedIn = -1
   /** When the last connection went; 0: somebody is here. */
   idleSince = 0
   #crowd: Array<Connection> | Set<Connection> = []
@@ -94,3 +96,13 @@ export class Topic {
     return users
   }
 }
+
+/**
+ * Whether the owner serves this edge the topic now, and nothing of it is missing: interest outlives the last connection
+ * by a grace period, so a herd that comes back finds its topics attached. This saves the topic, never the permission
+ * (†7): whoever joins is authorised by the owner's answer to his own request, before he is shown anything.
+ */
+export const isServed = (interest: { roundOf(shard: number): number }, topic: Topic): boolean =>
+  topic.attachedIn === interest.roundOf(topic.shard) &&
+  topic.sequence.delivered >= 0 &&
+  (topic.size > 0 || !topic.sequence.repairing)

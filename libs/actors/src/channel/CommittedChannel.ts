@@ -24,9 +24,9 @@ const noSettings: ChannelSettings = {
 }
 
 /** Rough size of an entity without tail, window and members, and of one of their records, in bytes. */
-const stateBytes = 2_048
+const stateBytes = 1_200
 const rememberedBytes = 256
-const memberBytes = 192
+const memberBytes = 80
 
 export abstract class CommittedChannel {
   readonly channel: string
@@ -139,6 +139,9 @@ export abstract class CommittedChannel {
    * itself (nothing) for one who is out or not known here.
    */
   readableAfter(user: string): number {
+    // Most users came once and stayed: that is told without lists of stays.
+    const only = this.members.onlyStay(user, this.committedSeq)
+    if (only !== undefined) return only - 1
     const ranges = this.visibleRange(user)
     const from = ranges === undefined ? this.members.since(user, this.committedSeq) : ranges.at(-1)?.from
     return from === undefined ? this.committedSeq : from - 1

@@ -40,6 +40,12 @@ export interface MembersSnapshot {
   readonly rows: ReadonlyArray<MemberRow>
 }
 
+const compact = (record: MemberRecord): MemberRecord | number =>
+  record.complete && record.past.length === 0 && record.joined > 0 ? record.joined : record
+
+const joinedOf = (held: MemberRecord | number | undefined): number =>
+  typeof held === "number" ? held : (held?.joined ?? 0)
+
 /** Those whom one event added have no order but that of their ids: it can be had from the store's rows as well. */
 const joinedBefore = (a: MemberRecord, b: MemberRecord): boolean =>
   a.joined !== b.joined ? a.joined < b.joined : a.user < b.user
@@ -53,7 +59,8 @@ export class Members {
   #allRecorded: boolean
   #committed = 0
   readonly #owners = new Set<string>()
-  readonly #records = new Map<string, MemberRecord>()
+  /** A number: since when one is in who came once and stayed, as nearly all did; a record would be two objects more. */
+  readonly #records = new Map<string, MemberRecord | number>()
 
   constructor(limits: MembersLimits, count = 0, resident = true) {
     this.limits = limits
@@ -67,9 +74,9 @@ export class Members {
   }
 
   standing(user: string): Role | "out" | "unknown" {
-    const record = this.#records.get(user)
-    if (record === undefined) return this.resident ? "out" : "unknown"
-    return record.joined === 0 ? "out" : this.#owners.has(user) ? "owner" : "member"
+    const held = this.#records.get(user)
+    if (held === undefined) return this.resident ? "out" : "unknown"
+    return joinedOf(held) === 0 ? "out" : this.#owners.has(user) ? "owner" : "member"
   }
 
   owners(): ReadonlyArray<string> {
@@ -84,7 +91,7 @@ export class Members {
   /** Who inherits the channel from `user`: of the others, the one who has been a member for longest. */
   heirOf(leavers: ReadonlyArray<string>): string | undefined {
     let heir: MemberRecord | undefined
-    for (const record of this.#records.values()) {
+    for (const record of this.#all()) {
       if (record.joined === 0 || leavers.includes(record.user)) continue
       if (heir === undefined || joinedBefore(record, heir)) heir = record
     }
@@ -102,7 +109,7 @@ export class Members {
 
   /** The user's stays up to `head` (later changes do not show); `to` null while one lasts. Undefined: ask the store. */
   stays(user: string, head: number): ReadonlyArray<{ readonly from: number; readonly to: number | null }> | undefined {
-    const record = this.#records.get(user)
+    const record = this.#record(user)
     if (record === undefined) return this.#allRecorded ? [] : undefined
     if (!record.complete) return undefined
     const all: Array<{ readonly from: number; readonly to: number | null }> = [...record.past]
@@ -114,17 +121,24 @@ export class Members {
   since(user: string, head: number): number | undefined {
     const record = this.#records.get(user)
     if (record === undefined) return undefined
+    if (typeof record === "number") return record <= head ? record : undefined
     if (record.joined > 0 && record.joined <= head) return record.joined
     // Ended above the head: he is still in down there.
     return record.past.findLast((stay) => stay.from <= head && stay.to > head)?.from
   }
 
+  /** The stay that lasts at `head` of one who has had no other; undefined: none such is known. */
+  onlyStay(user: string, head: number): number | undefined {
+    const held = this.#records.get(user)
+    return typeof held === "number" && held <= head ? held : undefined
+  }
+
   /** Who is in already stays so: a replay may repeat what a store's row had. */
   add(named: ReadonlyArray<string>, seq: number, owner: string | undefined): () => void {
-    const users = named.filter((user) => (this.#records.get(user)?.joined ?? 0) === 0)
+    const users = named.filter((user) => joinedOf(this.#records.get(user)) === 0)
     const before = users.map((user) => this.#records.get(user))
     for (const user of users) {
-      const record = this.#records.get(user)
+      const record = this.#record(user)
       this.#put({
         user,
         joined: seq,
@@ -155,7 +169,7 @@ export class Members {
   }
 
   #ended(user: string, seq: number): MemberRecord {
-    const record = this.#records.get(user)
+    const record = this.#record(user)
     // The log may remove someone from a large channel whose stay is not here.
     if (record === undefined) return { user, joined: 0, past: [], complete: false }
     const past = [...record.past, { from: record.joined, to: seq }]
@@ -187,7 +201,7 @@ export class Members {
     if (over <= 0) return
     const seniors = this.resident ? undefined : this.#seniors()
     let left = over
-    for (const record of this.#records.values()) {
+    for (const record of this.#all()) {
       if (left === 0) return
       // What is under way is shown otherwise than it is kept, and may be taken back.
       const pending = record.joined > committed || (record.past.at(-1)?.to ?? 0) > committed
@@ -199,7 +213,7 @@ export class Members {
   }
 
   #seniors(): Set<string> {
-    const members = [...this.#records.values()].filter((record) => record.joined > 0)
+    const members = [...this.#all()].filter((record) => record.joined > 0)
     const oldest = members.sort((a, b) => (joinedBefore(a, b) ? -1 : 1)).slice(0, this.limits.seniorsMax)
     return new Set([...oldest.map((record) => record.user), ...this.#owners])
   }
@@ -217,10 +231,21 @@ export class Members {
   // Newest last, so that trimming starts with what was touched longest ago.
   #put(record: MemberRecord): void {
     this.#records.delete(record.user)
-    this.#records.set(record.user, record)
+    this.#records.set(record.user, compact(record))
   }
 
-  #restore(users: ReadonlyArray<string>, before: ReadonlyArray<MemberRecord | undefined>): void {
+  #record(user: string): MemberRecord | undefined {
+    const held = this.#records.get(user)
+    return typeof held === "number" ? { user, joined: held, past: [], complete: true } : held
+  }
+
+  *#all(): Generator<MemberRecord> {
+    for (const [user, held] of this.#records) {
+      yield typeof held === "number" ? { user, joined: held, past: [], complete: true } : held
+    }
+  }
+
+  #restore(users: ReadonlyArray<string>, before: ReadonlyArray<MemberRecord | number | undefined>): void {
     for (const [at, user] of users.entries()) {
       const record = before[at]
       if (record === undefined) this.#records.delete(user)
@@ -229,7 +254,7 @@ export class Members {
   }
 
   snapshot(): MembersSnapshot {
-    const rows = [...this.#records.values()]
+    const rows = [...this.#all()]
       .sort((a, b) => (a.user < b.user ? -1 : 1))
       .map((record): MemberRow => [
         record.user,
@@ -252,7 +277,7 @@ export class Members {
     for (const [user, joined, flat, complete] of snapshot.rows) {
       const past: Array<Stay> = []
       for (let at = 0; at + 1 < flat.length; at += 2) past.push({ from: flat[at] ?? 0, to: flat[at + 1] ?? 0 })
-      members.#records.set(user, { user, joined, past, complete: complete === 1 })
+      members.#records.set(user, compact({ user, joined, past, complete: complete === 1 }))
     }
     return members
   }

@@ -169,6 +169,8 @@ export const withStay = (
   done: (stay: Stay | null | undefined) => void
 ): void => {
   if (!state.exists) return done(null)
+  const known = state.stayOf(user)
+  if (known !== undefined) return done(known)
   learnMembers(owner, state, [user], (known) => done(known ? state.stayOf(user) : undefined))
 }
 

@@ -10,6 +10,7 @@ import type { Verified } from "../Authentication.ts"
 import type { Connection } from "../Connection.ts"
 import { answerFailure, answerOk, type EdgeRuntime } from "../EdgeRuntime.ts"
 import { ask } from "../OwnerAnswers.ts"
+import { isServed } from "../Topic.ts"
 
 /** A wish that old positions are not compared: hello needs only where the session stands. */
 const nothingHeld = { generation: 0, seq: 0 }
@@ -54,7 +55,7 @@ const attachUser = (
     edge.topics.add(topic, connection)
     openSession(edge, connection, re, verified, onLive)
   }
-  if (topic.size > 0 && topic.sequence.delivered >= 0) return open()
+  if ((topic.size > 0 && topic.sequence.delivered >= 0) || isServed(edge.interest, topic)) return open()
   edge.interest.want(topic.shard, userTopic(user), user, (result) => {
     if (connection.state === "closed") return
     if ("failure" in result) return refuse(edge, connection, re, result.failure)
@@ -108,9 +109,13 @@ const answerHello = (
     })
   )
 
-/** Silence after which either side pings: the same part of the idle timeout whatever that is. */
+/** Silence after which a client pings: the same part of the idle timeout whatever that is. */
 export const heartbeatMs = (idleTimeoutMs: number): number =>
   Math.floor((idleTimeoutMs * Limits.heartbeatMs) / Limits.idleTimeoutMs)
+
+/** Silence after which the server does: so late that a client which keeps its own heartbeat is never pinged as well. */
+export const pingAfterMs = (idleTimeoutMs: number): number =>
+  Math.floor((heartbeatMs(idleTimeoutMs) + idleTimeoutMs) / 2)
 
 /** A hello on a live connection: a newer token of the same user and device. */
 export const refreshToken = (edge: EdgeRuntime, connection: Connection, frame: Op<"hello">): void =>

@@ -1,7 +1,9 @@
 /**
  * Sync: what a device has missed, in pages of channels ordered by id. A page attaches its channels, then asks their
- * owners from the positions that the device holds (†8): what comes live meanwhile waits until the page is written. The
- * page token is stateless, so any edge takes up where another stopped. NO-GAP-SYNC.
+ * owners from the positions that the device holds (†8): what comes live meanwhile waits until the page is written. A
+ * channel that the owner serves this edge already is joined at once: that the user may have it is said by the owner's
+ * answer to the question itself, and until then he is shown nothing (†7). Herds are taken in turns. The page token is
+ * stateless, so any edge takes up where another stopped. NO-GAP-SYNC.
  */
 import { channelTopic, type SessionView, type SyncItem, type SyncResult } from "@parley/actors/owner/OwnerProtocol"
 import type { Op } from "@parley/protocol/Frame"
@@ -11,7 +13,7 @@ import type { ApiFailure } from "@parley/protocol/ApiError"
 import type { Connection } from "../Connection.ts"
 import { answerFailure, answerOk, type EdgeRuntime } from "../EdgeRuntime.ts"
 import { ask } from "../OwnerAnswers.ts"
-import type { Topic } from "../Topic.ts"
+import { isServed, type Topic } from "../Topic.ts"
 
 interface Lost {
   readonly channel: string
@@ -31,6 +33,17 @@ export const sync = (edge: EdgeRuntime, connection: Connection, frame: Op<"sync"
   }
   // From here on channels that the user is added to are brought by Joining; those before are in the session's list.
   connection.synced = true
+  const taken = edge.turns.run(() => openPage(edge, connection, frame, token))
+  if (!taken) answerFailure(edge, connection, frame.id, { code: "overloaded", retry_after_ms: edge.lag.retryAfterMs })
+}
+
+const openPage = (
+  edge: EdgeRuntime,
+  connection: Connection,
+  frame: Op<"sync">,
+  token: PageToken | undefined
+): void => {
+  if (connection.state !== "live") return
   const { user } = connection
   ask(edge.calls, edge.calls.shardOf(user), { _tag: "Open", user, after: frame.session }, (reply) => {
     if (connection.state !== "live") return
@@ -97,6 +110,11 @@ class SyncPage {
     if (waiting === 0) return this.#answer()
     for (const channel of this.#items.keys()) {
       const topic = topics.channel(channel)
+      if (isServed(interest, topic)) {
+        if (topics.beginJoin(topic, this.#connection)) this.#joined.set(channel, topic)
+        waiting--
+        continue
+      }
       interest.want(topic.shard, channelTopic(channel), this.#connection.user, (result) => {
         if ("failure" in result) this.#unavailable.set(channel, result.failure)
         // The owner will say `Lost`, and since when, to the sync.
@@ -104,6 +122,8 @@ class SyncPage {
         if (--waiting === 0) this.#ask()
       })
     }
+    // Never from within `want`: it answers later.
+    if (waiting === 0) this.#ask()
   }
 
   /** One request a shard. */
