@@ -159,7 +159,7 @@ export const settings = {
     "bytes",
     1_048_576,
     1_099_511_627_776,
-    "Size of the embedded log at which sends are refused."
+    "Size of the embedded log at which sends are refused; at least 1 MiB a shard."
   ),
   logHardBytes: count(
     1_342_177_280,
@@ -258,6 +258,9 @@ const isTrustedAddress = (source: string): boolean => {
 }
 
 /** What a single setting can't see. */
+/** The largest checkpoint, and a little: each shard's last one is never cut. */
+const shardLogBytesMin = 1_048_576
+
 const checkTogether = (values: NodeSettings): Effect.Effect<NodeSettings, ConfigInvalid> => {
   const fail = (name: SettingName, why: string) => Effect.fail(invalid(flagName(name), name, String(values[name]), why))
   if (values.mode === "development" && !isLoopback(values.host)) {
@@ -279,6 +282,12 @@ const checkTogether = (values: NodeSettings): Effect.Effect<NodeSettings, Config
   }
   if (values.outboundSoftBytes > values.outboundHardBytes) {
     return fail("outboundSoftBytes", "it may not be above --outbound-hard-bytes")
+  }
+  if (values.logSoftBytes < values.shards * shardLogBytesMin) {
+    return fail(
+      "logSoftBytes",
+      `it needs ${shardLogBytesMin} bytes a shard: each one's last checkpoint stays in the log`
+    )
   }
   if (values.logSoftBytes >= values.logHardBytes) return fail("logSoftBytes", "it must be below --log-hard-bytes")
   if (values.logSynchronous !== "FULL" && !values.unsafeLog) {

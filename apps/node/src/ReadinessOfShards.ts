@@ -5,6 +5,7 @@
 import { Effect, Layer } from "effect"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import { EventLog } from "@parley/storage/EventLog"
+import { Limits } from "@parley/protocol/Limits"
 import { Readiness } from "./http/HealthHttp.ts"
 
 export const layerReadinessOfShards = (shardCount: number) =>
@@ -19,7 +20,8 @@ export const layerReadinessOfShards = (shardCount: number) =>
         if (missing > 0) reasons.push(`${missing} of ${shardCount} shards are not served`)
         const usage = yield* Effect.option(log.usage)
         if (usage._tag === "None") reasons.push("the log can't be reached")
-        else if (usage.value.bytes >= usage.value.softBytes) reasons.push("the log is full: sends are refused")
+        // A message of full length would be refused by now, if not every one.
+        else if (usage.value.bytes + Limits.textBytesMax >= usage.value.softBytes) reasons.push("the log is full: sends are refused")
         const degraded = [...runner.quarantined].map(
           ([shard, what]) => `shard ${shard} of ${shardCount} is out of service: its log is damaged ${what}`
         )

@@ -33,7 +33,7 @@ export interface Append {
   readonly expectedLast: LogPosition
   /** Called once, when the backend takes the append; the same bytes for a repetition, and never changed afterwards. */
   readonly seal: () => Uint8Array
-  /** Whether this may use the room between the soft and the hard bound (epoch records and checkpoints, †28). */
+  /** Whether this may use the room between the soft and the hard bound (epoch records, checkpoints, notices, †28). */
   readonly reserved: boolean
   /** Called once, never from within `append`. */
   readonly settle: (outcome: AppendOutcome) => void

@@ -8,6 +8,8 @@ import { type RecordHeader, RecordWriter, type SealedRecord } from "./Record.ts"
 /** What an owner gives the log: the entry, and whatever it wants back with the outcome. */
 export interface Pending {
   readonly entry: Entry
+  /** A consumer waits for it that holds the log: it may use the reserved room, or a full log could never be cut (†28). */
+  readonly reserved?: boolean
 }
 
 /** Entries of one record at most; with the bytes it bounds what one commit has to tell. */
@@ -18,6 +20,7 @@ export class OpenBatch<P extends Pending> {
   #entries: Array<P> = []
   #since: Array<number> = []
   #told = 0
+  #reserved = 0
   #sealed: SealedRecord | null = null
   /** Full: what comes later has to go behind it, also if it were small enough to fit. */
   #closed = false
@@ -32,6 +35,11 @@ export class OpenBatch<P extends Pending> {
 
   get bytes(): number {
     return this.#writer.bytes
+  }
+
+  /** All of it may use the reserved room. */
+  get reserved(): boolean {
+    return this.#reserved > 0 && this.#reserved === this.#entries.length
   }
 
   get entries(): ReadonlyArray<P> {
@@ -50,6 +58,7 @@ export class OpenBatch<P extends Pending> {
       return false
     }
     this.#entries.push(pending)
+    if (pending.reserved === true) this.#reserved++
     this.#since.push(now)
     return true
   }
@@ -77,6 +86,7 @@ export class OpenBatch<P extends Pending> {
 
   /** Empties it; the array of entries that was given out stays as it is. */
   reset(): void {
+    this.#reserved = 0
     this.#writer.reset()
     this.#entries = []
     this.#since = []

@@ -36,6 +36,9 @@ export const commitWindowMsDefault = 3
  * which is there to gather more, is not waited out. In a hot channel all senders may be waiting for it already.
  */
 export const commitEntriesEnough = 32
+/** After refusals in a row because the log is full, only what may use the reserved room is tried for so long. */
+export const fullPauseMs = 200
+const fullRefusals = 2
 /** A caller who has waited this long is told that the outcome is unknown (the loss of a log leader takes 5 to 9 s). */
 export const callerDeadlineMsDefault = 15_000
 
@@ -87,6 +90,8 @@ export class ShardLog<P extends Pending = Pending> {
   #spare: OpenBatch<P>
   #asked: Checkpoint | null = null
   #appendedAt = -Infinity
+  #refusals = 0
+  #fullUntil = -Infinity
   #cancelTimer: () => void = () => {}
   /** A batch that waits for the commit window. */
   #delayed: (() => void) | null = null
@@ -131,6 +136,11 @@ export class ShardLog<P extends Pending = Pending> {
       entries: this.#open.count + (flying === null ? 0 : flying.count),
       bytes: this.#open.bytes + (flying === null ? 0 : flying.bytes)
     }
+  }
+
+  /** The log was at its soft bound a moment ago: ordinary entries would be refused, and with them what gathers. */
+  get full(): boolean {
+    return this.#clock.now() < this.#fullUntil
   }
 
   /** False, and nothing happens: both batches are full (overloaded), the entry is too large for any, or the log is out. */
@@ -205,7 +215,10 @@ export class ShardLog<P extends Pending = Pending> {
         this.#tip = effect.tip
         return effect.kind === "checkpoint" ? this.#checkpointed(effect.tip) : this.#committed(effect.tip.position)
       case "Failed":
-        return effect.kind === "checkpoint" ? this.#endCheckpoint(null) : this.#failAll(effect.reason)
+        if (effect.kind === "checkpoint") return this.#endCheckpoint(null)
+        if (effect.reason === "full" && ++this.#refusals >= fullRefusals)
+          this.#fullUntil = this.#clock.now() + fullPauseMs
+        return this.#failAll(effect.reason)
       case "TellUnknown":
         return this.#tellUnknown()
       case "GoOut":
@@ -237,12 +250,12 @@ export class ShardLog<P extends Pending = Pending> {
     if (wait > 0) {
       this.#delayed = () => {
         this.#delayed = null
-        this.#send(header, seal)
+        this.#send(header, seal, batch.reserved)
       }
       this.#cancelTimer = this.#clock.after(wait, this.#delayed)
       return
     }
-    this.#send(header, seal)
+    this.#send(header, seal, batch.reserved)
     if (enough) this.#options.log.hurry()
   }
 
@@ -268,17 +281,17 @@ export class ShardLog<P extends Pending = Pending> {
     if (sealed === null) return
     asked.sealed = sealed
     this.#step({ _tag: "Taken", hash: sealed.hash })
-    this.#send(header, () => sealed.bytes)
+    this.#send(header, () => sealed.bytes, true)
   }
 
-  #send(header: RecordHeader, seal: () => Uint8Array): void {
+  #send(header: RecordHeader, seal: () => Uint8Array, reserved: boolean): void {
     if (this.#state._tag !== "Serving") return
     this.#appendedAt = this.#clock.now()
     this.#options.log.append({
       shard: this.#options.shard,
       expectedLast: this.#tip.position,
       seal,
-      reserved: header.kind !== "events",
+      reserved,
       settle: (outcome: AppendOutcome) => this.#step({ _tag: "Settled", outcome })
     })
   }
@@ -306,6 +319,7 @@ export class ShardLog<P extends Pending = Pending> {
     const batch = this.#flying
     if (batch === null) return
     const { entries } = batch
+    if (!batch.reserved) this.#refusals = 0
     this.#flying = null
     batch.reset()
     this.#spare = batch

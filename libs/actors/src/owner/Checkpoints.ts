@@ -95,6 +95,14 @@ export class Checkpoints {
     if (++this.#ticks >= checkpointTicksMax && this.#events >= checkpointEventsMin) this.write()
   }
 
+  /**
+   * The log is full, and cut below checkpoints only: nothing is committed that would make the next one due (†28). Not
+   * before the store has come past the last one: while it stands still, one more would only take room.
+   */
+  makeRoom(): void {
+    if (this.#owner.storePosition > this.#owner.log.replayFrom) this.write()
+  }
+
   /** Logs a checkpoint of what is committed now. */
   write(): void {
     if (this.#events === 0) return

@@ -20,7 +20,7 @@ export interface OwnerStores {
 }
 
 export interface OwnerBounds {
-  /** Resident and warm state of one shard, in bytes. */
+  /** Resident and warm state of one shard's channels and sessions together, in bytes. */
   readonly residentBytesMax: number
   readonly warmBytesMax: number
   /** A checkpoint is due after this many bytes of records. */
@@ -61,6 +61,8 @@ export interface OwnerContext {
   ) => void
   /** Tells the runner that a shard's consumers have something to read. */
   readonly committed: (shard: number) => void
+  /** The log is at its soft bound: every shard does what it can for it to be cut. */
+  readonly full: () => void
   /** The shard is out (†22): the runner takes it down. */
   readonly lost: (shard: number, why: string) => void
   /** The shard's log is damaged or behind what is known (†24): the runner takes the shard out of service. */

@@ -73,6 +73,9 @@ export class Runner implements LocalRunner {
       leaseHeld: (shard) => this.#leases.get(shard)?.held ?? false,
       run: new StoreGate().run,
       committed: options.onCommitted ?? (() => {}),
+      full: () => {
+        for (const owner of this.#owners.values()) owner.checkpoints.makeRoom()
+      },
       lost: (shard, why) => {
         this.#owners.delete(shard)
         options.onLost?.(shard, why)

@@ -16,6 +16,7 @@ import type { OpenedShard } from "../log/Takeover.ts"
 import { ChannelHandler } from "./ChannelHandler.ts"
 import { Checkpoints } from "./Checkpoints.ts"
 import type { OwnerContext } from "./OwnerContext.ts"
+import { MemoryBudget, type ShardMemory } from "./MemoryBudget.ts"
 import type { Attach, Attached, Detach, LinkItem, OwnerReply, OwnerRequest, TopicName } from "./OwnerProtocol.ts"
 import { ParkedHere } from "./ParkedHere.ts"
 import { PresenceHandler } from "./PresenceHandler.ts"
@@ -37,6 +38,7 @@ export class ShardOwner {
   readonly epoch: number
   readonly context: OwnerContext
   readonly interest = new Interest()
+  readonly memory: ShardMemory
   readonly channels: ChannelHandler
   readonly sessions: SessionHandler
   readonly presence: PresenceHandler
@@ -79,6 +81,8 @@ export class ShardOwner {
       onOut: () => this.#leave("another owner has the shard"),
       onQuarantined: (what) => context.quarantine(this.shard, what)
     })
+    const { residentBytesMax, warmBytesMax } = context.bounds
+    this.memory = { resident: new MemoryBudget(residentBytesMax), warm: new MemoryBudget(warmBytesMax) }
     this.channels = new ChannelHandler(this)
     this.sessions = new SessionHandler(this)
     this.presence = new PresenceHandler(this)
@@ -175,21 +179,30 @@ export class ShardOwner {
     this.interest.remove(detach.edge, detach.topics)
   }
 
-  /** Puts an event that the entity has applied into the log. Tells `waiter` once how it ended. */
+  /**
+   * Puts an event that the entity has applied into the log. Tells `waiter` once how it ended. `reserved`: the log can't be
+   * cut before it is in, so it may use the room that a full log keeps (†28).
+   */
   propose(
     resident: AnyResident,
     entry: Entry,
     undo: () => void,
     origin: { readonly edge: string; readonly connection: number },
-    waiter: (failure: ApiFailure | undefined) => void
+    waiter: (failure: ApiFailure | undefined) => void,
+    reserved = false
   ): void {
+    if (!reserved && this.log.full) {
+      undo()
+      return waiter({ code: "log_full" })
+    }
     const pending: PendingEvent = {
       entry,
       resident,
       undo,
       originEdge: origin.edge,
       originConnection: origin.connection,
-      waiters: [waiter]
+      waiters: [waiter],
+      reserved
     }
     resident.pending.push(pending)
     if (!this.log.append(pending)) {
@@ -291,8 +304,7 @@ export class ShardOwner {
       pending.resident.pending.pop()
       pending.undo()
     }
-    // The log is cut below checkpoints only, and nothing is committed that would make the next one due (†28).
-    if (reason === "full") this.checkpoints.write()
+    if (reason === "full") this.context.full()
     tell(entries, { code: reason === "full" ? "log_full" : reason === "too_large" ? "too_large" : "moved" })
   }
 
