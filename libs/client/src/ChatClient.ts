@@ -109,9 +109,9 @@ export class ChatClient {
     )
   }
 
-  /** The user that the token names; the empty string before the first hello. */
+  /** The user that the token names; before the first hello whose unsent messages are in storage, or the empty string. */
   get user(): string {
-    return this.#user
+    return this.#user === "" ? (this.#outbox.user ?? "") : this.#user
   }
 
   get device(): string | undefined {
@@ -171,7 +171,7 @@ export class ChatClient {
       settings: this.#settings,
       outbox: this.#outbox,
       reads: this.#reads,
-      user: () => this.#user,
+      user: () => this.user,
       request: (op, fields, done) => this.#connection.request(op, fields, done),
       suspect: (of, position, missing) => this.#sync.suspect(of, position, missing),
       resync: () => this.#sync.now(),

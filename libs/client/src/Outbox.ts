@@ -83,6 +83,11 @@ export class Outbox {
     return this.#entries.filter((entry) => entry.channel === channel)
   }
 
+  /** Whose entries these are; null: nobody said yet. */
+  get user(): string | null {
+    return this.#user
+  }
+
   get size(): number {
     return this.#entries.length
   }

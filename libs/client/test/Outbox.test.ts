@@ -54,6 +54,15 @@ describe("Outbox", () => {
     await world.time.pass(1_000)
     // Not closed: the page is simply gone.
     const second = world.client({ storage })
+    void second.start()
+    await world.time.pass(10)
+    // Before there is a connection: in the name of who wrote them.
+    expect(
+      second
+        .channel(group)
+        .snapshot()
+        .messages.map(({ by, text }) => [by, text])
+    ).toEqual(["one", "two", "three"].map((text) => [first.user, text]))
     world.down = false
     await world.online(second)
     expect(states(second).length).toBe(3)
