@@ -45,7 +45,7 @@ const layerEmbeddedStorage = Layer.unwrap(
 const layerOwners = Layer.unwrap(
   Effect.gen(function* () {
     const { fanoutThreshold, residentBytes, shards, testFault } = yield* NodeConfig
-    const bytes = Math.floor(residentBytes / shards / 2)
+    const bytes = Math.floor(residentBytes / shards)
     const runtime = layerRuntime({
       shardCount: shards,
       bounds: { residentBytesMax: bytes, warmBytesMax: bytes, fanoutThreshold },

@@ -168,6 +168,14 @@ export class EdgeTopics {
     if (topic.late?.size === 0) topic.late = null
   }
 
+  /** Puts the connection on a topic right behind its sync, which covers up to `to`: nothing came between. */
+  join(topic: Topic, connection: Connection, to: number): void {
+    this.add(topic, connection)
+    if (topic.sequence.delivered >= to || connection.state === "closed") return
+    topic.late ??= new Map()
+    topic.late.set(connection, { from: to, held: null })
+  }
+
   abortJoin(topic: Topic, connection: Connection): void {
     if (topic.late?.has(connection) === true) this.remove(topic, connection)
   }

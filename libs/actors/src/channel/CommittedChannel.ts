@@ -10,6 +10,7 @@ import type { ChannelLimits } from "./ChannelLimits.ts"
 import { channelTypeOf, type ChannelType } from "./ChannelType.ts"
 import { IdempotencyWindow } from "./IdempotencyWindow.ts"
 import { Members, type Stay, visibleRanges } from "./Members.ts"
+import type { Receipts } from "./Receipts.ts"
 import type { ChannelSettings } from "./Snapshot.ts"
 import { type MessageChange, type MessageRange, Tail, type Unread } from "./Tail.ts"
 
@@ -50,6 +51,8 @@ export abstract class CommittedChannel {
   pendingBytes = 0
   /** Settings as of the committed seq. */
   settled: ChannelSettings = noSettings
+  /** What members have got and read: not part of the encoded state either; see ChannelReceipts. */
+  receipts: Receipts | undefined = undefined
   /** Who is typing: until when, and when that was shown. Never logged, not part of the encoded state. */
   readonly typing = new Map<string, { readonly until: number; readonly shown: number }>()
 

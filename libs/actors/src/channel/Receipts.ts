@@ -17,6 +17,10 @@ export class Receipts {
   /** Whether the store's cursors are in. */
   loaded = false
 
+  get empty(): boolean {
+    return this.#byUser.size === 0
+  }
+
   /** Takes what a user reports, up to the committed head; what is news, or undefined. */
   advance(user: string, delivered: number, read: number, head: number): Progress | undefined {
     const before = this.#byUser.get(user) ?? none

@@ -37,14 +37,15 @@ export class ChannelHandler {
   readonly owner: ShardOwner
   readonly residents: Residents<ChannelState>
   readonly receipts: ChannelReceipts
+  /** Channels that may have typing signs: few of all that are resident. */
+  readonly #typedIn = new Set<string>()
 
   constructor(owner: ShardOwner) {
     this.owner = owner
     this.receipts = new ChannelReceipts(owner)
     const { bounds } = owner.context
     this.residents = new Residents<ChannelState>({
-      residentBytesMax: bounds.residentBytesMax,
-      warmBytesMax: bounds.warmBytesMax,
+      memory: owner.memory,
       decode: (_id, bytes) => {
         const state = ChannelState.decode(bytes, channelLimits(bounds))
         if (owner.context.forgetIds) forgetIds(state)
@@ -144,9 +145,12 @@ export class ChannelHandler {
   tick(): void {
     this.residents.rest()
     const now = this.owner.context.now()
-    for (const resident of this.residents.all()) {
-      if (resident.state === undefined) continue
-      for (const user of expireTyping(resident.state, now)) this.#showTyping(resident.state, user, noCaller, false)
+    for (const channel of this.#typedIn) {
+      const state = this.residents.peek(channel)?.state
+      if (state !== undefined) {
+        for (const user of expireTyping(state, now)) this.#showTyping(state, user, noCaller, false)
+      }
+      if (state === undefined || state.typing.size === 0) this.#typedIn.delete(channel)
     }
   }
 
@@ -271,6 +275,7 @@ export class ChannelHandler {
   #typing(state: ChannelState, request: ChannelRequest & { readonly _tag: "Typing" }, reply: Reply): void {
     const { caller, on } = request
     this.#asMember(state, caller.user, reply, () => {
+      if (on) this.#typedIn.add(state.channel)
       if (typing(state, caller.user, on, this.owner.context.now())) this.#showTyping(state, caller.user, caller, on)
       reply({ ok: {} })
     })

@@ -1,5 +1,6 @@
 /**
- * Receipts of the small channels that are resident: kept beside the state, not in it, since nothing depends on them.
+ * Receipts of the small channels that are resident: they go with the state but are no part of it, for nothing depends
+ * on them.
  * A channel's first question loads the cursors that the store has of its members.
  */
 import { Limits } from "@parley/protocol/Limits"
@@ -12,8 +13,6 @@ import type { ShardOwner } from "./ShardOwner.ts"
 
 export class ChannelReceipts {
   readonly #owner: ShardOwner
-  /** Goes with the resident state. */
-  readonly #tables = new WeakMap<ChannelState, Receipts>()
 
   constructor(owner: ShardOwner) {
     this.#owner = owner
@@ -39,6 +38,7 @@ export class ChannelReceipts {
   render(state: ChannelState, done: (field: WireText) => void): void {
     if (!shows(state)) return done("")
     const table = this.#table(state)
+    if (table.loaded && table.empty) return done(noReceipts)
     const answer = () => done(`,"receipts":${JSON.stringify(table.list((user) => state.isMember(user) === true))}`)
     if (table.loaded) return answer()
     const { cursors } = this.#owner.context.stores
@@ -52,13 +52,10 @@ export class ChannelReceipts {
   }
 
   #table(state: ChannelState): Receipts {
-    let table = this.#tables.get(state)
-    if (table === undefined) {
-      table = new Receipts()
-      this.#tables.set(state, table)
-    }
-    return table
+    return (state.receipts ??= new Receipts())
   }
 }
+
+const noReceipts: WireText = ',"receipts":[]'
 
 const shows = (state: ChannelState): boolean => state.memberCount <= Limits.receiptsMembersMax

@@ -7,6 +7,7 @@
 
 import type { ApiFailure } from "@parley/protocol/ApiError"
 import type { Entry } from "../log/Entry.ts"
+import type { ShardMemory } from "./MemoryBudget.ts"
 
 /** Commands that may wait for one entity; further ones are refused as overloaded. */
 export const entityQueueMax = 4_096
@@ -57,8 +58,7 @@ export interface Resident<S extends EntityState> {
 }
 
 export interface ResidentsOptions<S extends EntityState> {
-  readonly residentBytesMax: number
-  readonly warmBytesMax: number
+  readonly memory: ShardMemory
   readonly decode: (id: string, bytes: Uint8Array) => S
   /** Loads a cold entity; calls back once, never from within, undefined where the store can't be asked now. */
   readonly load: (id: string, done: (state: S | undefined) => void) => void
@@ -163,7 +163,7 @@ export class Residents<S extends EntityState> {
   /** Tells that a resident was used and may have another size. */
   touch(resident: Resident<S>): void {
     const bytes = resident.state === undefined ? 0 : resident.state.bytes
-    this.#residentBytes += bytes - resident.bytes
+    this.#count("resident", bytes - resident.bytes)
     resident.bytes = bytes
   }
 
@@ -171,7 +171,7 @@ export class Residents<S extends EntityState> {
   putWarm(id: string, bytes: Uint8Array): void {
     this.#dropWarm(id)
     this.#warm.set(id, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1"))
-    this.#warmBytes += bytes.length + warmOverheadBytes
+    this.#count("warm", bytes.length + warmOverheadBytes)
   }
 
   /** Takes a warm state out, to make it resident. */
@@ -185,7 +185,7 @@ export class Residents<S extends EntityState> {
     const text = this.#warm.get(id)
     if (text === undefined) return
     this.#warm.delete(id)
-    this.#warmBytes -= text.length + warmOverheadBytes
+    this.#count("warm", -text.length - warmOverheadBytes)
   }
 
   /** Puts a resident state, from replay. */
@@ -208,7 +208,7 @@ export class Residents<S extends EntityState> {
   sweep(looksMax: number): void {
     let looks = 0
     for (const resident of this.#residents.values()) {
-      if (this.#residentBytes <= this.#options.residentBytesMax || looks++ >= looksMax) break
+      if (!this.#options.memory.resident.exceeded || looks++ >= looksMax) break
       if (!resident.used && this.#passive(resident)) this.#passivate(resident)
       else {
         // Not now: to the end of the queue of those that may go.
@@ -219,7 +219,7 @@ export class Residents<S extends EntityState> {
     }
     looks = 0
     for (const id of this.#warm.keys()) {
-      if (this.#warmBytes <= this.#options.warmBytesMax || looks++ >= looksMax) break
+      if (!this.#options.memory.warm.exceeded || looks++ >= looksMax) break
       if (this.#options.stored(id)) this.#dropWarm(id)
     }
   }
@@ -246,6 +246,12 @@ export class Residents<S extends EntityState> {
       if (resident.used) resident.used = false
       else if (this.#passive(resident)) this.#passivate(resident)
     }
+  }
+
+  #count(kind: "resident" | "warm", bytes: number): void {
+    if (kind === "resident") this.#residentBytes += bytes
+    else this.#warmBytes += bytes
+    this.#options.memory[kind].used += bytes
   }
 
   #start(id: string): Resident<S> {
@@ -297,7 +303,7 @@ export class Residents<S extends EntityState> {
     const { state } = resident
     if (state === undefined) return
     this.#residents.delete(resident.id)
-    this.#residentBytes -= resident.bytes
+    this.#count("resident", -resident.bytes)
     this.putWarm(resident.id, state.encode())
   }
 }

@@ -35,10 +35,8 @@ export class SessionHandler {
 
   constructor(owner: ShardOwner) {
     this.owner = owner
-    const { bounds } = owner.context
     this.residents = new Residents<SessionState>({
-      residentBytesMax: bounds.residentBytesMax,
-      warmBytesMax: bounds.warmBytesMax,
+      memory: owner.memory,
       decode: (_id, bytes) => SessionState.decode(bytes),
       load: (id, done) => loadSession(owner, id, done),
       stored: (id) => owner.stored("user", id)

@@ -1,5 +1,6 @@
 /** Residents that nobody uses go to warm state, however much room there is, and come back as they were. */
 import { describe, expect, it } from "vitest"
+import { MemoryBudget, type ShardMemory } from "../../src/owner/MemoryBudget.ts"
 import { Residents, restCalls, restLooksMax } from "../../src/owner/Residents.ts"
 
 interface Text {
@@ -10,11 +11,11 @@ interface Text {
 const state = (text: string): Text => ({ bytes: 100, text, encode: () => Buffer.from(text, "latin1") })
 
 const room = 1_000_000
-const make = (stored: (id: string) => boolean = () => true) => {
+const roomy = (): ShardMemory => ({ resident: new MemoryBudget(room), warm: new MemoryBudget(room) })
+const make = (stored: (id: string) => boolean = () => true, memory = roomy()) => {
   const loaded: Array<string> = []
   const residents = new Residents<Text>({
-    residentBytesMax: room,
-    warmBytesMax: room,
+    memory,
     decode: (_id, bytes) => state(Buffer.from(bytes).toString("latin1")),
     load: (id, done) => {
       loaded.push(id)
@@ -31,6 +32,20 @@ const make = (stored: (id: string) => boolean = () => true) => {
 }
 
 describe("residents", () => {
+  it("share a bound of memory: what one table leaves the other may have", async () => {
+    const memory = { resident: new MemoryBudget(450), warm: new MemoryBudget(room) }
+    const [channels, sessions] = [make(undefined, memory), make(undefined, memory)]
+    for (const id of ["a", "b", "c", "d"]) await channels.use(id)
+    channels.residents.sweep(16)
+    expect(channels.residents.residentCount).toBe(4)
+    await sessions.use("ann")
+    // Once round takes their second chance away.
+    channels.residents.sweep(4)
+    channels.residents.sweep(16)
+    expect([channels.residents.residentCount, sessions.residents.residentCount]).toEqual([3, 1])
+    expect(memory.resident.used).toBe(400)
+  })
+
   it("rest when they had no turn for two rounds, and wake from warm state as they were", async () => {
     const { loaded, residents, rest, use } = make()
     await use("ann")
