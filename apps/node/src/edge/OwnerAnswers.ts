@@ -13,6 +13,7 @@ import type {
   SyncResult,
   UnreadCounts
 } from "@parley/actors/owner/OwnerProtocol"
+import type { PlacedEntry } from "@parley/storage/Inbox"
 import type { Membership } from "@parley/storage/Directory"
 import type { WireText } from "@parley/protocol/WireText"
 
@@ -28,6 +29,7 @@ export interface OwnerAnswers {
   readonly Members: ReadonlyArray<Membership>
   readonly InspectChannel: unknown
   readonly Open: SessionView
+  readonly Inbox: ReadonlyArray<PlacedEntry>
   readonly MoveCursor: CursorMoved
   readonly MarkUnread: CursorMoved
   readonly Notice: unknown

@@ -111,6 +111,54 @@ describe("the edge", () => {
     expect(seen).toEqual(channels)
   })
 
+  it("†10 gives a device that is far behind the channels of its inbox first, newest first, then the others", async () => {
+    const big = "x".repeat(16_000)
+    const channels = Array.from({ length: 12 }, (_, i) => `team:far${String(i).padStart(2, "0")}`)
+    for (const channel of channels) {
+      harness.owners.channel(channel, ["gil"])
+      for (let i = 0; i < 5; i++) harness.owners.append(channel, "message", "x", { text: big, cid: clientId() })
+    }
+    harness.owners.inboxes.set("gil", [
+      { channel: "team:far09", place: 7 },
+      { channel: "team:far04", place: 5 },
+      { channel: "team:far11", place: 2 }
+    ])
+    const client = await harness.hello("gil")
+    const seen: Array<string> = []
+    const held = channels.map((channel) => [channel, 1, 1])
+    let page: string | undefined = undefined
+    let pages = 0
+    do {
+      const from: object = page === undefined ? {} : { page }
+      const answer: Frame = await client.request("sync", {
+        channels: held,
+        session: { generation: 1, seq: 0 },
+        ...from
+      })
+      seen.push(...answer["ok"].channels.map((c: { head: { channel: string } }) => c.head.channel))
+      page = answer["ok"].more ?? undefined
+      // What comes into the inbox meanwhile is not left out.
+      if (++pages === 1) {
+        harness.owners.inboxes.set("gil", [
+          { channel: "team:far10", place: 8 },
+          { channel: "team:far04", place: 5 },
+          { channel: "team:far11", place: 2 }
+        ])
+      }
+    } while (page !== undefined)
+    expect(pages).toBeGreaterThan(2)
+    const first = ["team:far09", "team:far04", "team:far11"]
+    expect(seen.slice(0, 3)).toEqual(first)
+    expect([...new Set(seen)].toSorted()).toEqual(channels)
+    // The others by id; the one that was taken out of the inbox may come again.
+    expect(seen.slice(3).filter((channel) => channel !== "team:far09")).toEqual(
+      channels.filter((channel) => !first.includes(channel))
+    )
+    // Live again from here on, in every one of them.
+    harness.owners.append("team:far00", "message", "x", { text: "live", cid: clientId() })
+    await until(() => client.events("team:far00").length > 0)
+  })
+
   it("brings a channel to a user's open connections when he is added", async () => {
     harness.owners.channel("team:new", ["gus"])
     harness.owners.append("team:new", "message", "gus", { text: "secret", cid: clientId() })

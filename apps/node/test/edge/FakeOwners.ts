@@ -45,6 +45,8 @@ interface FakeSession {
 const shardCount = 4
 
 export class FakeOwners {
+  /** What a user should look at first. */
+  readonly inboxes = new Map<string, ReadonlyArray<{ readonly channel: string; readonly place: number }>>()
   readonly channels = new Map<string, FakeChannel>()
   readonly sessions = new Map<string, FakeSession>()
   readonly requests: Array<OwnerRequest> = []
@@ -231,6 +233,8 @@ export class FakeOwners {
     switch (request._tag) {
       case "Mutate":
         return reply(this.mutate(request.caller.user, request.mutation, request.caller))
+      case "Inbox":
+        return reply({ ok: this.inboxes.get(request.user) ?? [] })
       case "Open": {
         const session = this.session(request.user)
         return reply({

@@ -222,7 +222,7 @@ describe("†10 †11 the member fan-out", () => {
         ["group:one"]
       )
       assert.deepStrictEqual(yield* inbox.list("ana", 10), [])
-      yield* inbox.remove("ben", "group:one", 1_000)
+      yield* inbox.remove("ben", [{ channel: "group:one", seq: 1_000 }])
       const synced = yield* sync("ben", "group:one", null)
       assert.strictEqual(synced?._tag === "Sync" ? JSON.parse(synced.sync).head.unread : 0, 5) // our own encoding
     }).pipe(Effect.provide(layerMemoryWorld))

@@ -1,5 +1,5 @@
 /**
- * Sync: what a device has missed, in pages of channels ordered by id. A page attaches its channels, then asks their
+ * Sync: what a device has missed, in pages of channels, those of the inbox first (SyncOrder). A page attaches its channels, then asks their
  * owners from the positions that the device holds (†8): what comes live meanwhile waits until the page is written. A
  * channel that the owner serves this edge already is joined at once: that the user may have it is said by the owner's
  * answer to the question itself, and until then he is shown nothing (†7). Herds are taken in turns. The page token is
@@ -7,23 +7,20 @@
  */
 import { channelTopic, type SessionView, type SyncItem, type SyncResult } from "@parley/actors/owner/OwnerProtocol"
 import type { Op } from "@parley/protocol/Frame"
-import { channelIdPattern, type Position } from "@parley/protocol/Ids"
 import { Limits } from "@parley/protocol/Limits"
 import type { ApiFailure } from "@parley/protocol/ApiError"
 import type { Connection } from "../Connection.ts"
 import { answerFailure, answerOk, type EdgeRuntime } from "../EdgeRuntime.ts"
 import { ask } from "../OwnerAnswers.ts"
 import { isServed, type Topic } from "../Topic.ts"
+import { type InboxPlace, inOrder, type PageToken, readToken, tokenAfter, writeToken } from "./SyncOrder.ts"
+
+/** Places of the inbox that put a sync in order: enough for the first pages, which are those that somebody waits for. */
+const inboxPlacesMax = 1_000
 
 interface Lost {
   readonly channel: string
   readonly seq: number
-}
-
-/** Where the next page begins: after this channel, of a sync that saw the session at this position. */
-interface PageToken {
-  readonly after: string
-  readonly session: Position
 }
 
 export const sync = (edge: EdgeRuntime, connection: Connection, frame: Op<"sync">): void => {
@@ -37,12 +34,7 @@ export const sync = (edge: EdgeRuntime, connection: Connection, frame: Op<"sync"
   if (!taken) answerFailure(edge, connection, frame.id, { code: "overloaded", retry_after_ms: edge.lag.retryAfterMs })
 }
 
-const openPage = (
-  edge: EdgeRuntime,
-  connection: Connection,
-  frame: Op<"sync">,
-  token: PageToken | undefined
-): void => {
+const openPage = (edge: EdgeRuntime, connection: Connection, frame: Op<"sync">, token: PageToken | undefined): void => {
   if (connection.state !== "live") return
   const { user } = connection
   ask(edge.calls, edge.calls.shardOf(user), { _tag: "Open", user, after: frame.session }, (reply) => {
@@ -66,6 +58,8 @@ class SyncPage {
   readonly #unavailable = new Map<string, ApiFailure>()
   /** The last channel of this page that the session has; null: no channel follows it. */
   #more: string | null = null
+  /** The user's inbox; undefined: nothing has to be put in order yet. */
+  #inbox: ReadonlyArray<InboxPlace> | undefined = undefined
 
   constructor(
     edge: EdgeRuntime,
@@ -81,14 +75,27 @@ class SyncPage {
     this.#view = view
   }
 
+  /** Where everything fits one page its order is of no interest, and nobody is asked for the inbox. */
   run(): void {
+    if (this.#token === undefined && this.#view.channels.length <= Limits.syncPageChannelsMax) this.#choose()
+    else this.#readInbox(() => this.#choose())
+  }
+
+  /** Without an inbox it goes by ids. */
+  #readInbox(then: () => void): void {
+    const { calls } = this.#edge
+    const { user } = this.#connection
+    ask(calls, calls.shardOf(user), { _tag: "Inbox", user, limit: inboxPlacesMax }, (reply) => {
+      this.#inbox = "ok" in reply ? reply.ok : []
+      then()
+    })
+  }
+
+  #choose(): void {
     const held = new Map(
       this.#frame.channels.map(([channel, generation, seq]) => [String(channel), { generation, seq }])
     )
-    const after = this.#token?.after ?? ""
-    const rest = this.#view.channels
-      .filter(({ channel }) => channel > after)
-      .sort((a, b) => (a.channel < b.channel ? -1 : 1))
+    const rest = inOrder(this.#view.channels, this.#inbox ?? [], this.#token)
     const page = rest.slice(0, Limits.syncPageChannelsMax)
     if (rest.length > page.length) this.#more = page.at(-1)?.channel ?? null
     for (const { channel, cursor } of page)
@@ -188,12 +195,14 @@ class SyncPage {
     const [failure] = this.#unavailable.values()
     // None of the page: then it is not about some channel, and the whole sync is worth repeating.
     if (failure !== undefined && this.#unavailable.size === this.#items.size) return this.#fail(failure)
+    if (this.#inbox === undefined && this.#bytes() > Limits.syncPageBytesMax) return this.#answerInOrder()
     const { parts, written } = this.#fill()
     const first = this.#token === undefined
     const session = this.#token?.session ?? this.#view.position
     const unavailable =
       this.#unavailable.size === 0 ? "" : `,"unavailable":${JSON.stringify([...this.#unavailable.keys()])}`
-    const more = this.#more === null ? "null" : `"${writeToken({ after: this.#more, session })}"`
+    const next = this.#more === null ? null : tokenAfter(this.#more, this.#inbox ?? [], this.#token, session)
+    const more = next === null ? "null" : `"${writeToken(next)}"`
     answerOk(
       this.#edge,
       this.#connection,
@@ -206,6 +215,22 @@ class SyncPage {
       const topic = this.#joined.get(channel)
       if (topic !== undefined) this.#edge.topics.endJoin(topic, this.#connection, head)
     }
+  }
+
+  /** All the channels are here, and are more than a page: what is alive goes first. */
+  #answerInOrder(): void {
+    this.#readInbox(() => {
+      const items = inOrder([...this.#items.values()], this.#inbox ?? [], this.#token)
+      this.#items.clear()
+      for (const item of items) this.#items.set(item.channel, item)
+      this.#answer()
+    })
+  }
+
+  #bytes(): number {
+    let bytes = 0
+    for (const { sync } of this.#results.values()) bytes += sync.length
+    return bytes
   }
 
   /** The page's channels up to its soft bound in bytes; the others begin the next page. */
@@ -233,14 +258,4 @@ class SyncPage {
     }
     return { parts, written }
   }
-}
-
-const writeToken = ({ after, session }: PageToken): string =>
-  Buffer.from(`${session.generation} ${session.seq} ${after}`, "latin1").toString("base64url")
-
-const readToken = (text: string): PageToken | undefined => {
-  const [generation, seq, after, ...rest] = Buffer.from(text, "base64url").toString("latin1").split(" ")
-  if (generation === undefined || seq === undefined || after === undefined || rest.length > 0) return undefined
-  if (!/^\d{1,16}$/.test(generation) || !/^\d{1,16}$/.test(seq) || !channelIdPattern.test(after)) return undefined
-  return { after, session: { generation: Number(generation), seq: Number(seq) } }
 }
