@@ -13,7 +13,7 @@ import { IdempotencyWindow } from "./IdempotencyWindow.ts"
 import { Members } from "./Members.ts"
 import { type ChannelSettings, type ChannelSnapshot, decodeSnapshot, encodeSnapshot } from "./Snapshot.ts"
 import { type StoredEvents, type StoredHead, storedSnapshot } from "./StoredChannel.ts"
-import { Tail, tailEventOf } from "./Tail.ts"
+import { Tail } from "./Tail.ts"
 
 interface Pending {
   readonly entry: Entry
@@ -117,7 +117,7 @@ export class ChannelState extends CommittedChannel {
       this.committedN = entry.n
       this.settled = settings
       this.pendingBytes -= entry.body.length + entry.hidden.length
-      this.tail.push(tailEventOf(entry))
+      this.tail.push(entry)
       if (entry.kind !== "message") this.members.trim(entry.seq)
       done++
     }

@@ -20,7 +20,11 @@ export interface Remembered {
 /** How long an id is young, in server time. */
 const youngMs = 10_000
 
-const keyOf = (sender: string, cid: string): string => sender + " " + cid
+/** Ids are of one sender each, but nothing keeps another from sending the same one. */
+interface Held extends Remembered {
+  /** The same client id of another sender. */
+  next: Held | null
+}
 
 export class IdempotencyWindow {
   readonly idsMax: number
@@ -28,12 +32,14 @@ export class IdempotencyWindow {
   readonly youngIdsMax: number
   /** T. */
   bound: number
-  readonly #byKey = new Map<string, Remembered>()
+  /** By client id alone: it is there anyway, and a key made of both would be one more string an id. */
+  readonly #byId = new Map<string, Held>()
+  #size = 0
   /** From `#settled` on: above the floor, by seq. What precedes is dead and cut off when it is half of it. */
-  #pinned: Array<Remembered> = []
+  #pinned: Array<Held> = []
   #settled = 0
   /** At or below the floor: a binary heap by embedded time, then seq. */
-  readonly #heap: Array<Remembered> = []
+  readonly #heap: Array<Held> = []
   /** Server time of the newest id at or below the floor. */
   #newestAt = 0
 
@@ -44,31 +50,45 @@ export class IdempotencyWindow {
   }
 
   get size(): number {
-    return this.#byKey.size
+    return this.#size
   }
 
   get(sender: string, cid: string): Remembered | undefined {
-    return this.#byKey.get(keyOf(sender, cid))
+    let held = this.#byId.get(cid) ?? null
+    while (held !== null && held.sender !== sender) held = held.next
+    return held ?? undefined
   }
 
   /** Speculative until the floor passes it; `forget` takes the newest back. */
   remember(entry: Entry): void {
-    const remembered: Remembered = {
-      sender: entry.by,
-      cid: entry.cid,
-      time: clientIdTime(entry.cid),
-      seq: entry.seq,
-      n: entry.n,
-      at: entry.at,
-      bodyHash: entry.bodyHash
-    }
-    this.#byKey.set(keyOf(entry.by, entry.cid), remembered)
-    this.#pinned.push(remembered)
+    const { at, bodyHash, by: sender, cid, n, seq } = entry
+    this.#add({ sender, cid, time: clientIdTime(cid), seq, n, at, bodyHash, next: null })
   }
 
   forget(entry: Entry): void {
-    this.#byKey.delete(keyOf(entry.by, entry.cid))
+    this.#remove(entry.by, entry.cid)
     this.#pinned.pop()
+  }
+
+  #add(held: Held): void {
+    held.next = this.#byId.get(held.cid) ?? null
+    this.#byId.set(held.cid, held)
+    this.#pinned.push(held)
+    this.#size++
+  }
+
+  #remove(sender: string, cid: string): void {
+    let before: Held | null = null
+    let held = this.#byId.get(cid) ?? null
+    while (held !== null && held.sender !== sender) {
+      before = held
+      held = held.next
+    }
+    if (held === null) return
+    if (before !== null) before.next = held.next
+    else if (held.next !== null) this.#byId.set(cid, held.next)
+    else this.#byId.delete(cid)
+    this.#size--
   }
 
   /**
@@ -96,16 +116,16 @@ export class IdempotencyWindow {
       if (young && this.#heap.length <= this.youngIdsMax) return
       const oldest = heapPop(this.#heap)
       if (oldest === undefined) return
-      this.#byKey.delete(keyOf(oldest.sender, oldest.cid))
+      this.#remove(oldest.sender, oldest.cid)
       if (oldest.time > this.bound) this.bound = oldest.time
     }
   }
 
   /** What a snapshot at `head` keeps of it, with `idsMax` of the ids that the store has: as if the others had been evicted. */
   snapshot(idsMax: number, head: number): { readonly bound: number; readonly ids: ReadonlyArray<Remembered> } {
-    const pinned = this.#pinned.slice(this.#settled).filter((remembered) => remembered.seq <= head)
+    const pinned = this.#pinned.slice(this.#settled).filter((held) => held.seq <= head)
     const settled = this.#heap.toSorted((a, b) => (before(a, b) ? 1 : -1))
-    const ids = [...settled.slice(0, idsMax), ...pinned].sort((a, b) => a.seq - b.seq)
+    const ids = [...settled.slice(0, idsMax), ...pinned].sort((a, b) => a.seq - b.seq).map(remembered)
     return { bound: Math.max(this.bound, settled[idsMax]?.time ?? 0), ids }
   }
 
@@ -116,18 +136,25 @@ export class IdempotencyWindow {
     youngIdsMax = idsMax
   ): IdempotencyWindow {
     const window = new IdempotencyWindow(idsMax, snapshot.bound, youngIdsMax)
-    for (const remembered of snapshot.ids) {
-      window.#byKey.set(keyOf(remembered.sender, remembered.cid), remembered)
-      window.#pinned.push(remembered)
-    }
+    for (const id of snapshot.ids) window.#add({ ...id, next: null })
     window.settle(floor)
     return window
   }
 }
 
+const remembered = ({ at, bodyHash, cid, n, sender, seq, time }: Held): Remembered => ({
+  sender,
+  cid,
+  time,
+  seq,
+  n,
+  at,
+  bodyHash
+})
+
 const before = (a: Remembered, b: Remembered): boolean => (a.time !== b.time ? a.time < b.time : a.seq < b.seq)
 
-const heapPush = (heap: Array<Remembered>, item: Remembered): void => {
+const heapPush = (heap: Array<Held>, item: Held): void => {
   let at = heap.push(item) - 1
   while (at > 0) {
     const parent = (at - 1) >> 1
@@ -139,7 +166,7 @@ const heapPush = (heap: Array<Remembered>, item: Remembered): void => {
   heap[at] = item
 }
 
-const heapPop = (heap: Array<Remembered>): Remembered | undefined => {
+const heapPop = (heap: Array<Held>): Held | undefined => {
   const top = heap[0]
   const last = heap.pop()
   if (top === undefined || last === undefined || heap.length === 0) return top

@@ -4,6 +4,7 @@ import type { ChannelMutation } from "../owner/OwnerProtocol.ts"
 import { ask, type Decision, nextEntry, nextTime, plainEntry, type Question, reject } from "./Decision.ts"
 import { editBody, messageBody, textOf } from "./EventBody.ts"
 import { entering, outsiders } from "./Membership.ts"
+import { isDeleted } from "./Tail.ts"
 
 type Send = ChannelMutation & { readonly op: "send" }
 type Edit = ChannelMutation & { readonly op: "edit" }
@@ -76,7 +77,7 @@ const findTarget = (question: Question, seq: number): Target | Decision => {
       ? reject("not_found", "there is no such message")
       : {
           by: event.by,
-          deleted: gone || (held !== undefined && held.deleted > 0),
+          deleted: gone || (held !== undefined && isDeleted(held)),
           mentions: textOf((edit ?? event).body).mentions
         }
   }

@@ -75,7 +75,7 @@ export const encodeSnapshot = (snapshot: ChannelSnapshot): Uint8Array => {
       event.n,
       event.target,
       event.hidden,
-      event.deleted,
+      event.deleted ?? 0,
       event.body.length
     ])
   }

@@ -6,10 +6,9 @@
  */
 import type { StoredMessage } from "@parley/storage/MessageStore"
 import type { WireText } from "@parley/protocol/WireText"
-import type { Entry } from "../log/Entry.ts"
 import { changedMessage, editBody, parseBody, textOf } from "./EventBody.ts"
 
-/** One event; `body` is its current form. */
+/** One event; `body` is its current form. An entry of the log is one, and is held as it is: a copy each would be garbage. */
 export interface TailEvent {
   readonly seq: number
   readonly kind: string
@@ -21,8 +20,8 @@ export interface TailEvent {
   readonly target: number
   readonly hidden: string
   readonly body: WireText
-  /** Seq of the delete of this message; 0: none. */
-  readonly deleted: number
+  /** Seq of the delete of this message; 0 or not there: none. */
+  readonly deleted?: number
 }
 
 export interface Unread {
@@ -51,19 +50,7 @@ const eventBytes = 200
 const costOf = (event: { readonly body: WireText; readonly hidden: string }): number =>
   eventBytes + event.body.length + event.hidden.length
 
-export const tailEventOf = (entry: Entry): TailEvent => ({
-  seq: entry.seq,
-  kind: entry.kind,
-  at: entry.at,
-  by: entry.by,
-  cid: entry.cid,
-  bodyHash: entry.bodyHash,
-  n: entry.n,
-  target: entry.target,
-  hidden: entry.hidden,
-  body: entry.body,
-  deleted: 0
-})
+export const isDeleted = (event: TailEvent): boolean => event.deleted !== undefined && event.deleted > 0
 
 /** An event that the store has, in current form: what it no longer knows (hash, private part) nobody asks any more. */
 export const storedTailEvent = (body: WireText): TailEvent => {
@@ -209,7 +196,7 @@ export class Tail {
     let mentions = 0
     for (let seq = after + 1; seq <= this.to; seq++) {
       const event = this.get(seq)
-      if (event?.kind !== "message" || event.deleted > 0 || event.by === user) continue
+      if (event?.kind !== "message" || isDeleted(event) || event.by === user) continue
       unread++
       if (names(event.body, user)) mentions++
     }
@@ -255,7 +242,7 @@ export class Tail {
   #change(change: TailEvent): void {
     if (this.last?.seq === change.target) this.last = changedRow(this.last, change)
     const message = this.get(change.target)
-    if (message?.kind === "message" && message.deleted === 0) {
+    if (message?.kind === "message" && !isDeleted(message)) {
       const changed = changedRow(storedForm(message), change)
       this.#replace({ ...message, body: changed.body, deleted: changed.deleted ? change.seq : 0 })
     }
@@ -331,7 +318,7 @@ export const storedForm = (event: TailEvent): StoredMessage => ({
   seq: event.seq,
   n: event.n,
   by: event.by,
-  deleted: event.deleted > 0,
+  deleted: isDeleted(event),
   body: event.body
 })
 

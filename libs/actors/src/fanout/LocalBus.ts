@@ -83,7 +83,8 @@ const makeBus = (shardCount: number) => {
   const retrying = <A>(
     shard: number,
     attempt: (belief: Belief, reply: (reply: OwnerReply<A>) => void, notMine: () => void) => void,
-    reply: (reply: OwnerReply<A>) => void
+    reply: (reply: OwnerReply<A>) => void,
+    refusedBy?: Belief
   ) => {
     const deadline = performance.now() + ownerRetryMsMax
     const tryWith = (belief: Belief) => attempt(belief, reply, () => refused(belief))
@@ -102,8 +103,22 @@ const makeBus = (shardCount: number) => {
       if (belief === undefined) later()
       else tryWith(belief)
     }
-    once()
+    if (refusedBy === undefined) once()
+    else refused(refusedBy)
   }
+
+  const request = (
+    shard: number,
+    asked: OwnerRequest,
+    reply: (reply: OwnerReply<unknown>) => void,
+    refusedBy?: Belief
+  ): void =>
+    retrying(
+      shard,
+      ({ epoch, runner }, done, notMine) => runner.request(shard, epoch, asked, done, notMine),
+      reply,
+      refusedBy
+    )
 
   const deliver = (message: LinkMessage) => edges.get(message.edge)?.(message)
 
@@ -124,12 +139,12 @@ const makeBus = (shardCount: number) => {
     calls: OwnerCalls.of({
       shardCount,
       shardOf: (id) => shardOf(id, shardCount),
-      request: (shard, request, reply) =>
-        retrying(
-          shard,
-          ({ epoch, runner }, done, notMine) => runner.request(shard, epoch, request, done, notMine),
-          reply
-        ),
+      request: (shard, asked, reply) => {
+        const belief = beliefs.get(shard)
+        // Nearly always the first try is the last.
+        if (belief === undefined) request(shard, asked, reply)
+        else belief.runner.request(shard, belief.epoch, asked, reply, () => request(shard, asked, reply, belief))
+      },
       attach: (attach, reply) =>
         retrying<Attached>(
           attach.shard,

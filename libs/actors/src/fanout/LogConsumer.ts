@@ -7,7 +7,7 @@
 import { Effect, Result } from "effect"
 import { EventLog, type LogPosition, type LogRecord } from "@parley/storage/EventLog"
 import type { Entry } from "../log/Entry.ts"
-import { decodeRecord } from "../log/Record.ts"
+import { entriesOfRecord } from "../log/SealedEntries.ts"
 import { damageText } from "../log/UnconsumedRecords.ts"
 import { CommitSignal } from "./CommitSignal.ts"
 import { cutOf } from "./ConsumerNames.ts"
@@ -100,12 +100,12 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       let bytes = 0
       let last: LogRecord | undefined
       for (const record of records) {
-        const decoded = decodeRecord(record.bytes)
-        if (Result.isFailure(decoded)) {
-          giveUp({ shard, position: record.position, what: decoded.failure.what })
+        const held = entriesOfRecord(record.bytes)
+        if (Result.isFailure(held)) {
+          giveUp({ shard, position: record.position, what: held.failure.what })
           break
         }
-        for (const entry of decoded.success.entries) entries.push({ entry, position: record.position })
+        for (const entry of held.success) entries.push({ entry, position: record.position })
         bytes += record.bytes.length
         last = record
       }

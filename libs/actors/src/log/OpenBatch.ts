@@ -4,6 +4,7 @@
  */
 import type { Entry } from "./Entry.ts"
 import { type RecordHeader, RecordWriter, type SealedRecord } from "./Record.ts"
+import { rememberSealed } from "./SealedEntries.ts"
 
 /** What an owner gives the log: the entry, and whatever it wants back with the outcome. */
 export interface Pending {
@@ -65,7 +66,11 @@ export class OpenBatch<P extends Pending> {
 
   /** The same bytes each time (†19). */
   seal(header: RecordHeader): SealedRecord {
-    return (this.#sealed ??= this.#writer.seal(header))
+    if (this.#sealed === null) {
+      this.#sealed = this.#writer.seal(header)
+      rememberSealed(this.#sealed.bytes, this.#entries)
+    }
+    return this.#sealed
   }
 
   /** Those who have waited since `before` or longer and were not told yet. */

@@ -129,7 +129,6 @@ export class ShardOwner {
       case "InspectChannel":
         return this.channels.request(request, reply, notMine)
       case "Open":
-      case "Inbox":
       case "MoveCursor":
       case "MarkUnread":
       case "Notice":

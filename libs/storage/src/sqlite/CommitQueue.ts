@@ -11,6 +11,10 @@ import { LogBatch, packBatch, type SealedRecord } from "./LogBatch.ts"
 const queuedAppendsMax = 16_384
 /** Records of one batch, in bytes; what is beyond waits for the next one. */
 export const batchBytesMax = 4_194_304
+/** A turn of the event loop longer than this read or wrote a lot: the next one brings more appends. */
+const busyTurnMs = 0.5
+/** However busy the loop is, a batch gathers no longer than this. */
+const gatherMsMax = 12
 /** A buffer larger than this is not kept for the next batch. */
 const spareBytesMax = 1_048_576
 
@@ -22,6 +26,8 @@ export class CommitQueue {
   private inFlight: ReadonlyArray<Append> | undefined
   private spare: ArrayBuffer | undefined
   private lastSentAt = Number.NEGATIVE_INFINITY
+  private gatheringSince = 0
+  private turnBeganAt = 0
   private scheduled = false
   private timer: NodeJS.Timeout | undefined
   private hurried = false
@@ -52,8 +58,7 @@ export class CommitQueue {
     this.hurried = true
     if (this.timer === undefined) return
     clearTimeout(this.timer)
-    this.timer = undefined
-    setImmediate(this.flush)
+    this.lookAfterTurn()
   }
 
   isIdle(): boolean {
@@ -69,10 +74,29 @@ export class CommitQueue {
   private schedule(): void {
     if (this.scheduled || !this.ready || this.inFlight !== undefined || this.queue.length === 0) return
     this.scheduled = true
-    const wait = this.hurried ? 0 : this.lastSentAt + this.commitWindowMs - performance.now()
-    // setImmediate: all that this turn of the loop reads from sockets gets into the batch.
-    if (wait <= 0) setImmediate(this.flush)
-    else this.timer = setTimeout(this.flush, Math.ceil(wait))
+    this.gatheringSince = performance.now()
+    const wait = this.hurried ? 0 : this.lastSentAt + this.commitWindowMs - this.gatheringSince
+    if (wait <= 0) this.lookAfterTurn()
+    else this.timer = setTimeout(this.lookAfterTurn, Math.ceil(wait))
+  }
+
+  /** setImmediate: all that this turn of the loop reads from sockets gets into the batch. */
+  private readonly lookAfterTurn = (): void => {
+    this.timer = undefined
+    this.turnBeganAt = performance.now()
+    setImmediate(this.look)
+  }
+
+  /**
+   * A batch goes once the loop has nothing else to do, or has gathered for long enough. While acks and deliveries of the
+   * last one are written, their receivers send on: in one batch with those that wait they cost one commit, and their
+   * own deliveries share writes.
+   */
+  private readonly look = (): void => {
+    const now = performance.now()
+    const gathers = !this.hurried && now - this.turnBeganAt > busyTurnMs && now - this.gatheringSince < gatherMsMax
+    if (gathers) this.lookAfterTurn()
+    else this.flush()
   }
 
   private readonly flush = (): void => {

@@ -103,6 +103,25 @@ describe("group commit", () => {
     assert.isAtLeast(sent[2]!.at - sent[1]!.at, 19)
   })
 
+  it("gathers as long as the event loop is busy, within a bound", async () => {
+    const { sent, until, answer, append } = makeQueue(0)
+    /** Turns that read a lot, each of which brings an append. */
+    const busy = (turns: number): void => {
+      append(turns + 1)
+      for (const end = performance.now() + 2; performance.now() < end; );
+      if (turns > 0) setImmediate(busy, turns - 1)
+    }
+    append(100)
+    busy(2)
+    await until(1)
+    assert.deepStrictEqual(shardsOf(sent[0]!.batch), [100, 3, 2, 1])
+    append(100)
+    busy(100)
+    answer(0)
+    await until(2)
+    assert.isBelow(sent[1]!.batch.count, 100)
+  })
+
   it("bounds a batch in bytes, but takes at least one record", async () => {
     const { sent, until, answer, append } = makeQueue(0)
     append(1, new Uint8Array(batchBytesMax))
