@@ -68,7 +68,9 @@ const cut = (shard: number) =>
   Effect.gen(function* () {
     const log = yield* EventLog
     const { runner } = yield* LocalRunnerService
-    runner.owner(shard)?.checkpoints.write()
+    const owner = runner.owner(shard)
+    owner?.checkpoints.write()
+    yield* owner?.log.flush() ?? Effect.void
     yield* until(
       "the store has it",
       Effect.gen(function* () {

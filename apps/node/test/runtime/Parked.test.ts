@@ -170,6 +170,38 @@ describe("†26 events that can't be written", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("†26 hold their channel's tail, however much follows them, and what follows is parked behind", () =>
+    Effect.gen(function* () {
+      const stores = makeStores()
+      yield* during(stores.layer)(
+        Effect.gen(function* () {
+          const { calls, create, history, send } = yield* world
+          const { runner } = yield* LocalRunnerService
+          const shard = calls.shardOf("group:one")
+          yield* create("ana", "group:one", ["ana"])
+          yield* send("ana", "group:one", "poison")
+          yield* until("the log is consumed", consumed(shard))
+          const state = runner.owner(shard)?.channels.residents.peek("group:one")?.state
+          Object.assign(state?.tail ?? {}, { eventsMax: 3 })
+          const texts = Array.from({ length: 10 }, (_, i) => `m${i}`)
+          for (const text of texts) {
+            yield* send("ana", "group:one", text)
+            yield* until("the log is consumed", consumed(shard))
+          }
+          assert.strictEqual((yield* parkedSeqs(persisterConsumer, "group:one")).length, texts.length + 1)
+          yield* until(
+            "the owner was told",
+            Effect.sync(() => (runner.owner(shard)?.unstored.count ?? 1) === 0)
+          )
+          assert.deepStrictEqual(
+            (yield* history("ana", "group:one")).events.map(({ text }) => text),
+            ["poison", ...texts]
+          )
+        })
+      )
+    })
+  )
+
   it.live(
     "†26 are written when they are tried again and it works, in order, and then the channel is like any other",
     () =>

@@ -73,7 +73,23 @@ describe("sessions behind the edge", () => {
     }).pipe(Effect.scoped, Effect.provide(layerMemoryWorld))
   )
 
-  it.live("cursors, membership and revocations come back after a stop and a start", () =>
+  it.live("†5 a session with a cursor that the store lacks does not passivate, and goes once it has it", () =>
+    Effect.gen(function* () {
+      const { ask, calls, create, open, send } = yield* world
+      const { runner } = yield* LocalRunnerService
+      yield* create("ana", "group:one", ["ana"])
+      yield* send("ana", "group:one", "m")
+      const owner = runner.owner(calls.shardOf("ben"))
+      yield* open("ben")
+      const passivated = Effect.sync(() => owner?.sessions.residents.passivate("ben") === true)
+      yield* until("it goes while nothing is unsaved", passivated)
+      yield* ask<CursorMoved>("ben", moveTo(1))
+      assert.isFalse(owner?.sessions.residents.passivate("ben"))
+      yield* until("the store has it", passivated)
+    }).pipe(Effect.provide(layerMemoryWorld))
+  )
+
+  it.live("†5 cursors, membership and revocations come back after a stop and a start", () =>
     Effect.gen(function* () {
       const base = yield* Layer.build(Layer.merge(MemoryEventLog.layer({ positions: "dense" }), layerMemoryStores))
       const during = <A, E>(use: Effect.Effect<A, E, OwnerCalls | LinkBus | LocalBus | LocalRunnerService>) =>
