@@ -33,9 +33,10 @@ import {
 export const commitWindowMsDefault = 3
 /**
  * Entries that are worth a commit by themselves: what one costs is little for each of so many, so the commit window,
- * which is there to gather more, is not waited out. In a hot channel all senders may be waiting for it already.
+ * which is there to gather more, is not waited out. In a hot channel all senders may be waiting for it already. Fewer
+ * would cut up what a shard gets of an evenly spread load.
  */
-export const commitEntriesEnough = 32
+export const commitEntriesEnough = 48
 /** After refusals in a row because the log is full, only what may use the reserved room is tried for so long. */
 export const fullPauseMs = 200
 const fullRefusals = 2
