@@ -108,7 +108,7 @@ describe("group commit", () => {
     /** Turns that read a lot, each of which brings an append. */
     const busy = (turns: number): void => {
       append(turns + 1)
-      for (const end = performance.now() + 2; performance.now() < end; );
+      for (const end = performance.now() + 2; performance.now() < end;);
       if (turns > 0) setImmediate(busy, turns - 1)
     }
     append(100)
