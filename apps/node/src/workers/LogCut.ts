@@ -21,12 +21,16 @@ export const cutLog = Effect.gen(function* () {
   const room = bytes < softBytes * looseLogPart
   for (const shard of yield* log.shards) {
     const last = yield* Effect.option(log.last(shard).pipe(Effect.flatMap(Effect.fromOption)))
-    const decoded = Option.isNone(last) ? undefined : decodeRecord(last.value.bytes)
     // An empty shard, or a damaged one: that is left as it is, and the others are cut all the same (†24).
-    if (decoded === undefined || Result.isFailure(decoded)) continue
+    if (Option.isNone(last)) continue
+    const decoded = decodeRecord(last.value.bytes)
+    if (Result.isFailure(decoded)) continue
+    // A quiet shard ends with its checkpoint; any other record names the one before it.
+    const { full, kind } = decoded.success
+    const checkpoint = kind === "full" ? last.value.position : full.position
     const stored = yield* log.consumerPosition(persisterConsumer, shard)
     const fannedOut = yield* log.consumerPosition(memberFanoutConsumer, shard)
-    let upTo = purgeUpTo([stored, fannedOut], decoded.success.full.position)
+    let upTo = purgeUpTo([stored, fannedOut], checkpoint)
     for (const name of loose) {
       const position = yield* log.consumerPosition(name, shard)
       if (position >= upTo) continue

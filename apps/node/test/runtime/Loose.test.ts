@@ -159,4 +159,29 @@ describe("†3 consumers that are cut loose", () => {
       assert.isAtMost(first?.position ?? 0, stored + 1)
     }).pipe(Effect.scoped, Effect.provide(layerSmallLog))
   )
+
+  it.live("†27 a quiet shard is cut below the checkpoint that it ends with, and is opened from it", () =>
+    Effect.gen(function* () {
+      const { calls, create, history, send } = yield* world
+      const faults = yield* MemoryEventLogFaults
+      const { runner } = yield* LocalRunnerService
+      const { got } = yield* webhook
+      const shard = calls.shardOf("group:one")
+      yield* create("ana", "group:one", ["ana"])
+      for (let i = 0; i < 5; i++) yield* send("ana", "group:one", `m${i}`)
+      yield* until(
+        "the webhook has it",
+        Effect.sync(() => got.get("group:one")?.size === 6)
+      )
+      yield* until(
+        "one record is left",
+        Effect.map(cut(shard), () => faults.records(shard).length === 1)
+      )
+      runner.drop(shard)
+      runner.setLease(shard, performance.now() + 60_000)
+      yield* runner.open(shard, 0)
+      assert.strictEqual((yield* history("ana", "group:one")).events.length, 5)
+      assert.strictEqual((yield* send("ana", "group:one", "and on")).seq, 7)
+    }).pipe(Effect.scoped, Effect.provide(layerSmallLog))
+  )
 })
