@@ -1,12 +1,14 @@
 /** The generated pages of docs/ by their paths, and whether the ones on disk are the same. */
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
+import { readFiles } from "../check/Files.ts"
 import { asyncApiDocument } from "./AsyncApiDocument.ts"
 import { configurationPage } from "./ConfigurationPage.ts"
 import type { JsonObject } from "./JsonSchemas.ts"
 import { openApiDocument } from "./OpenApiDocument.ts"
 import { openApiPage } from "./OpenApiPage.ts"
 import { show } from "./ShowJson.ts"
+import { rulesPage } from "./RulesPage.ts"
 import { type Fragment, protocolPage } from "./ProtocolPage.ts"
 
 /** Text by path, relative to the root. */
@@ -28,7 +30,8 @@ export const pages = async (root: string): Promise<Pages> => {
     ["docs/protocol.md", protocolPage(await fragments(root))],
     ["docs/openapi.json", json(openApi)],
     ["docs/openapi.html", openApiPage(openApi)],
-    ["docs/asyncapi.json", json(asyncApiDocument())]
+    ["docs/asyncapi.json", json(asyncApiDocument())],
+    ["docs/rules.md", rulesPage(readFiles(root))]
   ])
   const configuration = await configurationPage(root)
   if (configuration !== undefined) made.set("docs/configuration.md", configuration)
