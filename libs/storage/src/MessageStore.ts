@@ -45,6 +45,11 @@ export interface StoredAck {
   readonly bodyHash: string
 }
 
+export interface NewestEvents {
+  readonly head: Position & { readonly n: number }
+  readonly events: ReadonlyArray<{ readonly seq: number; readonly body: WireText }>
+}
+
 export interface ChannelCounts {
   /** Messages in the range that are not deleted and not by the user. */
   readonly unread: number
@@ -75,5 +80,7 @@ export class MessageStore extends Context.Service<
     forgetIds(before: number): Effect.Effect<void, StoreUnavailable>
     /** The newest committed position the store has of a channel. */
     head(channel: string): Effect.Effect<Option.Option<Position & { readonly n: number }>, StoreUnavailable>
+    /** That position, and the events of the last `seqs` places up to it as `events` gives them: what a cold channel wakes with. */
+    newest(channel: string, seqs: number): Effect.Effect<Option.Option<NewestEvents>, StoreUnavailable>
   }
 >()("@parley/storage/MessageStore") {}

@@ -270,6 +270,23 @@ export const messageStoreContract = <E>(name: string, layer: Layer.Layer<Message
         })
       )
 
+      it.effect("the newest events come with the head they end at, messages and others, in order", () =>
+        Effect.gen(function* () {
+          const store = yield* MessageStore
+          const history = new History()
+          assert.isTrue(Option.isNone(yield* store.newest(history.channel, 3)))
+          yield* store.write([1, 3, 5].map((seq) => history.message(seq, "m")))
+          yield* store.write([2, 4, 6].map((seq) => history.added(seq)))
+          const { events, head } = Option.getOrThrow(yield* store.newest(history.channel, 3))
+          assert.deepStrictEqual(Option.some(head), yield* store.head(history.channel))
+          assert.deepStrictEqual(events, yield* store.events(history.channel, 3, 6, 3))
+          assert.deepStrictEqual(
+            events.map((it) => it.seq),
+            [4, 5, 6]
+          )
+        })
+      )
+
       it.effect("events are cut at the limit and at upTo", () =>
         Effect.gen(function* () {
           const store = yield* MessageStore

@@ -31,17 +31,20 @@ export const forgetIds = (state: ChannelState): void => {
 }
 
 /** All stays of a channel, undefined where its past is too long to keep here. */
-const allStays = Effect.fnUntraced(function* (directory: Directory["Service"], channel: string) {
+const allStays = Effect.fnUntraced(function* (
+  directory: Directory["Service"],
+  channel: string,
+  first: ReadonlyArray<Membership>
+) {
   const stays: Array<Membership> = []
-  let after = ""
+  let page = first
   while (true) {
-    const page = yield* directory.members(channel, after, staysPageUsers)
     stays.push(...page)
     const last = page.at(-1)
     // A page of fewer stays than users it may have is the last one: most channels take one question.
     if (last === undefined || page.length < staysPageUsers) return stays
     if (stays.length > loadedStaysMax) return undefined
-    after = last.user
+    page = yield* directory.members(channel, last.user, staysPageUsers)
   }
 })
 
@@ -61,11 +64,19 @@ export const loadChannel = (
   const limits = channelLimits(owner.context.bounds)
   const read = Effect.gen(function* () {
     const parked = yield* parkedOf(owner, "channel", channel)
-    const row = yield* directory.channel(channel)
+    // In this order, but without waiting in between: one message to the store's thread instead of four.
+    const [row, newest, firstStays] = yield* Effect.all(
+      [
+        directory.channel(channel),
+        messages.newest(channel, loadedTailEvents),
+        directory.members(channel, "", staysPageUsers)
+      ],
+      { concurrency: "unbounded" }
+    )
     if (Option.isNone(row)) return { state: ChannelState.empty(channel, limits), parked }
-    const head = Option.getOrUndefined(yield* messages.head(channel)) ?? row.value
-    const events = yield* messages.events(channel, Math.max(0, head.seq - loadedTailEvents), head.seq, loadedTailEvents)
-    const members = row.value.members > limits.membersResidentMax ? undefined : yield* allStays(directory, channel)
+    const { events, head } = Option.getOrElse(newest, () => ({ head: row.value, events: [] }))
+    const tooMany = row.value.members > limits.membersResidentMax
+    const members = tooMany ? undefined : yield* allStays(directory, channel, firstStays)
     return { state: ChannelState.fromStore(row.value, head, members, events, limits), parked }
   })
   setImmediate(() =>

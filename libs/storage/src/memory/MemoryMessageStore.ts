@@ -124,6 +124,15 @@ const make = (): MessageStore["Service"] => {
     }
   }
 
+  const eventsOf = (name: string, after: number, upTo: number, limit: number) => {
+    const channel = channels.get(name)
+    const messages = visible(channel, after, upTo + 1).map(([seq, row]) => ({ seq, body: currentBody(row) }))
+    const others = [...(channel?.events ?? [])]
+      .filter(([seq]) => seq > after && seq <= upTo)
+      .map(([seq, row]) => ({ seq, body: row.body }))
+    return [...messages, ...others].sort((a, b) => a.seq - b.seq).slice(0, limit)
+  }
+
   return MessageStore.of({
     write: (events) => Effect.sync(() => write(events)),
     messages: (name, { after, before, limit, newest }) =>
@@ -132,15 +141,7 @@ const make = (): MessageStore["Service"] => {
         const page = newest ? rows.slice(Math.max(0, rows.length - limit)) : rows.slice(0, limit)
         return page.map(([seq, row]) => toStoredMessage(seq, row))
       }),
-    events: (name, after, upTo, limit) =>
-      Effect.sync(() => {
-        const channel = channels.get(name)
-        const messages = visible(channel, after, upTo + 1).map(([seq, row]) => ({ seq, body: currentBody(row) }))
-        const others = [...(channel?.events ?? [])]
-          .filter(([seq]) => seq > after && seq <= upTo)
-          .map(([seq, row]) => ({ seq, body: row.body }))
-        return [...messages, ...others].sort((a, b) => a.seq - b.seq).slice(0, limit)
-      }),
+    events: (name, after, upTo, limit) => Effect.sync(() => eventsOf(name, after, upTo, limit)),
     countUnread: (name, after, upTo, user) =>
       Effect.sync(
         () =>
@@ -168,6 +169,13 @@ const make = (): MessageStore["Service"] => {
       Effect.sync(() => {
         const channel = channels.get(name)
         return channel === undefined || channel.head.generation < 0 ? Option.none() : Option.some(channel.head)
+      }),
+    newest: (name, seqs) =>
+      Effect.sync(() => {
+        const channel = channels.get(name)
+        if (channel === undefined || channel.head.generation < 0) return Option.none()
+        const { head } = channel
+        return Option.some({ head, events: eventsOf(name, Math.max(0, head.seq - seqs), head.seq, seqs) })
       })
   })
 }

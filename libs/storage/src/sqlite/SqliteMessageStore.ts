@@ -19,7 +19,7 @@ import {
   withMessage,
   withoutMessage
 } from "../MessageRow.ts"
-import type { StoredAck, StoredEvent, StoredMessage } from "../MessageStore.ts"
+import type { NewestEvents, StoredAck, StoredEvent, StoredMessage } from "../MessageStore.ts"
 import { type EventColumns, unpackEvents } from "./EventColumns.ts"
 import type { ChannelKeys, GrowingChannelKeys } from "./SqliteChannelKeys.ts"
 import { blockOf, unreadCountReads, unreadCountWrites } from "./SqliteUnreadCounts.ts"
@@ -255,6 +255,26 @@ export const messageReads = (db: DatabaseSync, keys: ChannelKeys) => {
   )
   const counts = unreadCountReads(db)
 
+  /** Of one snapshot: a message and its edit are seen together or not at all. */
+  const eventsOf = (key: number, first: number, end: number, limit: number) =>
+    [
+      ...rowsOf<MessageColumns>(oldest, key, first, end, limit).map((columns) => ({
+        seq: columns.seq,
+        body: currentBody(toRow(columns))
+      })),
+      ...rowsOf<{ seq: number; body: Uint8Array }>(events, key, first, end, limit).map((row) => ({
+        seq: row.seq,
+        body: fromBlob(row.body)
+      }))
+    ]
+      .sort((a, b) => a.seq - b.seq)
+      .slice(0, limit)
+
+  const headOf = (key: number): { readonly generation: number; readonly seq: number; readonly n: number } | null => {
+    const row = rowOf<{ generation: number; seq: number; n: number }>(channel, key)
+    return row === undefined || row.generation < 0 ? null : { generation: row.generation, seq: row.seq, n: row.n }
+  }
+
   return {
     messages: (
       name: string,
@@ -280,18 +300,7 @@ export const messageReads = (db: DatabaseSync, keys: ChannelKeys) => {
       if (key === undefined) return []
       const limit = Math.min(Math.max(asked, 0), pageRowsMax)
       const [first, end] = [clampSeq(after), clampSeq(upTo + 1)]
-      // One snapshot: a message and its edit are seen together or not at all.
-      const both = inTransaction(db, "BEGIN", () => [
-        ...rowsOf<MessageColumns>(oldest, key, first, end, limit).map((columns) => ({
-          seq: columns.seq,
-          body: currentBody(toRow(columns))
-        })),
-        ...rowsOf<{ seq: number; body: Uint8Array }>(events, key, first, end, limit).map((row) => ({
-          seq: row.seq,
-          body: fromBlob(row.body)
-        }))
-      ])
-      return both.sort((a, b) => a.seq - b.seq).slice(0, limit)
+      return inTransaction(db, "BEGIN", () => eventsOf(key, first, end, limit))
     },
 
     countUnread: (name: string, after: number, upTo: number, user: string): number => {
@@ -312,8 +321,18 @@ export const messageReads = (db: DatabaseSync, keys: ChannelKeys) => {
 
     head: (name: string): { readonly generation: number; readonly seq: number; readonly n: number } | null => {
       const key = keys.find(name)
-      const row = key === undefined ? undefined : rowOf<{ generation: number; seq: number; n: number }>(channel, key)
-      return row === undefined || row.generation < 0 ? null : { generation: row.generation, seq: row.seq, n: row.n }
+      return key === undefined ? null : headOf(key)
+    },
+
+    newest: (name: string, seqs: number): NewestEvents | null => {
+      const key = keys.find(name)
+      if (key === undefined) return null
+      return inTransaction(db, "BEGIN", () => {
+        const head = headOf(key)
+        if (head === null) return null
+        const after = clampSeq(head.seq - Math.min(Math.max(seqs, 0), pageRowsMax))
+        return { head, events: eventsOf(key, after, clampSeq(head.seq + 1), pageRowsMax) }
+      })
     }
   }
 }

@@ -82,7 +82,8 @@ const messageStore = (writer: Writer, reader: Reader): MessageStore["Service"] =
     countUnread: (channel, after, upTo, user) => reader.call("countUnread", channel, after, upTo, user),
     findId: (channel, sender, cid) => optional(reader.call("findId", channel, sender, cid)),
     forgetIds,
-    head: (channel) => optional(reader.call("head", channel))
+    head: (channel) => optional(reader.call("head", channel)),
+    newest: (channel, seqs) => optional(reader.call("newest", channel, seqs))
   })
 }
 

@@ -31,12 +31,27 @@ export const rowsOf = <Row>(statement: StatementSync, ...values: ReadonlyArray<S
 export const rowOf = <Row>(statement: StatementSync, ...values: ReadonlyArray<SQLInputValue>): Row | undefined =>
   statement.get(...values) as unknown as Row | undefined
 
+const transactions = new WeakMap<DatabaseSync, ReturnType<typeof prepareTransaction>>()
+const prepareTransaction = (db: DatabaseSync) => ({
+  BEGIN: db.prepare("BEGIN"),
+  "BEGIN IMMEDIATE": db.prepare("BEGIN IMMEDIATE"),
+  COMMIT: db.prepare("COMMIT")
+})
+
+/** Most transactions of the reader are a few microseconds: compiling their ends would be half of each. */
+const transactionOf = (db: DatabaseSync): ReturnType<typeof prepareTransaction> => {
+  const known = transactions.get(db) ?? prepareTransaction(db)
+  transactions.set(db, known)
+  return known
+}
+
 /** One transaction; what throws leaves nothing behind. */
 export const inTransaction = <A>(db: DatabaseSync, begin: "BEGIN" | "BEGIN IMMEDIATE", run: () => A): A => {
-  db.exec(begin)
+  const statements = transactionOf(db)
+  statements[begin].run()
   try {
     const result = run()
-    db.exec("COMMIT")
+    statements.COMMIT.run()
     return result
   } catch (error) {
     // SQLite rolls back by itself after some failures (a full disk).
