@@ -13,6 +13,17 @@ export interface InboxEntry {
   readonly seq: number
 }
 
+/** `place` says when the channel came in: larger is later, and it keeps its place while it is there. */
+export interface PlacedEntry extends InboxEntry {
+  readonly place: number
+}
+
+/** Up to where a user has read a channel. */
+export interface ReadUpTo {
+  readonly channel: string
+  readonly seq: number
+}
+
 export interface Mention {
   readonly user: string
   readonly channel: string
@@ -25,9 +36,9 @@ export class Inbox extends Context.Service<
     /** Puts channels into inboxes; one that is there already keeps its place (and nothing is written). */
     add(entries: ReadonlyArray<InboxEntry>): Effect.Effect<void, StoreUnavailable | StoreRefused>
     /** Newest first: by when the channel came in, since seqs of different channels don't compare. */
-    list(user: string, limit: number): Effect.Effect<ReadonlyArray<InboxEntry>, StoreUnavailable>
-    /** Takes a channel out once read up to `seq`; an entry put there by a later seq stays. */
-    remove(user: string, channel: string, seq: number): Effect.Effect<void, StoreUnavailable>
+    list(user: string, limit: number): Effect.Effect<ReadonlyArray<PlacedEntry>, StoreUnavailable>
+    /** Takes channels out once read up to a seq; an entry put there by a later seq stays. */
+    remove(user: string, read: ReadonlyArray<ReadUpTo>): Effect.Effect<void, StoreUnavailable>
     addMentions(mentions: ReadonlyArray<Mention>): Effect.Effect<void, StoreUnavailable | StoreRefused>
     /** A deleted message, or one edited not to name the user, takes its mention away for ever. */
     removeMentions(mentions: ReadonlyArray<Mention>): Effect.Effect<void, StoreUnavailable | StoreRefused>

@@ -8,6 +8,10 @@ import { freshChannel } from "./History.ts"
 
 const freshUser = (): string => `u-${randomUUID()}`
 
+/** Without places: those only order. */
+const list = (inbox: Inbox["Service"], user: string, limit: number) =>
+  Effect.map(inbox.list(user, limit), (entries) => entries.map(({ channel, seq, user }) => ({ user, channel, seq })))
+
 export const inboxContract = <E>(name: string, layer: Layer.Layer<Inbox, E>): void => {
   describe(`${name} keeps the Inbox contract`, () => {
     withLayer(layer)((it) => {
@@ -23,17 +27,34 @@ export const inboxContract = <E>(name: string, layer: Layer.Layer<Inbox, E>): vo
             { user, channel: c, seq: 40 },
             { user: freshUser(), channel: c, seq: 40 }
           ])
-          const listed = yield* inbox.list(user, 10)
+          const listed = yield* list(inbox, user, 10)
           assert.deepStrictEqual(listed, [
             { user, channel: c, seq: 40 },
             { user, channel: b, seq: 3 },
             { user, channel: a, seq: 500 }
           ])
           assert.deepStrictEqual(
-            (yield* inbox.list(user, 2)).map((it) => it.channel),
+            (yield* list(inbox, user, 2)).map((it) => it.channel),
             [c, b]
           )
-          assert.deepStrictEqual(yield* inbox.list(freshUser(), 10), [])
+          assert.deepStrictEqual(yield* list(inbox, freshUser(), 10), [])
+        })
+      )
+
+      it.effect("†10 a place is later than those before it, and stays while the channel is there", () =>
+        Effect.gen(function* () {
+          const inbox = yield* Inbox
+          const [user, a, b] = [freshUser(), freshChannel(), freshChannel()]
+          yield* inbox.add([{ user, channel: a, seq: 1 }])
+          const [first] = yield* inbox.list(user, 10)
+          yield* inbox.add([
+            { user, channel: b, seq: 1 },
+            { user, channel: a, seq: 2 }
+          ])
+          const [later, same] = yield* inbox.list(user, 10)
+          assert.deepStrictEqual(same?.place, first?.place)
+          assert.isAbove(later?.place ?? 0, first?.place ?? 0)
+          assert.isAbove(first?.place ?? 0, 0)
         })
       )
 
@@ -46,7 +67,7 @@ export const inboxContract = <E>(name: string, layer: Layer.Layer<Inbox, E>): vo
             { user, channel: b, seq: 1 }
           ])
           yield* inbox.add([{ user, channel: a, seq: 2 }])
-          assert.deepStrictEqual(yield* inbox.list(user, 10), [
+          assert.deepStrictEqual(yield* list(inbox, user, 10), [
             { user, channel: b, seq: 1 },
             { user, channel: a, seq: 1 }
           ])
@@ -58,12 +79,12 @@ export const inboxContract = <E>(name: string, layer: Layer.Layer<Inbox, E>): vo
           const inbox = yield* Inbox
           const [user, channel] = [freshUser(), freshChannel()]
           yield* inbox.add([{ user, channel, seq: 7 }])
-          yield* inbox.remove(user, channel, 6)
-          assert.deepStrictEqual(yield* inbox.list(user, 10), [{ user, channel, seq: 7 }])
-          yield* inbox.remove(user, channel, 7)
-          assert.deepStrictEqual(yield* inbox.list(user, 10), [])
+          yield* inbox.remove(user, [{ channel, seq: 6 }])
+          assert.deepStrictEqual(yield* list(inbox, user, 10), [{ user, channel, seq: 7 }])
+          yield* inbox.remove(user, [{ channel, seq: 7 }])
+          assert.deepStrictEqual(yield* list(inbox, user, 10), [])
           yield* inbox.add([{ user, channel, seq: 8 }])
-          assert.deepStrictEqual(yield* inbox.list(user, 10), [{ user, channel, seq: 8 }])
+          assert.deepStrictEqual(yield* list(inbox, user, 10), [{ user, channel, seq: 8 }])
         })
       )
 
@@ -71,12 +92,12 @@ export const inboxContract = <E>(name: string, layer: Layer.Layer<Inbox, E>): vo
         Effect.gen(function* () {
           const inbox = yield* Inbox
           const [user, channel] = [freshUser(), freshChannel()]
-          yield* inbox.remove(user, channel, 7)
+          yield* inbox.remove(user, [{ channel, seq: 7 }])
           yield* inbox.add([{ user, channel, seq: 7 }])
-          assert.deepStrictEqual(yield* inbox.list(user, 10), [])
+          assert.deepStrictEqual(yield* list(inbox, user, 10), [])
           yield* inbox.add([{ user, channel, seq: 8 }])
-          yield* inbox.remove(user, channel, 3)
-          assert.deepStrictEqual(yield* inbox.list(user, 10), [{ user, channel, seq: 8 }])
+          yield* inbox.remove(user, [{ channel, seq: 3 }])
+          assert.deepStrictEqual(yield* list(inbox, user, 10), [{ user, channel, seq: 8 }])
         })
       )
 
@@ -88,10 +109,10 @@ export const inboxContract = <E>(name: string, layer: Layer.Layer<Inbox, E>): vo
             { user, channel: a, seq: 1 },
             { user, channel: b, seq: 1 }
           ])
-          yield* inbox.remove(user, a, 1)
+          yield* inbox.remove(user, [{ channel: a, seq: 1 }])
           yield* inbox.add([{ user, channel: a, seq: 2 }])
           assert.deepStrictEqual(
-            (yield* inbox.list(user, 10)).map((it) => it.channel),
+            (yield* list(inbox, user, 10)).map((it) => it.channel),
             [a, b]
           )
         })

@@ -147,6 +147,8 @@ export type ChannelRequest =
 export type SessionRequest =
   /** The user's position, channels with cursors, and personal events after `after` (reload: these can't be continued). */
   | { readonly _tag: "Open"; readonly user: string; readonly after: Position }
+  /** The channels that a reconnecting user should look at first, newest first (†10). */
+  | { readonly _tag: "Inbox"; readonly user: string; readonly limit: number }
   /** Moves the cursor forward (merge by max), tells the other devices. The counts were the channel's answer. */
   | {
       readonly _tag: "MoveCursor"

@@ -3,6 +3,7 @@
  * and written behind to the cursor store, and a session leaves memory only after they are (†5). A user who is only
  * connected has no resident session: his edge holds a small record.
  */
+import { Effect } from "effect"
 import type { ApiFailure } from "@parley/protocol/ApiError"
 import type { WireText } from "@parley/protocol/WireText"
 import {
@@ -54,6 +55,12 @@ export class SessionHandler {
         switch (request._tag) {
           case "Open":
             return reply({ ok: view(state, request.after) })
+          case "Inbox": {
+            const { inbox } = this.owner.context.stores
+            return this.owner.context.run(inbox.list(request.user, request.limit), (result) =>
+              reply("ok" in result ? { ok: result.ok } : { failure: { code: "unavailable" } })
+            )
+          }
           case "MoveCursor": {
             const { cursor, moved } = moveCursor(state, request.channel, request.seq)
             if (moved) {
@@ -120,7 +127,7 @@ export class SessionHandler {
   /** Writes changed cursors behind; sessions that are done with rest. */
   tick(): void {
     this.residents.rest()
-    const { cursors } = this.owner.context.stores
+    const { cursors, inbox } = this.owner.context.stores
     for (const resident of this.#dirty) {
       const { state } = resident
       const changed = state?.takeDirtyCursors() ?? []
@@ -129,7 +136,10 @@ export class SessionHandler {
         resident.dirty = false
         continue
       }
-      this.owner.context.run(cursors.merge(resident.id, changed), (result) => {
+      const read = changed.map(({ channel, position }) => ({ channel, seq: position.seq }))
+      // What was read has no place in the inbox any more; where this is lost it costs some order (†10).
+      const written = Effect.andThen(cursors.merge(resident.id, changed), inbox.remove(resident.id, read))
+      this.owner.context.run(written, (result) => {
         // They are values: writing them again later is as good.
         if (!("ok" in result)) state.putDirtyCursors(changed.map((cursor) => cursor.channel))
         else if (!state.hasDirtyCursors) {

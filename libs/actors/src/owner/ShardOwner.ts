@@ -129,6 +129,7 @@ export class ShardOwner {
       case "InspectChannel":
         return this.channels.request(request, reply, notMine)
       case "Open":
+      case "Inbox":
       case "MoveCursor":
       case "MarkUnread":
       case "Notice":

@@ -40,14 +40,15 @@ const make = (): Inbox["Service"] => {
           .flatMap(([channel, { place, seq }]) => (place === null ? [] : [{ user, channel, seq, place }]))
           .sort((a, b) => b.place - a.place)
           .slice(0, limit)
-          .map(({ user, channel, seq }) => ({ user, channel, seq }))
       ),
-    remove: (user, channel, seq) =>
+    remove: (user, read) =>
       Effect.sync(() => {
         const inbox = inner(inboxes, user)
-        const row = inbox.get(channel) ?? { seq: 0, place: null, removedSeq: 0 }
-        if (row.removedSeq >= seq) return
-        inbox.set(channel, { ...row, place: row.seq > seq ? row.place : null, removedSeq: seq })
+        for (const { channel, seq } of read) {
+          const row = inbox.get(channel) ?? { seq: 0, place: null, removedSeq: 0 }
+          if (row.removedSeq >= seq) continue
+          inbox.set(channel, { ...row, place: row.seq > seq ? row.place : null, removedSeq: seq })
+        }
       }),
     addMentions: (added) =>
       Effect.sync(() => {

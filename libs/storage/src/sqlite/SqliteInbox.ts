@@ -4,7 +4,7 @@
  * a put which comes late, or again, does not bring back what was read; a removed mention stays as a row for the same reason.
  */
 import type { DatabaseSync } from "node:sqlite"
-import type { InboxEntry, Mention } from "../Inbox.ts"
+import type { InboxEntry, Mention, PlacedEntry, ReadUpTo } from "../Inbox.ts"
 import type { ChannelKeys, GrowingChannelKeys } from "./SqliteChannelKeys.ts"
 import { rowOf, rowsOf } from "./StoreFile.ts"
 import type { WriteTransaction } from "./StoreCalls.ts"
@@ -31,9 +31,9 @@ export const inboxWrites = (db: DatabaseSync, keys: GrowingChannelKeys, write: W
       write(() => {
         for (const { user, channel, seq } of entries) add.run(user, keys.ensure(channel), seq)
       }),
-    removeFromInbox: (user: string, channel: string, seq: number): void =>
+    removeFromInbox: (user: string, read: ReadonlyArray<ReadUpTo>): void =>
       write(() => {
-        remove.run(user, keys.ensure(channel), seq)
+        for (const { channel, seq } of read) remove.run(user, keys.ensure(channel), seq)
       }),
     addMentions: (mentions: ReadonlyArray<Mention>): void =>
       write(() => {
@@ -48,14 +48,14 @@ export const inboxWrites = (db: DatabaseSync, keys: GrowingChannelKeys, write: W
 
 export const inboxReads = (db: DatabaseSync, keys: ChannelKeys) => {
   const list = db.prepare(`
-    SELECT user, channels.id AS channel, seq FROM inbox JOIN channels ON channels.key = inbox.channel
+    SELECT user, channels.id AS channel, seq, place FROM inbox JOIN channels ON channels.key = inbox.channel
     WHERE user = ? AND place IS NOT NULL ORDER BY place DESC LIMIT ?`)
   const count = db.prepare(
     "SELECT count(*) AS n FROM mentions WHERE user = ? AND channel = ? AND seq > ? AND seq <= ? AND removed = 0"
   )
   return {
-    listInbox: (user: string, limit: number): ReadonlyArray<InboxEntry> =>
-      rowsOf<InboxEntry>(list, user, Math.min(Math.max(limit, 0), inboxListMax)).map((row) => ({ ...row })),
+    listInbox: (user: string, limit: number): ReadonlyArray<PlacedEntry> =>
+      rowsOf<PlacedEntry>(list, user, Math.min(Math.max(limit, 0), inboxListMax)).map((row) => ({ ...row })),
     countMentions: (user: string, channel: string, afterSeq: number, upTo: number): number => {
       const key = keys.find(channel)
       return key === undefined ? 0 : (rowOf<{ n: number }>(count, user, key, afterSeq, upTo)?.n ?? 0)

@@ -113,7 +113,7 @@ const inbox = (writer: Writer, reader: Reader): Inbox["Service"] =>
   Inbox.of({
     add: (entries) => inParts(entries, (part) => writer.write("addToInboxes", part)),
     list: (user, limit) => reader.call("listInbox", user, limit),
-    remove: (user, channel, seq) => writer.call("removeFromInbox", user, channel, seq),
+    remove: (user, read) => inParts(read, (part) => writer.call("removeFromInbox", user, part)),
     addMentions: (mentions) => inParts(mentions, (part) => writer.write("addMentions", part)),
     removeMentions: (mentions) => inParts(mentions, (part) => writer.write("removeMentions", part)),
     countMentions: (user, channel, afterSeq, upTo) => reader.call("countMentions", user, channel, afterSeq, upTo)
