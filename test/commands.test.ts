@@ -70,7 +70,7 @@ it("parley inspect prints an entity by the key in the data directory, without te
   expect([wrongKey.code, wrongKey.out]).toEqual([1, ""])
 })
 
-it("parley replay plays real conversations, and finds every message at every member, in order", async () => {
+it("parley replay plays real conversations, and finds every message at every member, in order", { timeout: 60_000 }, async () => {
   const played = await parley(
     "replay",
     "bench/data/conversations.ndjson.gz",
