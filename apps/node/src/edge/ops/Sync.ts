@@ -5,10 +5,11 @@
  * answer to the question itself, and until then he is shown nothing (†7). Herds are taken in turns. The page token is
  * stateless, so any edge takes up where another stopped. NO-GAP-SYNC.
  */
-import { channelTopic, type SessionView, type SyncItem, type SyncResult } from "@parley/actors/owner/OwnerProtocol"
+import type { SessionView, SyncItem, SyncResult } from "@parley/actors/owner/OwnerProtocol"
 import type { Op } from "@parley/protocol/Frame"
 import { Limits } from "@parley/protocol/Limits"
 import type { ApiFailure } from "@parley/protocol/ApiError"
+import type { WireText } from "@parley/protocol/WireText"
 import type { Connection } from "../Connection.ts"
 import { answerFailure, answerOk, type EdgeRuntime } from "../EdgeRuntime.ts"
 import { ask } from "../OwnerAnswers.ts"
@@ -44,15 +45,27 @@ const openPage = (edge: EdgeRuntime, connection: Connection, frame: Op<"sync">, 
   })
 }
 
+type Synced = Extract<SyncResult, { readonly _tag: "Sync" }>
+
+/** One channel of a page. */
+interface Part {
+  readonly item: SyncItem
+  readonly topic: Topic
+  /** Whether the connection is to be put on the topic: it may not, or hears of it already. */
+  joins: boolean
+  /** It is on the topic, and what comes live waits. */
+  joining: boolean
+  result: Synced | undefined
+}
+
 class SyncPage {
   readonly #edge: EdgeRuntime
   readonly #connection: Connection
   readonly #frame: Op<"sync">
   readonly #token: PageToken | undefined
   readonly #view: SessionView
-  readonly #items = new Map<string, SyncItem>()
-  readonly #joined = new Map<string, Topic>()
-  readonly #results = new Map<string, Extract<SyncResult, { readonly _tag: "Sync" }>>()
+  /** In the order of the page. */
+  #parts: ReadonlyArray<Part> = []
   readonly #lost: Array<Lost> = []
   /** Channels whose owner can't say now, and why: one such channel does not keep the user from all others. */
   readonly #unavailable = new Map<string, ApiFailure>()
@@ -98,8 +111,14 @@ class SyncPage {
     const rest = inOrder(this.#view.channels, this.#inbox ?? [], this.#token)
     const page = rest.slice(0, Limits.syncPageChannelsMax)
     if (rest.length > page.length) this.#more = page.at(-1)?.channel ?? null
-    for (const { channel, cursor } of page)
-      this.#items.set(channel, { channel, cursor, held: held.get(channel) ?? null })
+    const { topics } = this.#edge
+    this.#parts = page.map(({ channel, cursor }) => ({
+      item: { channel, cursor, held: held.get(channel) ?? null },
+      topic: topics.channel(channel),
+      joins: false,
+      joining: false,
+      result: undefined
+    }))
     if (this.#token === undefined) this.#findLost(held.keys())
     this.#attach()
   }
@@ -112,20 +131,20 @@ class SyncPage {
   }
 
   #attach(): void {
-    const { interest, topics } = this.#edge
-    let waiting = this.#items.size
-    if (waiting === 0) return this.#answer()
-    for (const channel of this.#items.keys()) {
-      const topic = topics.channel(channel)
+    const { interest } = this.#edge
+    const connection = this.#connection
+    let waiting = this.#parts.length
+    for (const part of this.#parts) {
+      const { topic } = part
       if (isServed(interest, topic)) {
-        if (topics.beginJoin(topic, this.#connection)) this.#joined.set(channel, topic)
+        part.joins = !topic.has(connection)
         waiting--
         continue
       }
-      interest.want(topic.shard, channelTopic(channel), this.#connection.user, (result) => {
-        if ("failure" in result) this.#unavailable.set(channel, result.failure)
+      interest.want(topic.shard, topic.name, connection.user, (result) => {
+        if ("failure" in result) this.#unavailable.set(topic.id, result.failure)
         // The owner will say `Lost`, and since when, to the sync.
-        else if (!result.denied && topics.beginJoin(topic, this.#connection)) this.#joined.set(channel, topic)
+        else if (!result.denied) this.#begin(part)
         if (--waiting === 0) this.#ask()
       })
     }
@@ -133,60 +152,71 @@ class SyncPage {
     if (waiting === 0) this.#ask()
   }
 
+  /** From now on what comes live waits for the page. */
+  #begin(part: Part): void {
+    part.joins = part.joining = this.#edge.topics.beginJoin(part.topic, this.#connection)
+  }
+
   /** One request a shard. */
   #ask(): void {
-    const byShard = new Map<number, Array<SyncItem>>()
-    for (const item of this.#items.values()) {
-      if (this.#unavailable.has(item.channel)) continue
-      const shard = this.#edge.calls.shardOf(item.channel)
-      const items = byShard.get(shard)
-      if (items === undefined) byShard.set(shard, [item])
-      else items.push(item)
+    const byShard = new Map<number, Array<Part>>()
+    for (const part of this.#parts) {
+      const { id, shard } = part.topic
+      if (this.#unavailable.has(id)) continue
+      const parts = byShard.get(shard)
+      if (parts === undefined) byShard.set(shard, [part])
+      else parts.push(part)
     }
     let waiting = byShard.size
     if (waiting === 0) return this.#answer()
-    for (const [shard, items] of byShard) {
+    for (const [shard, parts] of byShard) {
       ask(
         this.#edge.calls,
         shard,
         {
           _tag: "Sync",
           user: this.#connection.user,
-          items,
+          items: parts.map(({ item }) => item),
           eventsMax: Limits.syncEventsPerChannelMax,
           bytesMax: Limits.syncPageBytesMax
         },
         (reply) => {
-          if ("ok" in reply) for (const result of reply.ok) this.#take(result)
-          else for (const { channel } of items) this.#giveUp(channel, reply.failure)
+          parts.forEach((part, index) => {
+            // One result an item, in their order.
+            const result = "ok" in reply ? reply.ok[index] : undefined
+            if (result !== undefined) this.#take(part, result)
+            else this.#giveUp(part, "failure" in reply ? reply.failure : { code: "unavailable" })
+          })
           if (--waiting === 0) this.#answer()
         }
       )
     }
+    // Answered in this very turn, no live event came between. Otherwise they wait from here on.
+    if (waiting > 0) for (const part of this.#parts) if (part.joins && !part.joining) this.#begin(part)
   }
 
-  #take(result: SyncResult): void {
-    if (result._tag === "Sync") this.#results.set(result.channel, result)
-    else if (result._tag === "Failed") this.#giveUp(result.channel, result.failure)
+  #take(part: Part, result: SyncResult): void {
+    if (result._tag === "Sync") part.result = result
+    else if (result._tag === "Failed") this.#giveUp(part, result.failure)
     else {
       this.#lost.push({ channel: result.channel, seq: result.seq })
-      this.#abort(result.channel)
+      this.#abort(part)
     }
   }
 
-  #giveUp(channel: string, failure: ApiFailure): void {
-    this.#unavailable.set(channel, failure)
-    this.#abort(channel)
+  #giveUp(part: Part, failure: ApiFailure): void {
+    this.#unavailable.set(part.topic.id, failure)
+    this.#abort(part)
   }
 
-  #abort(channel: string): void {
-    const topic = this.#joined.get(channel)
-    if (topic !== undefined) this.#edge.topics.abortJoin(topic, this.#connection)
-    this.#joined.delete(channel)
+  #abort(part: Part): void {
+    if (part.joining) this.#edge.topics.abortJoin(part.topic, this.#connection)
+    part.joins = part.joining = false
+    part.result = undefined
   }
 
   #fail(failure: ApiFailure): void {
-    for (const channel of this.#joined.keys()) this.#abort(channel)
+    for (const part of this.#parts) this.#abort(part)
     answerFailure(this.#edge, this.#connection, this.#frame.id, failure)
   }
 
@@ -194,9 +224,9 @@ class SyncPage {
     if (this.#connection.state !== "live") return
     const [failure] = this.#unavailable.values()
     // None of the page: then it is not about some channel, and the whole sync is worth repeating.
-    if (failure !== undefined && this.#unavailable.size === this.#items.size) return this.#fail(failure)
+    if (failure !== undefined && this.#unavailable.size === this.#parts.length) return this.#fail(failure)
     if (this.#inbox === undefined && this.#bytes() > Limits.syncPageBytesMax) return this.#answerInOrder()
-    const { parts, written } = this.#fill()
+    const written = this.#fill()
     const first = this.#token === undefined
     const session = this.#token?.session ?? this.#view.position
     const unavailable =
@@ -209,53 +239,53 @@ class SyncPage {
       this.#frame.id,
       `{"session":{"generation":${session.generation},"seq":${session.seq}},"reload":${first && this.#view.reload},"personal":[${
         first ? this.#view.personal.join(",") : ""
-      }],"channels":[${parts.join(",")}],"lost":${JSON.stringify(this.#lost)}${unavailable},"more":${more}}`
+      }],"channels":[${written.join(",")}],"lost":${JSON.stringify(this.#lost)}${unavailable},"more":${more}}`
     )
-    for (const { channel, head } of written) {
-      const topic = this.#joined.get(channel)
-      if (topic !== undefined) this.#edge.topics.endJoin(topic, this.#connection, head)
+    const { topics } = this.#edge
+    for (const { joining, joins, result, topic } of this.#parts) {
+      if (result === undefined || !joins) continue
+      if (joining) topics.endJoin(topic, this.#connection, result.head)
+      else topics.join(topic, this.#connection, result.head)
     }
   }
 
-  /** All the channels are here, and are more than a page: what is alive goes first. */
+  /** All the channels are here, and are more than a page: what is alive goes first. Meanwhile what comes live waits. */
   #answerInOrder(): void {
+    for (const part of this.#parts) if (part.joins && !part.joining) this.#begin(part)
     this.#readInbox(() => {
-      const items = inOrder([...this.#items.values()], this.#inbox ?? [], this.#token)
-      this.#items.clear()
-      for (const item of items) this.#items.set(item.channel, item)
+      const parts = this.#parts.map((part) => ({ channel: part.topic.id, part }))
+      this.#parts = inOrder(parts, this.#inbox ?? [], this.#token).map(({ part }) => part)
       this.#answer()
     })
   }
 
   #bytes(): number {
     let bytes = 0
-    for (const { sync } of this.#results.values()) bytes += sync.length
+    for (const { result } of this.#parts) bytes += result?.sync.length ?? 0
     return bytes
   }
 
   /** The page's channels up to its soft bound in bytes; the others begin the next page. */
-  #fill() {
-    const parts: Array<string> = []
-    const written: Array<{ readonly channel: string; readonly head: number }> = []
+  #fill(): ReadonlyArray<WireText> {
+    const written: Array<WireText> = []
     let bytes = 0
     let last = ""
     let full = false
-    for (const channel of this.#items.keys()) {
-      const result = this.#results.get(channel)
+    for (const part of this.#parts) {
+      const { result } = part
       if (result === undefined) continue
       if (!full && bytes > 0 && bytes + result.sync.length > Limits.syncPageBytesMax) {
         full = true
         this.#more = last
       }
       if (full) {
-        this.#abort(channel)
+        this.#abort(part)
         continue
       }
       bytes += result.sync.length
-      last = channel
-      parts.push(result.sync)
-      written.push({ channel, head: result.head })
+      last = result.channel
+      written.push(result.sync)
     }
-    return { parts, written }
+    return written
   }
 }
