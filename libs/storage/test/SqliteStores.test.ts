@@ -86,6 +86,15 @@ describe("SQLite stores", () => {
         )
       )
       assert.strictEqual(error._tag, "StoreRefused")
+      // Also what only SQLite itself does not take: its columns hold whole numbers.
+      const row = { user: "ann", generation: 1.5, userSeq: 1, state: new Uint8Array(1) }
+      const byFile = yield* Effect.flip(
+        session(
+          file,
+          Effect.flatMap(Directory, (directory) => directory.writeSessions([row]))
+        )
+      )
+      assert.strictEqual(byFile._tag, "StoreRefused")
       // Nothing of the call was written.
       const { messages } = yield* session(file, readStores(history))
       assert.deepStrictEqual(messages, [])

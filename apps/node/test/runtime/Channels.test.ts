@@ -67,6 +67,24 @@ describe("channels behind the edge", () => {
     }).pipe(Effect.provide(layerMemoryWorld))
   )
 
+  it.live("†12 being removed reaches the session by the log", () =>
+    Effect.gen(function* () {
+      const { create, mutate, open } = yield* world
+      yield* create("ana", "group:one", ["ana", "ben"])
+      yield* until("ben is told that he is in", open("ben").pipe(Effect.map((view) => view.channels.length === 1)))
+      const { seq } = yield* mutate("ana", {
+        op: "remove_members",
+        channel: "group:one",
+        cid: newId(),
+        members: ["ben"]
+      })
+      yield* until(
+        "ben's session has left the channel",
+        open("ben").pipe(Effect.map(({ channels, left }) => channels.length === 0 && left[0]?.seq === seq))
+      )
+    }).pipe(Effect.provide(layerMemoryWorld))
+  )
+
   it.live("an attached edge gets each committed event once, in order", () =>
     Effect.gen(function* () {
       const { attach, create, edge, send } = yield* world
