@@ -136,6 +136,7 @@ describe("tokens", () => {
       headers: { "content-type": "application/json" },
       body: '{"user":"ana"}'
     })
+    // The shape of all errors.
     expect([response.status, ((await response.json()) as { error: { code: string } }).error.code]).toEqual([
       404,
       "not_found"

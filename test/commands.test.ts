@@ -60,6 +60,7 @@ it("parley inspect prints an entity by the key in the data directory, without te
   const asked = ["--url", url(), "--data", folder.in("data")]
   const printed = await parley("inspect", "channel", "group:looked", ...asked)
   expect([printed.code, printed.error]).toEqual([0, ""])
+  // What was printed is an object.
   expect(Object.keys(JSON.parse(printed.out) as object).length).toBeGreaterThan(3)
   expect(printed.out).not.toContain("not to be printed")
   expect((await parley("inspect", "channel", "group:looked", ...asked, "--payloads")).out).toContain(
@@ -70,23 +71,27 @@ it("parley inspect prints an entity by the key in the data directory, without te
   expect([wrongKey.code, wrongKey.out]).toEqual([1, ""])
 })
 
-it("parley replay plays real conversations, and finds every message at every member, in order", { timeout: 60_000 }, async () => {
-  const played = await parley(
-    "replay",
-    "bench/data/conversations.ndjson.gz",
-    "--url",
-    url(),
-    "--conversations",
-    "5",
-    "--speed",
-    "1000000"
-  )
-  expect([played.code, played.error, played.out]).toEqual([
-    0,
-    "",
-    expect.stringMatching(/^5 conversations, [1-9].*[1-9]\d* deliveries checked.* 0 wrong/)
-  ])
-})
+it(
+  "parley replay plays real conversations, and finds every message at every member, in order",
+  { timeout: 60_000 },
+  async () => {
+    const played = await parley(
+      "replay",
+      "bench/data/conversations.ndjson.gz",
+      "--url",
+      url(),
+      "--conversations",
+      "5",
+      "--speed",
+      "1000000"
+    )
+    expect([played.code, played.error, played.out]).toEqual([
+      0,
+      "",
+      expect.stringMatching(/^5 conversations, [1-9].*[1-9]\d* deliveries checked.* 0 wrong/)
+    ])
+  }
+)
 
 it("parley doctor finds a stopped server's data sound, and names what is wrong with others", async () => {
   expect(await server.stop()).toMatchObject({ code: 0 })

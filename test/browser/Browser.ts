@@ -52,7 +52,7 @@ export class PageHost implements AsyncDisposable {
       logLevel: "silent"
     })
     const script = bundle.outputFiles[0]?.text ?? ""
-    let host: PageHost | undefined
+    const hosts: Array<PageHost> = []
     const server = createServer((request, response) => {
       const told = /^\/told\/(\w+)$/.exec(request.url ?? "")?.[1]
       if (told !== undefined) {
@@ -60,7 +60,7 @@ export class PageHost implements AsyncDisposable {
         request.on("data", (chunk: Buffer) => (text += chunk.toString()))
         request.on("end", () => {
           response.end()
-          host?.take(told, JSON.parse(text))
+          hosts[0]?.take(told, JSON.parse(text))
         })
       } else if (request.url === "/page.js") {
         response.writeHead(200, { "content-type": "text/javascript" }).end(script)
@@ -72,7 +72,8 @@ export class PageHost implements AsyncDisposable {
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
     const address = server.address()
     const port = typeof address === "object" && address !== null ? address.port : 0
-    host = new PageHost(server, `http://127.0.0.1:${port}`)
+    const host = new PageHost(server, `http://127.0.0.1:${port}`)
+    hosts.push(host)
     return host
   }
 
