@@ -66,6 +66,7 @@ const settle = async (options: HealOptions): Promise<Settled> => {
       if ("why" in view) failed.set(user, view.why)
       else fresh.push(view.ok)
     }
+    await Promise.all(options.devices.map((device) => (device.watches ? undefined : device.look())))
     const devices = options.devices.map((device) => device.view())
     const now = JSON.stringify(fresh.map(({ channels, session }) => [session, ...channels]))
     const same = failed.size === 0 && options.devices.every((device) => isSettled(device, fresh))

@@ -41,6 +41,7 @@ export const verdict = async (
     `seed ${random.seed}, ${acked} acks, ${workload.recorder.facts.length} facts`,
     renderViolations(violations),
     ...final.unreadable.map(({ what, why }) => `can't be read: ${what}: ${why}`),
+    ...(violations.length === 0 ? [] : devices.map((device) => device.state())),
     violations.length === 0 ? "" : `--- the server:\n${server()?.output.slice(-outputShown)}`
   ].join("\n")
   return { violations, acked, report }

@@ -31,6 +31,8 @@ export interface WorkloadOptions {
   readonly mutationsMax: number
   /** Of each step, in ms: how fast one lane goes. */
   readonly pauseMs: number
+  /** How often a step is taken, where it is not as usual. */
+  readonly weights?: Partial<Record<keyof typeof weights, number>>
 }
 
 const weights = {
@@ -45,6 +47,7 @@ const weights = {
   member: 3,
   lobby: 2,
   rename: 1,
+  look: 1,
   drop: 1
 } as const
 
@@ -69,7 +72,8 @@ export class Workload {
     const { url } = options
     this.devices = devices.map((device) => {
       const user = device.slice(0, device.indexOf("-"))
-      return new Device({ user, device, url, recorder: this.recorder })
+      // Second devices lie in a pocket: they watch nothing.
+      return new Device({ user, device, url, recorder: this.recorder, watches: !device.endsWith("-2") })
     })
   }
 
@@ -173,7 +177,7 @@ export class Workload {
       await delay(this.#options.pauseMs * 10)
       return
     }
-    switch (this.#random.weighted(weights)) {
+    switch (this.#random.weighted({ ...weights, ...this.#options.weights })) {
       case "send":
         return this.#carryOut(device, this.#message(channel))
       case "sendTwice":
@@ -196,6 +200,8 @@ export class Workload {
         return this.#lobby(device)
       case "rename":
         return this.#rename(channel)
+      case "look":
+        return device.look()
       case "drop":
         return device.drop()
     }

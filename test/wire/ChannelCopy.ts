@@ -35,6 +35,7 @@ export class ChannelCopy {
   generation = 0
   /** Everything up to here is held; -1: nothing yet, what comes waits for the sync. */
   position = -1
+  fanout: "write" | "read" = "write"
   /** Ranges beyond a hole. */
   #waiting: Array<Range> = []
   #messages = new Map<number, Message>()
@@ -95,6 +96,12 @@ export class ChannelCopy {
     return this.position >= 0 && this.#base.head < this.#from
   }
 
+  /** For whoever looks into a failed run. */
+  get state(): string {
+    const beyond = this.#waiting.map(({ from, to }) => `(${from}, ${to}]`).join(" ")
+    return `${this.fanout} fan-out, held (${this.#from}, ${this.position}]${beyond === "" ? "" : ` and ${beyond}`}`
+  }
+
   get cursor(): Position {
     return this.#base.cursor
   }
@@ -147,6 +154,7 @@ export class ChannelCopy {
     if (head.seq >= this.#asOf) {
       this.#asOf = head.seq
       this.#values = { n: head.n, name: head.name, members: head.members }
+      this.fanout = head.fanout
       if (head.last !== null && head.last.seq >= (this.#last?.seq ?? 0)) this.#last = messageOf(head.last)
     }
     this.readState({ cursor: head.cursor, unread: head.unread, mentions: head.mentions, head: head.seq })
@@ -171,6 +179,7 @@ export class ChannelCopy {
     }
     if (event.seq <= this.#asOf) return
     this.#asOf = event.seq
+    if (event.kind === "fanout") this.fanout = event.fanout
     const { members, n } = this.#values
     if (event.kind === "message") this.#values = { ...this.#values, n: Math.max(n, event.n) }
     else if (event.kind === "added") this.#values = { ...this.#values, members: members + event.members.length }

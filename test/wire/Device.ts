@@ -23,6 +23,8 @@ export interface DeviceOptions {
   /** Where the server is now; undefined while it is down. */
   readonly url: () => string | undefined
   readonly recorder: Recorder
+  /** Shows all channels on its screen; default true. Where the fan-out is by read, one that does not has to `look`. */
+  readonly watches?: boolean
 }
 
 /** A fact without where it was seen. */
@@ -41,6 +43,10 @@ export class Device {
   #token: string | undefined
   /** The last answer about each channel's read mark. */
   readonly #marks = new Map<string, Position>()
+  /** Channels that this connection watches, or asks to. */
+  readonly #watched = new Set<string>()
+  #syncing = false
+  #syncAgain = false
   /** Channels whose counts are asked for. */
   readonly #counting = new Set<string>()
   /** Whoever waits for a connection that has synced. */
@@ -75,6 +81,16 @@ export class Device {
   async whenReady(): Promise<boolean> {
     while (!this.#ready && !this.#stopped) await new Promise<void>((resolve) => this.#waiters.push(resolve))
     return !this.#stopped
+  }
+
+  /** Whether it hears of everything without asking. */
+  get watches(): boolean {
+    return this.#options.watches ?? true
+  }
+
+  /** Asks for what it has missed, on the connection that it has. */
+  async look(): Promise<void> {
+    if (this.#ready) await this.#resync()
   }
 
   /** As if the network went. It connects again by itself. */
@@ -127,6 +143,14 @@ export class Device {
     return socket === undefined ? { _tag: "Lost" } : socket.request(op, fields)
   }
 
+  /** For whoever looks into a failed run. */
+  state(): string {
+    const channels = [...this.channels].map(
+      ([channel, copy]) => `${channel}: ${copy.state}${this.#watched.has(channel) ? ", watched" : ""}`
+    )
+    return `${this.device}: ${this.#ready ? "ready" : "not ready"}; ${channels.join("; ")}`
+  }
+
   view(): DeviceView {
     const channels = [...this.channels].filter(([, copy]) => copy.position >= 0)
     return {
@@ -162,6 +186,7 @@ export class Device {
     this.#token ??= await developmentToken(url, this.user)
     const connection = ++connections
     this.#connection = connection
+    this.#watched.clear()
     const socket = await WireSocket.open(url, {
       onPush: (push) => this.#pushed(push, this.#seat(connection)),
       onBroken: (what) => this.#record({ _tag: "Broken", what }, this.#seat(connection))
@@ -170,7 +195,22 @@ export class Device {
     if (socket === undefined) return undefined
     const hello = await socket.request("hello", { token: this.#token, device: this.device, client: "test/1" })
     if (hello._tag === "Error" && !hello.error.retryable) this.#token = undefined
-    return hello._tag === "Ok" && (await this.#syncAll(socket)) ? socket : undefined
+    return hello._tag === "Ok" && (await this.#resync()) ? socket : undefined
+  }
+
+  /** One sync at a time; what is asked meanwhile is asked after it. */
+  async #resync(): Promise<boolean> {
+    const socket = this.#socket
+    this.#syncAgain = true
+    if (this.#syncing || socket === undefined) return false
+    this.#syncing = true
+    let whole = true
+    while (this.#syncAgain && whole) {
+      this.#syncAgain = false
+      whole = await this.#syncAll(socket)
+    }
+    this.#syncing = false
+    return whole
   }
 
   async #syncAll(socket: WireSocket): Promise<boolean> {
@@ -212,6 +252,27 @@ export class Device {
     this.#glimpsed(head, seat)
     this.#copyOf(head.channel).sync(sync)
     void this.#count(head.channel)
+    void this.#watch(head.channel)
+  }
+
+  /** What came between the switch to read fan-out, or the sync, and the watch is asked for by a sync. */
+  async #watch(channel: string): Promise<void> {
+    const socket = this.#socket
+    if (!this.watches || socket === undefined) return
+    while (this.channels.get(channel)?.fanout === "read" && !this.#watched.has(channel) && socket.open) {
+      this.#watched.add(channel)
+      const reply = await socket.request("watch", { channel })
+      if (reply._tag === "Lost") return
+      if (reply._tag === "Ok") {
+        const { head } = reply.ok
+        this.#glimpsed(head, this.#seat())
+        if ((this.channels.get(channel)?.position ?? head.seq) < head.seq) await this.#resync()
+        return
+      }
+      this.#watched.delete(channel)
+      if (!reply.error.retryable) return
+      await delay(reconnectMs)
+    }
   }
 
   /**
@@ -295,9 +356,17 @@ export class Device {
   }
 
   #offer(channel: string, from: number, to: number, events: ReadonlyArray<ChannelEvent>): void {
-    this.#copyOf(channel).offer(from, to, events)
+    const copy = this.#copyOf(channel)
+    const switched = events.some((event) => event.kind === "fanout")
+    // Not watched: what comes all the same (removals, the switch, own acks) lies beyond what this device asks for later.
+    const outside = copy.fanout === "read" && !this.#watched.has(channel) && from > copy.position && copy.position >= 0
+    if (!outside) copy.offer(from, to, events)
+    else if (switched) void this.#resync()
+    if (switched) void this.#watch(channel)
     const out = events.some((event) => event.kind === "removed" && event.members.some((member) => member === this.user))
-    if (out) this.channels.delete(channel)
+    if (!out) return
+    this.channels.delete(channel)
+    this.#watched.delete(channel)
   }
 
   #copyOf(channel: string): ChannelCopy {

@@ -22,7 +22,8 @@ const staysPageUsers = 1_000
 
 export const channelLimits = (bounds: OwnerBounds): ChannelLimits => ({
   ...channelLimitsDefault,
-  fanoutThreshold: bounds.fanoutThreshold
+  fanoutThreshold: bounds.fanoutThreshold,
+  fanoutHysteresis: Math.floor(bounds.fanoutThreshold / 5)
 })
 
 /** The defect that tests of the tests ask for: every id is new again. */
