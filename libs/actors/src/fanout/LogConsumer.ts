@@ -18,10 +18,11 @@ export const consumerBytesMax = 262_144
 export const consumerStepsMax = 64
 /**
  * Time between two rounds while events are few, and while they are many: then larger batches are worth the wait. Each
- * round ends in a sync of the store, which takes the disk from the log for as long as it lasts.
+ * round ends in a sync of the store, which takes the disk from the log for as long as it lasts; a round of a whole
+ * second's events takes a small machine's core from everybody else for so long that it shows in the acks.
  */
 export const consumerGatherMs = 50
-export const consumerGatherBusyMs = 1_000
+export const consumerGatherBusyMs = 300
 /** Entries in one round that are many. */
 const busyEntries = 512
 /** A shard is looked at this often without a signal. */
