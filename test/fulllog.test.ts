@@ -53,7 +53,7 @@ it(
       workload.begin()
       expect(await workload.untilAcked(100, waitMsMax)).toBe(true)
       using held = await HeldStore.hold(folder.in("data/store.sqlite"))
-      const [reader, other] = workload.devices as [Device, Device]
+      const [reader, other] = workload.devices as [Device, Device] // as: a workload has more than two
       await fill(reader, "group:red", () => refused().length > 0)
       const before = refused().length
       await until("refusals of everybody", () => refused().length >= before + 50)

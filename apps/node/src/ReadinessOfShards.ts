@@ -21,7 +21,8 @@ export const layerReadinessOfShards = (shardCount: number) =>
         const usage = yield* Effect.option(log.usage)
         if (usage._tag === "None") reasons.push("the log can't be reached")
         // A message of full length would be refused by now, if not every one.
-        else if (usage.value.bytes + Limits.textBytesMax >= usage.value.softBytes) reasons.push("the log is full: sends are refused")
+        else if (usage.value.bytes + Limits.textBytesMax >= usage.value.softBytes)
+          reasons.push("the log is full: sends are refused")
         const degraded = [...runner.quarantined].map(
           ([shard, what]) => `shard ${shard} of ${shardCount} is out of service: its log is damaged ${what}`
         )

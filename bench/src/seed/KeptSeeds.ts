@@ -43,7 +43,14 @@ export const seededData = async (name: string, options: () => SeedOptions): Prom
   const from = keptDirectory(kept, name)
   await keep(from, options)
   // Synced before the measurement, so that the kernel does not write it back meanwhile.
-  const copied = spawnSync("sh", ["-c", 'cp -R "$1/." "$2" && rm "$2/$3" && sync "$2"/*', "sh", from, data, summaryFile])
+  const copied = spawnSync("sh", [
+    "-c",
+    'cp -R "$1/." "$2" && rm "$2/$3" && sync "$2"/*',
+    "sh",
+    from,
+    data,
+    summaryFile
+  ])
   if (copied.status !== 0) throw new Error(`${from} can't be copied: ${copied.stderr.toString()}`)
   say(`started from the seed kept in ${from}`)
   // Written by `keep`, above.

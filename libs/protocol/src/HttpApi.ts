@@ -298,7 +298,9 @@ const parkedPath = {
   id: Schema.String.check(Schema.isMaxLength(128))
 }
 export const ParkedEventInfo = Schema.Struct({
-  consumer: Schema.String.pipe(means("Who can't handle it: `persister` writes the store, `member-fanout` tells members.")),
+  consumer: Schema.String.pipe(
+    means("Who can't handle it: `persister` writes the store, `member-fanout` tells members.")
+  ),
   topic: ParkedTopic.pipe(means("Whose sequence the event is of.")),
   id: Schema.String.pipe(means("The channel or the user.")),
   generation: Seq.pipe(means("With `seq`, the event's position.")),
@@ -333,7 +335,10 @@ const parked = HttpApiGroup.make("parked")
       success: ParkedRetried,
       error: httpErrors
     }).annotateMerge(
-      about("Try parked events again", "All of one channel or user, in order. Repeating it is harmless. Needs an API key or the operator's key.")
+      about(
+        "Try parked events again",
+        "All of one channel or user, in order. Repeating it is harmless. Needs an API key or the operator's key."
+      )
     ),
     HttpApiEndpoint.delete("drop", "/v1/parked/:consumer/:topic/:id/:seq", {
       params: { ...parkedPath, seq: Seq },

@@ -50,7 +50,7 @@ class Line {
 }
 
 /** A client's frame, masked with zeros. */
-const masked = (first: number, payload: Buffer | string): Buffer =>
+const masked = (first: number, payload: Buffer | string): Buffer<ArrayBuffer> =>
   Buffer.concat([Buffer.of(first, 0x80 | Buffer.byteLength(payload), 0, 0, 0, 0), Buffer.from(payload)])
 const count = () => harness.edge.runtime.connections.size
 

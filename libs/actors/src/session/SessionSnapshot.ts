@@ -141,7 +141,7 @@ export const decodeSession = (input: Uint8Array): SessionSnapshot => {
   // as, twice: written by the encoder of that version; the log record or row around it vouches for the bytes
   if (found === spelledOut) return JSON.parse(json) as SessionSnapshot
   if (found !== version) throw new Error("session snapshot of another version")
-  return unpack(JSON.parse(json) as Packed)
+  return unpack(JSON.parse(json) as Packed) // as above
 }
 
 const unpack = ({ a, c, d, g, k, l, m, n, p, r, s, u, w }: Packed): SessionSnapshot => {
