@@ -124,6 +124,7 @@ const atCount = async (channels: number): Promise<Point> => {
       `${channels} channels: ${warm.cpuMicrosPerSend.toFixed(1)} us a send over ${Math.min(used, channels)}, ` +
         `${all.cpuMicrosPerSend.toFixed(1)} us over all at a warm hit rate of ${warmHitRate.toFixed(3)}`
     )
+    say(`by thread, over all: ${JSON.stringify(all.threadMicrosPerSend)}`)
     return {
       channels,
       warmMicros: round(warm.cpuMicrosPerSend),

@@ -5,8 +5,12 @@
  * that what it makes on its way is young garbage.
  */
 
-/** Time for such work in one turn of the event loop; one job may take longer. */
-const turnMs = 10
+/**
+ * Time for such work in one turn of the event loop: as much as all else took since the last one, within these bounds, so
+ * that a busy loop does not leave it less and less. One job may take longer.
+ */
+const turnMsMin = 10
+const turnMsMax = 50
 /** Jobs that wait; more are refused. */
 const waitingMax = 100_000
 
@@ -15,6 +19,8 @@ export class Turns {
   #waiting: Array<() => void> = []
   #next = 0
   #usedMs = 0
+  #turnMs = turnMsMin
+  #endedAt = 0
   #scheduled = false
 
   constructor(now: () => number = () => performance.now()) {
@@ -30,9 +36,11 @@ export class Turns {
     if (this.waiting >= waitingMax) return false
     if (!this.#scheduled) {
       this.#scheduled = true
+      this.#turnMs = turnMsMin
+      this.#endedAt = this.#now()
       setImmediate(this.#turn)
     }
-    if (this.waiting === 0 && this.#usedMs < turnMs) this.#do(job)
+    if (this.waiting === 0 && this.#usedMs < this.#turnMs) this.#do(job)
     else this.#waiting.push(job)
     return true
   }
@@ -44,8 +52,9 @@ export class Turns {
   }
 
   readonly #turn = (): void => {
+    this.#turnMs = Math.min(turnMsMax, Math.max(turnMsMin, this.#now() - this.#endedAt))
     this.#usedMs = 0
-    while (this.#usedMs < turnMs) {
+    while (this.#usedMs < this.#turnMs) {
       const job = this.#waiting[this.#next]
       if (job === undefined) break
       this.#next++
@@ -55,6 +64,7 @@ export class Turns {
       this.#waiting = this.#waiting.slice(this.#next)
       this.#next = 0
     }
+    this.#endedAt = this.#now()
     this.#scheduled = this.waiting > 0
     if (this.#scheduled) setImmediate(this.#turn)
     else if (this.#next > 0) {

@@ -98,4 +98,22 @@ describe("turns", () => {
     await until(() => turns.waiting === 0)
     expect(done).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
   })
+
+  it("take as long as all else in a turn took, up to a bound, so that a busy loop does not starve them", async () => {
+    let now = 0
+    const turns = new Turns(() => now)
+    let done = 0
+    for (let job = 0; job < 100; job++) {
+      turns.run(() => {
+        done++
+        now++
+      })
+    }
+    expect(done).toBe(10)
+    // Others took 1,000 ms since then.
+    now += 1_000
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(done).toBe(60)
+    await until(() => turns.waiting === 0)
+  })
 })
