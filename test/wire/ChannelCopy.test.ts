@@ -1,5 +1,5 @@
 /** The order of pushes in which a device's counts went wrong: a cursor's, made below the reload that came before it. */
-import type { MessageEvent } from "@parley/protocol/Event"
+import type { ChannelEvent, MessageEvent } from "@parley/protocol/Event"
 import type { ChannelSync } from "@parley/protocol/Frame"
 import { describe, expect, it } from "vitest"
 import { ChannelCopy } from "./ChannelCopy.ts"
@@ -56,6 +56,17 @@ describe("a device's copy of a channel", () => {
     copy.readState(counts(83, 100))
     expect(copy.uncounted).toBe(false)
     expect(copy.view()).toMatchObject({ unread: 17, cursor: { seq: 83 } })
+  })
+
+  it("has to ask after a delete of what it does not hold: it may be from before the user's stay, and not counted", () => {
+    const copy = new ChannelCopy("dan")
+    copy.sync(sync(100, 80))
+    const event = { kind: "delete", seq: 101, at: 1, by: "ben", cid: "c101", target: 90 } as unknown as ChannelEvent
+    copy.offer(100, 101, [event])
+    expect(copy.uncounted).toBe(true)
+    copy.readState({ ...counts(80, 101), unread: 20 })
+    expect(copy.uncounted).toBe(false)
+    expect(copy.view().unread).toBe(20)
   })
 
   it("keeps a cursor that came before the channel did", () => {

@@ -39,7 +39,8 @@ export class ChannelCopy {
   /** Ranges beyond a hole. */
   #waiting: Array<Range> = []
   #messages = new Map<number, Message>()
-  #deletes: Array<{ readonly seq: number; readonly target: number; readonly by: string }> = []
+  /** `by` wrote what was deleted; null: it is not held, and may be from before the user's stay, or his own. */
+  #deletes: Array<{ readonly seq: number; readonly target: number; readonly by: string | null }> = []
   /** Name, topic, members and `n` are as of this seq. */
   #asOf = -1
   #values = { n: 0, name: "", members: 0 }
@@ -91,9 +92,11 @@ export class ChannelCopy {
     return this.#waiting.length > 0
   }
 
-  /** The counts are of a head below all that is held, and have to be asked for. */
+  /** What is held does not bring the counts up to the position: they have to be asked for. */
   get uncounted(): boolean {
-    return this.position >= 0 && this.#base.head < this.#from
+    if (this.position < 0) return false
+    const { head, unread } = this.#base
+    return head < this.#from || (unread > 0 && this.#deletedSince().some(({ by }) => by === null))
   }
 
   /** For whoever looks into a failed run. */
@@ -141,13 +144,17 @@ export class ChannelCopy {
     const arrived = [...this.#messages.values()].filter(
       ({ by, deleted, seq }) => seq > head && seq > cursor.seq && by !== this.#me && deleted === null
     )
-    const deleted = this.#deletes.filter(
-      ({ by, seq, target }) => seq > head && target <= head && target > cursor.seq && by !== this.#me
-    )
+    const deleted = this.#deletedSince().filter(({ by }) => by !== this.#me && by !== null)
     return {
       unread: this.#base.unread + arrived.length - deleted.length,
       mentions: this.#base.mentions + arrived.filter(({ mentions }) => mentions.includes(this.#me)).length
     }
+  }
+
+  /** Deletes of what the base has counted. */
+  #deletedSince() {
+    const { cursor, head } = this.#base
+    return this.#deletes.filter(({ seq, target }) => seq > head && target <= head && target > cursor.seq)
   }
 
   #adoptHead(head: ChannelHead): void {
@@ -174,7 +181,8 @@ export class ChannelCopy {
     if (event.kind === "message") this.#messages.set(event.seq, messageOf(event))
     else if (event.kind === "edit" && event.void !== true) this.#edit(event.target, event.seq, event.text)
     else if (event.kind === "delete") {
-      this.#deletes.push({ seq: event.seq, target: event.target, by: event.by })
+      const by = this.#messages.get(event.target)?.by ?? null
+      this.#deletes.push({ seq: event.seq, target: event.target, by })
       this.#change(event.target, (message) => ({ ...message, text: "", deleted: event.seq }))
     }
     if (event.seq <= this.#asOf) return

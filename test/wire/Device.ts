@@ -363,6 +363,7 @@ export class Device {
     if (!outside) copy.offer(from, to, events)
     else if (switched) void this.#resync()
     if (switched) void this.#watch(channel)
+    void this.#count(channel)
     const out = events.some((event) => event.kind === "removed" && event.members.some((member) => member === this.user))
     if (!out) return
     this.channels.delete(channel)
