@@ -362,7 +362,8 @@ export class Device {
     const outside = copy.fanout === "read" && !this.#watched.has(channel) && from > copy.position && copy.position >= 0
     if (!outside) copy.offer(from, to, events)
     else if (switched) void this.#resync()
-    if (switched) void this.#watch(channel)
+    // The switch may have been taken just now though it came before: an own ack filled the hole below it.
+    void this.#watch(channel)
     void this.#count(channel)
     const out = events.some((event) => event.kind === "removed" && event.members.some((member) => member === this.user))
     if (!out) return
