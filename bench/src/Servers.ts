@@ -44,8 +44,13 @@ export const wideLimits: Readonly<Record<string, string>> = {
 }
 export const benchSecret = "bench-secret-bench-secret-bench-secret"
 
-/** The benches run on small machines: one thread for collecting, and a nursery that a burst fits into. Of a flag given twice the last one counts. */
-const nodeFlags = ["--single-threaded-gc", "--max-semi-space-size=64", "--expose-gc"]
+/** Node runs as `npm start` runs it: with the flags of that script (one thread for collecting, a nursery that a burst fits into). */
+const nodeFlags = [
+  ...(
+    /"start": "node (.*?) infra\/launch\.mjs/.exec(readFileSync(join(root, "package.json"), "utf8"))?.[1] ?? ""
+  ).split(" "),
+  "--expose-gc"
+]
 
 const startMsMax = 120_000
 

@@ -1,8 +1,8 @@
 /**
  * What an authenticated idle connection costs: resident memory at 10,000 distinct users with 10 channels each, synced
- * and live, less that at none, after garbage collections, and the CPU of all of them while they only ping. Beside it
- * 10,000 connections of a bare `ws` server. Users and channels are there before the start, so that neither figure has
- * their making in it.
+ * and live and idle for a minute, less that at none, both after collections that give freed pages back to the machine,
+ * and the CPU of all of them while they only ping. Beside it 10,000 connections of a bare `ws` server, measured alike.
+ * Users and channels are there before the start, so that neither figure has their making in it.
  */
 import { limitsFire } from "./LimitsFire.ts"
 import { syncAll } from "./load/Channels.ts"
@@ -22,10 +22,11 @@ import { sized } from "./Sizes.ts"
 const users = sized(10_000, 1_000)
 const channelsEach = 10
 const membersEach = 100
-/** Users that come, sync and go before the first figure: code, caches and the nursery have their size then. */
+/** Users that come, sync and go before the first figure, in channels of their own: code and caches have their size then. */
 const warmUsers = sized(300, 100)
-/** Node's own default: the nursery of the other benches would be most of what is measured here. */
-const idleFlags = ["--max-semi-space-size=16"]
+const warmPrefix = "w"
+/** Sessions and channels without a turn are at rest after this: two rounds of `Residents.rest`. */
+const restMs = 62_000
 /** Twice the interval at which clients have to show themselves. */
 const heartbeatMs = 12_000
 const idleMs = 2 * heartbeatMs
@@ -42,6 +43,9 @@ const members = (channel: number): Array<string> => {
   return Array.from({ length: membersEach }, (_, member) => `u${(place + member * perLayer + layer * member) % users}`)
 }
 
+const warmMembers = (channel: number): Array<string> =>
+  Array.from({ length: membersEach }, (_, member) => `${warmPrefix}${(channel * channelsEach + member) % warmUsers}`)
+
 const channelsOfUser = (): ReadonlyMap<string, number> => {
   const counts = new Map<string, number>()
   for (let channel = 0; channel < channelCount; channel++) {
@@ -51,7 +55,7 @@ const channelsOfUser = (): ReadonlyMap<string, number> => {
 }
 
 const warmUp = async (target: Target): Promise<void> => {
-  const warm = await connectMany(target, warmUsers, "u")
+  const warm = await connectMany(target, warmUsers, warmPrefix)
   if (!target.baseline) await syncAll(warm, () => 1)
   for (const client of warm) client.close()
   await pause(1_000)
@@ -85,25 +89,29 @@ const pingAll = (clients: ReadonlyArray<Client>): NodeJS.Timeout => {
 
 export const bench = async (): Promise<void> => {
   pinGenerator()
-  const bare = await runBaseline()
   const data = newDataDirectory()
+  const channel = (id: string, users: ReadonlyArray<string>) => ({ id, members: users, messages: 5, senders: 5 })
   const seeded = await seed(data, {
-    channels: Array.from({ length: channelCount }, (_, index) => ({
-      id: `group:i${index}`,
-      members: [...new Set(members(index))],
-      messages: 5,
-      senders: 5
-    }))
+    channels: [
+      ...Array.from({ length: channelCount }, (_, index) => channel(`group:i${index}`, [...new Set(members(index))])),
+      ...Array.from({ length: warmUsers / channelsEach }, (_, index) => channel(`group:w${index}`, warmMembers(index)))
+    ]
   })
   const of = channelsOfUser()
-  const server = await startParley({ data, flags: idleFlags })
+  const server = await startParley({ data })
   try {
     const target = { port: server.port, baseline: false }
     await warmUp(target)
+    const warmedAt = performance.now()
+    const bare = await runBaseline()
+    await pause(warmedAt + restMs - performance.now())
     const before = await settle(server)
     const clients = await connectMany(target, users, "u")
     const synced = await syncAll(clients, (index) => of.get(`u${index}`) ?? 0)
     const pinger = pingAll(clients)
+    const atOnce = server.rssBytes()
+    await pause(restMs)
+    const untouched = server.rssBytes()
     const after = await settle(server)
     const cpu = server.cpuSeconds()
     const at = performance.now()
@@ -126,6 +134,8 @@ export const bench = async (): Promise<void> => {
       cpu_share: round(share, 4),
       rss_mb_before: round(before / 1e6),
       rss_mb_after: round(after / 1e6),
+      rss_mb_at_once: round(atOnce / 1e6),
+      rss_mb_without_collection: round(untouched / 1e6),
       seeded,
       generator_cpu: 0,
       limits

@@ -100,7 +100,9 @@ server.on("connection", (socket, request) => {
     socket.send(`{"re":${op.id},"ok":{}}`)
   })
 })
-if (typeof globalThis.gc === "function") process.on("SIGUSR2", () => globalThis.gc?.())
+if (typeof globalThis.gc === "function") {
+  process.on("SIGUSR2", () => globalThis.gc?.({ type: "major", flavor: "last-resort", execution: "sync" }))
+}
 http.listen(0, "127.0.0.1", 4_096, () => {
   const address = http.address()
   process.stdout.write(`http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}\n`)

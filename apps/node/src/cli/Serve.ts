@@ -55,7 +55,10 @@ export const serve = async (args: ReadonlyArray<string>): Promise<number> => {
   }
   process.once("SIGTERM", stop)
   process.once("SIGINT", stop)
-  if (typeof globalThis.gc === "function") process.on("SIGUSR2", () => globalThis.gc?.())
+  // For measurements: a collection that also gives the pages it freed back to the machine.
+  if (typeof globalThis.gc === "function") {
+    process.on("SIGUSR2", () => globalThis.gc?.({ type: "major", flavor: "last-resort", execution: "sync" }))
+  }
   const exit = await Effect.runPromise(Fiber.await(fiber))
   if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return finish(0)
   const failure = Cause.squash(exit.cause)
