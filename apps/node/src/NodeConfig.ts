@@ -48,11 +48,11 @@ export const settings = {
 
   helloTimeoutMs: count(10_000, "ms", 10, 60_000, "Time for the first frame after the handshake."),
   idleTimeoutMs: count(
-    27_000,
+    28_000,
     "ms",
     100,
     600_000,
-    "Silence after which a connection is closed; a ping is sent at 12/27 of it."
+    "Silence after which a connection is closed; clients show themselves at 18/28 of it."
   ),
   connectionsMax: count(
     100_000,

@@ -35,8 +35,8 @@ export const Limits = {
   jsonDepthMax: 16,
   /** Time for the first frame after the handshake, then for the next sign of life. */
   helloTimeoutMs: 10_000,
-  heartbeatMs: 12_000,
-  idleTimeoutMs: 27_000,
+  heartbeatMs: 18_000,
+  idleTimeoutMs: 28_000,
   /** A client id further ahead of the server's clock than this is refused with the server's time. */
   clientIdAheadMsMax: 300_000,
   /** Client ids are remembered this long; older ones are refused, never executed. */

@@ -3,7 +3,7 @@
  * no changes and no new connections, and says when to come again, rather than answering all of them too late.
  */
 
-const sampleMs = 50
+const sampleMs = 100
 /** A sample's weight in the next one: lag shows at once, and goes after some quiet samples. */
 const decay = 0.7
 

@@ -15,7 +15,7 @@ describe("the edge", () => {
     expect(answer["ok"]).toMatchObject({
       user: "ann",
       device: "phone",
-      heartbeat_ms: 12_000,
+      heartbeat_ms: 18_000,
       session: { generation: 1, seq: 0 }
     })
     expect(answer["ok"].limits.frame_bytes_max).toBe(65_536)

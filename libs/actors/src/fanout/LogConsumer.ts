@@ -60,12 +60,19 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     const log = yield* EventLog
     const signal = yield* CommitSignal
     const dirty = new Set<number>()
+    /** Ends the wait for something to do. */
+    let wake: () => void = ignore
     let done = 0
     /** A shard has more than a round takes: the next one follows at once. */
     let behind = false
     const positions = new Map<number, LogPosition>()
     yield* Effect.acquireRelease(
-      Effect.sync(() => signal.onCommitted((shard) => dirty.add(shard))),
+      Effect.sync(() =>
+        signal.onCommitted((shard) => {
+          dirty.add(shard)
+          wake()
+        })
+      ),
       (unsubscribe) => Effect.sync(unsubscribe)
     )
 
@@ -180,6 +187,18 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     )
     const all = Effect.sync(() => {
       for (let shard = 1; shard <= options.shardCount; shard++) dirty.add(shard)
+      wake()
+    })
+    /** Nothing runs while nothing is committed: a node that idles has few reasons to wake. */
+    const somethingDirty = Effect.callback<void>((resume) => {
+      if (dirty.size > 0) return resume(Effect.void)
+      wake = () => {
+        wake = ignore
+        resume(Effect.void)
+      }
+      return Effect.sync(() => {
+        wake = ignore
+      })
     })
 
     yield* all
@@ -189,6 +208,8 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       behind = false
       return Effect.sleep(waitMs)
     })
-    yield* round.pipe(Effect.andThen(pause), Effect.forever, Effect.forkScoped)
+    yield* somethingDirty.pipe(Effect.andThen(round), Effect.andThen(pause), Effect.forever, Effect.forkScoped)
     yield* all.pipe(Effect.delay(consumerPollMs), Effect.forever, Effect.forkScoped)
   })
+
+const ignore = () => {}
