@@ -4,6 +4,7 @@
  * and the CPU of all of them while they only ping. Beside it 10,000 connections of a bare `ws` server, measured alike.
  * Users and channels are there before the start, so that neither figure has their making in it.
  */
+import { Limits } from "@parley/protocol/Limits"
 import { limitsFire } from "./LimitsFire.ts"
 import { syncAll } from "./load/Channels.ts"
 import { type Client, connectMany, type Target } from "./load/Clients.ts"
@@ -27,8 +28,7 @@ const warmUsers = sized(300, 100)
 const warmPrefix = "w"
 /** Sessions and channels without a turn are at rest after this: two rounds of `Residents.rest`. */
 const restMs = 62_000
-/** Twice the interval at which clients have to show themselves. */
-const heartbeatMs = 12_000
+const { heartbeatMs } = Limits
 const idleMs = 2 * heartbeatMs
 const bytesMax = 10_000
 const shareMax = 0.02
