@@ -29,7 +29,7 @@ const sync = (to: number, cursor: number, from?: number): ChannelSync =>
     to,
     reload: from === undefined,
     events: from === undefined ? [] : Array.from({ length: to - from }, (_, at) => message(from + at + 1))
-  }) as unknown as ChannelSync
+  }) as unknown as ChannelSync // as: of a sync only these fields are looked at
 
 const counts = (cursor: number, head: number) => ({
   cursor: { generation: 0, seq: cursor },
@@ -61,6 +61,7 @@ describe("a device's copy of a channel", () => {
   it("has to ask after a delete of what it does not hold: it may be from before the user's stay, and not counted", () => {
     const copy = new ChannelCopy("dan")
     copy.sync(sync(100, 80))
+    // as: a delete, without the fields that nobody looks at
     const event = { kind: "delete", seq: 101, at: 1, by: "ben", cid: "c101", target: 90 } as unknown as ChannelEvent
     copy.offer(100, 101, [event])
     expect(copy.uncounted).toBe(true)

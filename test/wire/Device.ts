@@ -281,7 +281,9 @@ export class Device {
    */
   async #count(channel: string): Promise<void> {
     const socket = this.#socket
-    while (this.channels.get(channel)?.uncounted === true && !this.#counting.has(channel) && socket?.open === true) {
+    if (socket === undefined) return
+    const due = () => socket.open && this.channels.get(channel)?.uncounted === true && !this.#counting.has(channel)
+    while (due()) {
       const seat = this.#seat()
       this.#counting.add(channel)
       const reply = await socket.request("read", { channel, seq: 0 })
