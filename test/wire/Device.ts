@@ -259,7 +259,8 @@ export class Device {
   async #watch(channel: string): Promise<void> {
     const socket = this.#socket
     if (!this.watches || socket === undefined) return
-    while (this.channels.get(channel)?.fanout === "read" && !this.#watched.has(channel) && socket.open) {
+    while (this.channels.get(channel)?.fanout === "read" && !this.#watched.has(channel)) {
+      if (!socket.open) return
       this.#watched.add(channel)
       const reply = await socket.request("watch", { channel })
       if (reply._tag === "Lost") return
