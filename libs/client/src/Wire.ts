@@ -1,7 +1,7 @@
 /**
  * One WebSocket from its opening to its end: frames, answers matched to requests, the heartbeat, and the end told once.
  * Answers and pushes are handed on in the order of their frames, within the same turn. A peer that is silent for two
- * heartbeats is dead, in less than 30 s, whatever the socket itself believes.
+ * heartbeats, or 26 s, is dead, whatever the socket itself believes.
  */
 import { Limits } from "@parley/protocol/Limits"
 import type { ClientSettings } from "./ClientSettings.ts"

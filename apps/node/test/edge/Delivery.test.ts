@@ -195,7 +195,7 @@ describe("delivery", () => {
   })
 
   it("pings who is silent, and closes who does not answer (a dead peer)", async () => {
-    const quick = await EdgeHarness.start({ idleTimeoutMs: 2_000 })
+    const quick = await EdgeHarness.start({ idleTimeoutMs: 4_000 })
     const alive = await quick.hello("ann", "alive")
     const dead = await quick.hello("ann", "dead")
     let pings = 0
