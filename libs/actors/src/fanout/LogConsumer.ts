@@ -23,8 +23,8 @@ export const consumerStepsMax = 64
  */
 export const consumerGatherMs = 50
 export const consumerGatherBusyMs = 300
-/** Entries in one round that are many. */
-const busyEntries = 512
+/** Entries a second that are many. */
+export const busyEntriesPerSecond = 512
 /** A shard is looked at this often without a signal. */
 export const consumerPollMs = 2_000
 const retryMsMin = 100
@@ -63,6 +63,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     /** Ends the wait for something to do. */
     let wake: () => void = ignore
     let done = 0
+    let pausedAt = performance.now()
     /** A shard has more than a round takes: the next one follows at once. */
     let behind = false
     const positions = new Map<number, LogPosition>()
@@ -203,7 +204,9 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
 
     yield* all
     const pause = Effect.suspend(() => {
-      const waitMs = behind ? 0 : done >= busyEntries ? consumerGatherBusyMs : consumerGatherMs
+      const now = performance.now()
+      const waitMs = behind ? 0 : gatherMs(done, now - pausedAt)
+      pausedAt = now
       done = 0
       behind = false
       return Effect.sleep(waitMs)
@@ -211,5 +214,9 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     yield* somethingDirty.pipe(Effect.andThen(round), Effect.andThen(pause), Effect.forever, Effect.forkScoped)
     yield* all.pipe(Effect.delay(consumerPollMs), Effect.forever, Effect.forkScoped)
   })
+
+/** How long to gather after a round of so many entries, the last of which was that long ago. */
+export const gatherMs = (entries: number, sinceMs: number): number =>
+  entries * 1_000 >= busyEntriesPerSecond * sinceMs ? consumerGatherBusyMs : consumerGatherMs
 
 const ignore = () => {}

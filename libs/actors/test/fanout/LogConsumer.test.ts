@@ -3,7 +3,14 @@ import { EventLog } from "@parley/storage/EventLog"
 import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
 import { Deferred, Effect, Layer } from "effect"
 import { CommitSignal } from "../../src/fanout/CommitSignal.ts"
-import { consumerBytesMax, runConsumer } from "../../src/fanout/LogConsumer.ts"
+import {
+  busyEntriesPerSecond,
+  consumerBytesMax,
+  consumerGatherBusyMs,
+  consumerGatherMs,
+  gatherMs,
+  runConsumer
+} from "../../src/fanout/LogConsumer.ts"
 import { encodeRecord, noHash, noPlace } from "../../src/log/Record.ts"
 import { entry } from "../log/Entries.ts"
 
@@ -83,4 +90,15 @@ describe("a consumer of the log", () => {
       assert.deepStrictEqual(did.slice(0, 5), [first, `failed ${failed}`, "sync", "moved", failed])
     }).pipe(Effect.scoped, Effect.provide(layers))
   )
+})
+
+describe("the time between two rounds", () => {
+  it("is that of a busy log at the same rate of entries, whichever it was before", () => {
+    for (const sinceMs of [consumerGatherMs, consumerGatherBusyMs]) {
+      const many = Math.ceil((busyEntriesPerSecond * sinceMs) / 1_000)
+      assert.strictEqual(gatherMs(many, sinceMs), consumerGatherBusyMs)
+      assert.strictEqual(gatherMs(many - 1, sinceMs), consumerGatherMs)
+    }
+    assert.strictEqual(gatherMs(1, 60_000), consumerGatherMs)
+  })
 })
