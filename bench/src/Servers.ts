@@ -214,3 +214,18 @@ export const collectGarbage = async (server: RunningServer): Promise<void> => {
   process.kill(server.pid, "SIGUSR2")
   await new Promise((resolve) => setTimeout(resolve, 2_000))
 }
+
+const quietShare = 0.1
+const quietLookMs = 1_000
+const quietMsMax = 60_000
+
+/** Waits until the server does next to nothing, as it does once what is behind the log has caught up. */
+export const untilQuiet = async (server: RunningServer): Promise<void> => {
+  const deadline = performance.now() + quietMsMax
+  for (;;) {
+    const before = server.cpuSeconds()
+    await new Promise((resolve) => setTimeout(resolve, quietLookMs))
+    if (((server.cpuSeconds() - before) * 1_000) / quietLookMs < quietShare) return
+    if (performance.now() > deadline) throw new Error(`the server is still busy after ${quietMsMax} ms`)
+  }
+}

@@ -11,7 +11,7 @@ import { OneChannel } from "./load/OneChannel.ts"
 import { ackedSeq } from "./load/Order.ts"
 import { type Outcome, runSends, type SendOne } from "./load/Sends.ts"
 import { report, round, say } from "./Report.ts"
-import { pinGenerator, startParley } from "./Servers.ts"
+import { pinGenerator, startParley, untilQuiet } from "./Servers.ts"
 import { seededData, type Seeds } from "./seed/KeptSeeds.ts"
 import type { SeedOptions } from "./seed/Seed.ts"
 import { sized } from "./Sizes.ts"
@@ -113,6 +113,8 @@ const atCount = async (channels: number): Promise<Point> => {
       runSends({ server, load: { _tag: "closed", inFlight }, warmMs, measureMs, send: uniform.send })
     uniform.size = Math.min(used, channels)
     await uniform.touchAll()
+    // The consumers behind the log read a channel's row and members once: what is measured comes after that.
+    await untilQuiet(server)
     const warm = await measure()
     uniform.size = channels
     const before = { sent: uniform.sent, warm: uniform.warm }
