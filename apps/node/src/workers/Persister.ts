@@ -1,5 +1,5 @@
 /**
- * The persister: writes behind the log, in batches, what the stores are to have: events and messages, channels,
+ * The persister: writes behind the log, in batches, what the stores are to have: events and messages, mentions, channels,
  * members, sessions. Every write is owned by a seq and idempotent, so a step may be repeated after a crash, and its
  * position moves only after the write, and after the store is on stable storage. Then the log is cut (LogCut).
  */
@@ -8,11 +8,13 @@ import { CommitSignal } from "@parley/actors/fanout/CommitSignal"
 import { persisterConsumer } from "@parley/actors/fanout/ConsumerNames"
 import { type ConsumedEntry, runConsumer } from "@parley/actors/fanout/LogConsumer"
 import { editBody, messageBody } from "@parley/actors/channel/EventBody"
+import { mentionRowsOf } from "@parley/actors/fanout/MentionRows"
 import { makeParking } from "@parley/actors/fanout/Parking"
 import type { Entry } from "@parley/actors/log/Entry"
 import { OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import { replay, SessionState } from "@parley/actors/session/SessionState"
 import { Directory } from "@parley/storage/Directory"
+import { Inbox } from "@parley/storage/Inbox"
 import { MessageStore, type StoredEvent } from "@parley/storage/MessageStore"
 import type { StoreRefused, StoreUnavailable } from "@parley/storage/StoreError"
 import { StoreSync } from "@parley/storage/StoreSync"
@@ -56,6 +58,7 @@ export const layerPersister = Layer.effectDiscard(
     const calls = yield* OwnerCalls
     const directory = yield* Directory
     const messages = yield* MessageStore
+    const inbox = yield* Inbox
     const signal = yield* CommitSignal
     const sync = yield* StoreSync
     const channels = new ChannelRows(directory)
@@ -95,6 +98,9 @@ export const layerPersister = Layer.effectDiscard(
         for (const { entry } of consumed) (entry.topic === "channel" ? ofChannels : ofUsers).push(entry)
         if (ofChannels.length > 0) {
           yield* messages.write(ofChannels.map(storedEvent))
+          const { named, taken } = mentionRowsOf(ofChannels)
+          if (named.length > 0) yield* inbox.addMentions(named)
+          if (taken.length > 0) yield* inbox.removeMentions(taken)
           yield* channels.write(ofChannels)
         }
         if (ofUsers.length > 0) yield* writeSessions(ofUsers)

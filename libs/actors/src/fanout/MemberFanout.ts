@@ -8,17 +8,18 @@
  */
 import { Effect, Layer, Schema } from "effect"
 import { Directory } from "@parley/storage/Directory"
-import { Inbox, type InboxEntry, type Mention } from "@parley/storage/Inbox"
+import { Inbox, type InboxEntry } from "@parley/storage/Inbox"
 import { StoreSync } from "@parley/storage/StoreSync"
 import { EventLog, type LogPosition } from "@parley/storage/EventLog"
 import { type ApiFailure, errorCodes, errorTable } from "@parley/protocol/ApiError"
 import type { StoreRefused, StoreUnavailable } from "@parley/storage/StoreError"
 import type { Entry } from "../log/Entry.ts"
 import { OwnerCalls } from "../owner/OwnerCalls.ts"
-import type { SessionRequest } from "../owner/OwnerProtocol.ts"
 import { CommitSignal } from "./CommitSignal.ts"
 import { memberFanoutConsumer, persisterConsumer } from "./ConsumerNames.ts"
 import { type ConsumedEntry, runConsumer } from "./LogConsumer.ts"
+import { mentionRowsOf } from "./MentionRows.ts"
+import { type Notice, noticesOf } from "./Notices.ts"
 import { makeParking } from "./Parking.ts"
 
 /** Members of one channel that inbox entries are written for; above, the channel reads its fan-out anyway. */
@@ -42,51 +43,6 @@ const poisonOf = (error: NoticeFailed | StoreRefused | StoreUnavailable): string
   if (error._tag === "StoreUnavailable") return undefined
   const known = errorCodes.find((code) => code === error.code)
   return known === undefined || errorTable[known].retryable ? undefined : `${error.user}'s session: ${error.code}`
-}
-
-type Notice = SessionRequest & { readonly _tag: "Notice" }
-
-/** What an event tells to whom. */
-export const noticesOf = (entry: Entry): ReadonlyArray<Notice> => {
-  // Most messages name nobody: no need to parse them.
-  if ((entry.kind === "message" || entry.kind === "edit") && !entry.body.includes('"mentions":')) return []
-  const { by, id: channel, seq } = entry
-  // Our own encoding of a ChannelEvent.
-  const event = JSON.parse(entry.body) as {
-    readonly members?: ReadonlyArray<string>
-    readonly mentions?: ReadonlyArray<string>
-  }
-  const to = (users: ReadonlyArray<string> | undefined, kind: Notice["kind"], at = seq): ReadonlyArray<Notice> =>
-    (users ?? []).map((user) => ({ _tag: "Notice", user, kind, channel, seq: at, by }))
-  switch (entry.kind) {
-    case "created":
-    case "added":
-      return to(event.members, "added")
-    case "removed":
-      return to(event.members, "removed")
-    case "message":
-      return to(
-        event.mentions?.filter((user) => user !== by),
-        "mentioned"
-      )
-    case "edit":
-      // The mention is the message's: it is read, counted and taken away with it.
-      return to(
-        event.mentions?.filter((user) => user !== by),
-        "mentioned",
-        entry.target
-      )
-    default:
-      return []
-  }
-}
-
-/** Mentions that an edit or a delete took away. */
-const mentionsTaken = (entry: Entry): ReadonlyArray<Mention> => {
-  if (!entry.hidden.includes('"unmentioned":')) return []
-  // as: the hidden part is made by the channel's decision
-  const { unmentioned } = JSON.parse(entry.hidden) as { readonly unmentioned: ReadonlyArray<string> }
-  return unmentioned.map((user) => ({ user, channel: entry.id, seq: entry.target }))
 }
 
 export const layerMemberFanout = Layer.effectDiscard(
@@ -154,13 +110,10 @@ export const layerMemberFanout = Layer.effectDiscard(
       apply: Effect.fnUntraced(function* (_shard: number, consumed: ReadonlyArray<ConsumedEntry>) {
         const entries = consumed.map((item) => item.entry).filter((entry) => entry.topic === "channel")
         const notices = entries.flatMap(noticesOf)
-        const mentions: Array<Mention> = notices
-          .filter((notice) => notice.kind === "mentioned")
-          .map(({ channel, seq, user }) => ({ user, channel, seq }))
-        const taken = entries.flatMap(mentionsTaken)
+        const { named, taken } = mentionRowsOf(entries)
         const rows = yield* inboxEntries(entries)
-        if (mentions.length + taken.length + rows.length > 0) wrote = true
-        if (mentions.length > 0) yield* inbox.addMentions(mentions)
+        if (named.length + taken.length + rows.length > 0) wrote = true
+        if (named.length > 0) yield* inbox.addMentions(named)
         if (taken.length > 0) yield* inbox.removeMentions(taken)
         if (rows.length > 0) yield* inbox.add(rows)
         yield* Effect.forEach(notices, notify, { concurrency: noticesAtOnce, discard: true })
