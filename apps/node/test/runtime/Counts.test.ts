@@ -1,13 +1,12 @@
 /** Counts that the store has a part in, while the channel goes on: exact as of the head that they name. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer } from "effect"
-import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import type { UnreadCounts } from "@parley/actors/owner/OwnerProtocol"
 import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
 import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"
 import { MessageStore } from "@parley/storage/MessageStore"
 import { layerRuntime } from "../../src/Runtime.ts"
-import { newId, shardCount, until, world } from "./World.ts"
+import { newId, shardCount, until, untilCold, world } from "./World.ts"
 
 const channel = "group:one"
 /** More than a channel that comes from the store has in its tail. */
@@ -32,20 +31,11 @@ describe("unread, counted with the store's help", () => {
 
   it.live("is of the head that it names, though a delete is stored while the store counts", () =>
     Effect.gen(function* () {
-      const { ask, calls, create, mutate, send } = yield* world
-      const { runner } = yield* LocalRunnerService
+      const { ask, create, mutate, send } = yield* world
       const store = yield* MessageStore
       yield* create("ana", channel, ["ana", "ben"])
       for (let at = 0; at < messages; at++) yield* send("ana", channel, `m${at}`)
-      const owner = runner.owner(calls.shardOf(channel))
-      yield* until(
-        "it is cold",
-        Effect.sync(() => {
-          owner?.sweep()
-          const { residentCount, warmCount } = owner?.channels.residents ?? { residentCount: 1, warmCount: 1 }
-          return residentCount + warmCount === 0
-        })
-      )
+      yield* untilCold(channel)
       const cursor = { generation: 0, seq: 0 }
       const counting = yield* Effect.forkChild(
         ask<UnreadCounts>(channel, { _tag: "Unread", user: "ben", channel, cursor })

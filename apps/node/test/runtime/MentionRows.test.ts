@@ -2,7 +2,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { layerLocalCluster } from "@parley/actors/cluster/LocalCluster"
-import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import { CommitSignal } from "@parley/actors/fanout/CommitSignal"
 import { LocalBus } from "@parley/actors/fanout/LocalBus"
 import { ParkedOperations } from "@parley/actors/fanout/Parking"
@@ -10,7 +9,7 @@ import type { UnreadCounts } from "@parley/actors/owner/OwnerProtocol"
 import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
 import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"
 import { layerPersister } from "../../src/workers/Persister.ts"
-import { newId, shardCount, until, world } from "./World.ts"
+import { newId, shardCount, untilCold, world } from "./World.ts"
 
 const channel = "group:one"
 /** More than a channel that comes from the store has in its tail. */
@@ -28,31 +27,21 @@ const layerWithoutFanout = layerPersister.pipe(
 describe("mentions, counted with the store's help", () => {
   it.live("are those of all that the store has, whatever the member fan-out has come to", () =>
     Effect.gen(function* () {
-      const { ask, calls, create, mutate, send } = yield* world
-      const { runner } = yield* LocalRunnerService
+      const { ask, create, mutate, send } = yield* world
       yield* create("ana", channel, ["ana", "ben"])
       const name = () => mutate("ana", { op: "send", channel, cid: newId(), text: "@ben", mentions: ["ben"] })
       const first = yield* name()
       yield* name()
       for (let at = 0; at < messages; at++) yield* send("ana", channel, `m${at}`)
-      const cold = until(
-        "it is cold",
-        Effect.sync(() => {
-          const owner = runner.owner(calls.shardOf(channel))
-          owner?.sweep()
-          const { residentCount, warmCount } = owner?.channels.residents ?? { residentCount: 1, warmCount: 1 }
-          return residentCount + warmCount === 0
-        })
-      )
       const cursor = { generation: 0, seq: 0 }
       const mentions = ask<UnreadCounts>(channel, { _tag: "Unread", user: "ben", channel, cursor }).pipe(
         Effect.map((counts) => counts.mentions)
       )
-      yield* cold
+      yield* untilCold(channel)
       assert.strictEqual(yield* mentions, 2)
       yield* mutate("ana", { op: "edit", channel, cid: newId(), target: first.seq, text: "nobody", mentions: [] })
       for (let at = 0; at < messages; at++) yield* send("ana", channel, `n${at}`)
-      yield* cold
+      yield* untilCold(channel)
       assert.strictEqual(yield* mentions, 1)
     }).pipe(Effect.provide(layerWithoutFanout))
   )

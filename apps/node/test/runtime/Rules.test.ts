@@ -14,7 +14,7 @@ import { MessageStore } from "@parley/storage/MessageStore"
 import { Sharding } from "effect/cluster"
 import { layerRuntime } from "../../src/Runtime.ts"
 import { checkShards } from "../../src/ShardCount.ts"
-import { callerOf, layerMemoryWorld, newId, shardCount, until, world } from "./World.ts"
+import { callerOf, layerMemoryWorld, newId, shardCount, until, untilCold, world } from "./World.ts"
 
 describe("placement", () => {
   it.live("†2 a data directory is opened with the number of shards it was made with, or not at all", () =>
@@ -161,14 +161,7 @@ describe("†17 the lease", () => {
       const shard = calls.shardOf("group:one")
       const owner = runner.owner(shard)
       // Loaded from the store again, with a tail that no longer has the first message.
-      yield* until(
-        "it is cold",
-        Effect.sync(() => {
-          owner?.sweep()
-          const { residentCount, warmCount } = owner?.channels.residents ?? { residentCount: 1, warmCount: 1 }
-          return residentCount + warmCount === 0
-        })
-      )
+      yield* untilCold("group:one")
       const before = faults.records(shard).length
       let answered = "nothing"
       const edit = { op: "edit", channel: "group:one", cid: newId(), target: 2, text: "edited", mentions: [] } as const

@@ -2,6 +2,7 @@
  * A whole runtime in one process for tests, over memory or SQLite: what an edge would ask, asked directly.
  */
 import { Effect, Layer, type Scope } from "effect"
+import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import { LocalBus } from "@parley/actors/fanout/LocalBus"
 import { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import type {
@@ -147,4 +148,20 @@ export const until = <E, R>(what: string, condition: Effect.Effect<boolean, E, R
       yield* Effect.sleep(10)
     }
     yield* Effect.die(new Error(`never came: ${what}`))
+  })
+
+/** All channels of the id's shard are neither resident nor warm: the next question about one goes to the store. */
+export const untilCold = (channel: string) =>
+  Effect.gen(function* () {
+    const { calls } = yield* world
+    const { runner } = yield* LocalRunnerService
+    yield* until(
+      "it is cold",
+      Effect.sync(() => {
+        const owner = runner.owner(calls.shardOf(channel))
+        owner?.sweep()
+        const { residentCount, warmCount } = owner?.channels.residents ?? { residentCount: 1, warmCount: 1 }
+        return residentCount + warmCount === 0
+      })
+    )
   })

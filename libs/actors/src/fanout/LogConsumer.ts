@@ -70,7 +70,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     yield* Effect.acquireRelease(
       Effect.sync(() =>
         signal.onCommitted((shard) => {
-          dirty.add(shard)
+          look(shard)
           wake()
         })
       ),
@@ -79,8 +79,12 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
 
     /** Shards whose log is damaged: there is nothing to be had from them by trying again. */
     const givenUp = new Set<number>()
+    const look = (shard: number): void => {
+      if (!givenUp.has(shard)) dirty.add(shard)
+    }
     const giveUp = (damage: { readonly shard: number; readonly position: LogPosition; readonly what: string }) => {
       givenUp.add(damage.shard)
+      dirty.delete(damage.shard)
       signal.damaged(damage.shard, damageText(damage))
     }
     const readAfter = (shard: number, after: LogPosition) =>
@@ -161,7 +165,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     /** The steps of each shard that has something, one sync for all, then their positions. */
     const round = Effect.gen(function* () {
       const now = performance.now()
-      const shards = [...dirty].filter((shard) => !givenUp.has(shard) && now >= (failed.get(shard)?.until ?? 0))
+      const shards = [...dirty].filter((shard) => now >= (failed.get(shard)?.until ?? 0))
       for (const shard of shards) dirty.delete(shard)
       const reached = yield* Effect.forEach(shards, steps, { concurrency: shardsAtOnce })
       const moved = reached.filter((taken) => taken !== undefined)
@@ -174,7 +178,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
         for (const { position, shard } of moved) {
           yield* log.setConsumerPosition(options.name, shard, position)
           positions.set(shard, position)
-          dirty.add(shard)
+          look(shard)
           options.moved?.(shard, position)
         }
       },
@@ -187,7 +191,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       )
     )
     const all = Effect.sync(() => {
-      for (let shard = 1; shard <= options.shardCount; shard++) dirty.add(shard)
+      for (let shard = 1; shard <= options.shardCount; shard++) look(shard)
       wake()
     })
     /** Nothing runs while nothing is committed: a node that idles has few reasons to wake. */
@@ -215,7 +219,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     yield* all.pipe(Effect.delay(consumerPollMs), Effect.forever, Effect.forkScoped)
   })
 
-/** How long to gather after a round of so many entries, the last of which was that long ago. */
+/** How long to gather after a round that took so many entries, so long after the round before it. */
 export const gatherMs = (entries: number, sinceMs: number): number =>
   entries * 1_000 >= busyEntriesPerSecond * sinceMs ? consumerGatherBusyMs : consumerGatherMs
 

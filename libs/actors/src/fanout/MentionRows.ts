@@ -1,7 +1,8 @@
 /**
  * The rows of the index of mentions that a channel's events make. The persister writes them with the events, so that
- * counts of what the store has (everything up to the floor) have all of its mentions; the member fan-out writes them
- * again before its notices (†12). Both are idempotent, and a mention that was taken away stays so.
+ * counts of what the store has (everything up to the floor) have all of its mentions. The member fan-out writes them
+ * again before its notices (†12), for where the persister has parked the event (†26). Both are idempotent, and a mention
+ * that was taken away stays so; few messages name anybody.
  */
 import type { Mention } from "@parley/storage/Inbox"
 import type { Entry } from "../log/Entry.ts"

@@ -2,6 +2,17 @@
 import { toWire } from "@parley/protocol/WireText"
 import * as fc from "fast-check"
 import type { Entry } from "../../src/log/Entry.ts"
+import { noHash, noPlace, type RecordHeader } from "../../src/log/Record.ts"
+
+export const eventsHeader: RecordHeader = {
+  kind: "events",
+  shard: 3,
+  epoch: 7,
+  number: 12,
+  previous: noHash,
+  checkpoint: noPlace,
+  full: noPlace
+}
 
 export const entry = (seq: number, over: Partial<Entry> = {}): Entry => ({
   topic: "channel",

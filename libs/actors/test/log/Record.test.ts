@@ -5,13 +5,11 @@ import {
   decodeRecord,
   encodeBody,
   encodeRecord,
-  noHash,
-  noPlace,
   type RecordHeader,
   recordFrameBytes,
   RecordWriter
 } from "../../src/log/Record.ts"
-import { anyEntry, entry } from "./Entries.ts"
+import { anyEntry, entry, eventsHeader as header } from "./Entries.ts"
 
 const place = fc.record({ position: fc.maxSafeNat(), number: fc.maxSafeNat() })
 const anyHeader: fc.Arbitrary<RecordHeader> = fc.record({
@@ -23,16 +21,6 @@ const anyHeader: fc.Arbitrary<RecordHeader> = fc.record({
   checkpoint: place,
   full: place
 })
-const header: RecordHeader = {
-  kind: "events",
-  shard: 3,
-  epoch: 7,
-  number: 12,
-  previous: noHash,
-  checkpoint: noPlace,
-  full: noPlace
-}
-
 describe("Record", () => {
   it("gives back exactly what was put in", () => {
     fc.assert(

@@ -2,19 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import * as fc from "fast-check"
 import { OpenBatch } from "../../src/log/OpenBatch.ts"
-import { noHash, noPlace, type RecordHeader } from "../../src/log/Record.ts"
 import { entriesOfRecord } from "../../src/log/SealedEntries.ts"
-import { anyEntry, entry } from "./Entries.ts"
-
-const header: RecordHeader = {
-  kind: "events",
-  shard: 3,
-  epoch: 7,
-  number: 12,
-  previous: noHash,
-  checkpoint: noPlace,
-  full: noPlace
-}
+import { anyEntry, entry, eventsHeader as header } from "./Entries.ts"
 
 describe("entries of a record sealed here", () => {
   it("are those that decoding the same bytes gives", () => {

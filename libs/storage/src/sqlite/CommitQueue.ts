@@ -1,8 +1,8 @@
 /**
  * Group commit: gathers the appends of all shards while a batch is with the worker, seals and sends them as the next
- * one. After idle a batch goes at the end of the turn of the event loop, under load at least the commit window lies
- * between two, unless a caller says that enough has gathered. Hot path, plain TypeScript, nothing allocated per append
- * but its place in an array: `bench send`.
+ * one. After idle a batch goes at the end of the turn of the event loop; under load at least the commit window lies between
+ * two, and it goes when the loop has done what it was busy with, within a bound, unless a caller says that enough has
+ * gathered. Hot path, plain TypeScript, nothing allocated per append but its place in an array: `bench send`.
  */
 import type { Append, AppendOutcome } from "../EventLog.ts"
 import { LogBatch, packBatch, type SealedRecord } from "./LogBatch.ts"
@@ -99,9 +99,8 @@ export class CommitQueue {
     else this.flush()
   }
 
-  private readonly flush = (): void => {
+  private flush(): void {
     this.scheduled = false
-    this.timer = undefined
     if (!this.ready || this.inFlight !== undefined || this.queue.length === 0) return
     const taken: Array<Append> = []
     const sealed: Array<SealedRecord> = []
