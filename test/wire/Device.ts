@@ -14,6 +14,8 @@ import { type Reply, WireSocket } from "./WireSocket.ts"
 
 /** Between two tries to connect. */
 const reconnectMs = 25
+/** Wait before channels are asked for again that were unavailable. */
+const unavailableMs = 250
 /** Rounds of sync after one hello; each brings a device that is behind nearer to the heads. */
 const syncRoundsMax = 64
 
@@ -236,7 +238,8 @@ export class Device {
 
   /** True where a channel's events were more than one answer holds. */
   #synced(answer: Answer<"sync">): boolean {
-    const { channels, lost, personal, reload, session } = answer
+    const { channels, lost, personal, reload, session, unavailable } = answer
+    if (unavailable !== undefined) void this.#syncLater()
     this.#record({ _tag: "Personal", how: "sync", position: session.seq, events: personal }, this.#seat())
     if (reload) for (const copy of this.channels.values()) copy.forget()
     if (reload || session.generation !== this.#session.generation || session.seq > this.#session.seq)
@@ -244,6 +247,13 @@ export class Device {
     for (const { channel } of lost) this.channels.delete(channel)
     for (const sync of channels) this.#take(sync, this.#seat())
     return channels.some(({ head, to }) => to < head.seq)
+  }
+
+  /** Channels whose owner could not say are not joined: they are asked for again, as long as the connection lasts. */
+  async #syncLater(): Promise<void> {
+    const socket = this.#socket
+    await delay(unavailableMs)
+    if (socket !== undefined && socket === this.#socket && socket.open) await this.#resync()
   }
 
   #take(sync: ChannelSync, seat: Seat): void {
