@@ -1,4 +1,7 @@
-/** The order of pushes in which a device's counts went wrong: a cursor's, made below the reload that came before it. */
+/**
+ * The orders in which a device's copy went wrong: a cursor's push made below the reload before it, events and own acks
+ * that came before the sync, a sync's answer that is older than the push `channel` before it.
+ */
 import type { ChannelEvent, MessageEvent } from "@parley/protocol/Event"
 import type { ChannelSync } from "@parley/protocol/Frame"
 import { describe, expect, it } from "vitest"
@@ -31,6 +34,10 @@ const sync = (to: number, cursor: number, from?: number): ChannelSync =>
     events: from === undefined ? [] : Array.from({ length: to - from }, (_, at) => message(from + at + 1))
   }) as unknown as ChannelSync // as: of a sync only these fields are looked at
 
+/** As the device makes it of an own ack, or as it is pushed. */
+const event = (seq: number, fields: object): ChannelEvent =>
+  ({ seq, at: 1, by: "ben", cid: `c${seq}`, ...fields }) as unknown as ChannelEvent
+
 const counts = (cursor: number, head: number) => ({
   cursor: { generation: 0, seq: cursor },
   unread: head - cursor,
@@ -61,9 +68,7 @@ describe("a device's copy of a channel", () => {
   it("has to ask after a delete of what it does not hold: it may be from before the user's stay, and not counted", () => {
     const copy = new ChannelCopy("dan")
     copy.sync(sync(100, 80))
-    // as: a delete, without the fields that nobody looks at
-    const event = { kind: "delete", seq: 101, at: 1, by: "ben", cid: "c101", target: 90 } as unknown as ChannelEvent
-    copy.offer(100, 101, [event])
+    copy.offer(100, 101, [event(101, { kind: "delete", target: 90 })])
     expect(copy.uncounted).toBe(true)
     copy.readState({ ...counts(80, 101), unread: 20 })
     expect(copy.uncounted).toBe(false)
@@ -77,5 +82,32 @@ describe("a device's copy of a channel", () => {
     expect(copy.uncounted).toBe(true)
     copy.readState(counts(83, 100))
     expect(copy.view()).toMatchObject({ unread: 17, cursor: { seq: 83 } })
+  })
+
+  it("takes the head's values also where what came before it lies above it", () => {
+    const copy = new ChannelCopy("dan")
+    copy.offer(100, 101, [message(101)])
+    copy.offer(101, 102, [event(102, { kind: "added", members: ["eva"] })])
+    copy.sync(sync(100, 80))
+    expect(copy.view()).toMatchObject({ seq: 102, n: 101, name: "red", members: 3, unread: 21, last: { seq: 101 } })
+  })
+
+  it("changes the head's last message by an edit that came before the head", () => {
+    const copy = new ChannelCopy("dan")
+    copy.offer(100, 101, [event(101, { kind: "edit", target: 100, text: "new" })])
+    const brought = sync(100, 80)
+    copy.sync({ ...brought, head: { ...brought.head, last: message(100) } })
+    expect(copy.view().last).toMatchObject({ seq: 100, text: "new", edited: 101 })
+  })
+
+  it("does not go back to a reload that was made before the push that brought the channel", () => {
+    const copy = new ChannelCopy("dan")
+    copy.sync(sync(100, 80))
+    copy.offer(100, 101, [message(101)])
+    copy.sync(sync(99, 80))
+    copy.offer(101, 102, [message(102)])
+    expect(copy.hole).toBe(false)
+    expect(copy.view()).toMatchObject({ seq: 102, n: 102, unread: 22 })
+    expect(copy.messages().map(({ seq }) => seq)).toEqual([101, 102])
   })
 })

@@ -53,10 +53,14 @@ export class ChannelCopy {
     this.#me = me
   }
 
-  /** One channel of a sync, or of a `channel` push. */
+  /**
+   * One channel of a sync, or of a `channel` push. The head comes before the ranges: those that waited may lie above it,
+   * and what they change is changed in its values. A reload that ends below what is held is older than that.
+   */
   sync(sync: ChannelSync): void {
     const { events, from, head, reload, to } = sync
-    if (this.position === -1 || head.generation !== this.generation || reload) {
+    const anew = this.position === -1 || head.generation !== this.generation
+    if (anew || (reload && to > this.position)) {
       this.generation = head.generation
       this.#messages = new Map()
       this.#deletes = []
@@ -65,9 +69,8 @@ export class ChannelCopy {
       this.#base = { ...this.#base, head: -1 }
       this.position = this.#from = reload ? to : from
     }
-    this.offer(from, to, events)
     this.#adoptHead(head)
-    this.#drain()
+    this.offer(from, to, events)
   }
 
   /** `(from, to]` with all there is in it: pushed, of a sync, or of an own ack. */
