@@ -97,17 +97,18 @@ export class ChannelReplica {
     const left = this.#leftAt
     if (held === undefined && left?.generation === head.generation && head.seq <= left.seq) return []
     const anew = held === undefined || head.generation > held.generation
-    let applied: ReadonlyArray<PlainEvent> = []
+    // Told to reload; or the answer begins above what is held, which is the same thing said badly.
+    const restarts = anew || (reload ? to > held.seq : from > held.seq)
+    if (held !== undefined && anew) this.#forgetSequence()
     if (anew) {
       this.#status = "member"
       this.#generation = head.generation
-      applied = this.#restart(reload ? to : from)
-    } else if (reload ? to > held.seq : from > held.seq) {
-      // Told to reload; or the answer begins above what is held, which is the same thing said badly.
-      applied = this.#restart(reload ? to : from)
     }
+    if (restarts) this.#restart(reload ? to : from)
+    // Before what waited: that may lie above the head, and changes what the head says.
     this.head(head)
-    if (reload) return applied
+    const applied = restarts ? this.#applyAll(this.#coverage.resume()) : []
+    if (reload || this.#status !== "member") return applied
     return [...applied, ...this.offer(from, to, sync.events)]
   }
 
@@ -170,20 +171,25 @@ export class ChannelReplica {
   #forget(status: ChannelStatus): void {
     this.#status = status
     this.#generation = undefined
-    this.#coverage.forgetHeld()
-    this.#coverage.restart(nowhere)
-    this.#window = new MessageWindow(nowhere, this.#bounds.orphansMax)
-    this.#settings = new ChannelSettings()
+    this.#forgetSequence()
     this.#unread = new UnreadCount()
-    this.#receipts = new Receipts()
+    this.#restart(nowhere)
+  }
+
+  /** What is as of some seq of a sequence that is over: seqs of the next one do not compare with it. */
+  #forgetSequence(): void {
+    this.#coverage.forgetHeld()
+    this.#settings = new ChannelSettings()
+    this.#unread.forgetHead()
     this.#last = null
   }
 
-  #restart(position: number): ReadonlyArray<PlainEvent> {
+  /** What waits beyond `position` goes on waiting, for `resume`. */
+  #restart(position: number): void {
     this.#receipts = new Receipts()
     this.#window = new MessageWindow(position, this.#bounds.orphansMax)
     this.#unread.restart(position)
-    return this.#applyAll(this.#coverage.restart(position))
+    this.#coverage.restart(position)
   }
 
   #applyAll(events: ReadonlyArray<PlainEvent>): ReadonlyArray<PlainEvent> {

@@ -52,9 +52,13 @@ export class Coverage<E extends Sequenced> {
     return next
   }
 
-  /** The sequence is taken up anew at `position`; ranges beyond it stay held. */
-  restart(position: number): ReadonlyArray<E> {
+  /** The sequence is taken up anew at `position`; ranges beyond it stay held, until `resume`. */
+  restart(position: number): void {
     this.#position = position
+  }
+
+  /** What is held and next in order now, after a restart. */
+  resume(): ReadonlyArray<E> {
     const next: Array<E> = []
     this.#drain(next)
     return next

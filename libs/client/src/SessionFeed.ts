@@ -40,7 +40,8 @@ export class SessionFeed {
     if (session.generation !== this.#generation) {
       this.#generation = session.generation
       this.#all(events)
-      this.#all(this.#coverage.restart(session.seq))
+      this.#coverage.restart(session.seq)
+      this.#all(this.#coverage.resume())
     } else this.#all(this.#coverage.offer(this.#coverage.position, session.seq, events))
   }
 

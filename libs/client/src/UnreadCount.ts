@@ -90,6 +90,12 @@ export class UnreadCount {
     )
   }
 
+  /** Heads of another generation do not compare with the count's: whichever comes next is later. */
+  forgetHead(): void {
+    this.#base = { ...this.#base, head: -1 }
+    this.#told = []
+  }
+
   /** What is held begins anew after `seq`. */
   restart(seq: number): void {
     this.#effects = []
