@@ -293,6 +293,14 @@ export class ChannelView {
     this.#cut(seq)
   }
 
+  /** A sync that was asked for at `askedAt` says so; a push `channel` may have brought him back before its answer came. */
+  lost(seq: number, askedAt: number): void {
+    const position = this.#replica.position
+    const back = position !== undefined && (this.#memberSince >= askedAt || (seq > 0 && position.seq > seq))
+    if (back) this.#cut(seq)
+    else this.leave(seq)
+  }
+
   /** Messages are fetched anew on demand; position and counts stay. */
   empty(): void {
     if (this.#replica.position !== undefined) this.#cut(this.#replica.position.seq)

@@ -382,9 +382,9 @@ export class ChatClient {
       reloaded: () => {
         for (const view of this.#views.values()) view.empty()
       },
-      page: (channels, lost) => {
+      page: ({ channels, lost }, askedAt) => {
         for (const sync of channels) this.channel(sync.head.channel).sync(sync)
-        for (const { channel, seq } of lost) this.#views.get(channel)?.leave(seq)
+        for (const { channel, seq } of lost) this.#views.get(channel)?.lost(seq, askedAt)
       },
       finished: (outcome) => this.#finished(outcome),
       failed: (error) => {

@@ -17,7 +17,8 @@ export interface SyncHost {
   session(): PlainPosition
   /** The session can't be continued: what was held before this answer may be of another stay in a channel. */
   reloaded(): void
-  page(channels: AnswerOf<"sync">["channels"], lost: AnswerOf<"sync">["lost"]): void
+  /** One page of a sync that was asked for at `askedAt`, monotonic. */
+  page(answer: Pick<AnswerOf<"sync">, "channels" | "lost">, askedAt: number): void
   /** All pages are in. */
   finished(outcome: SyncOutcome): void
   /** A sync could not be had now, and is tried again; with the server's error, if it said one. */
@@ -127,7 +128,7 @@ export class Synchronizer {
           listed.add(channel)
           unavailable = true
         }
-        this.#host.page(answer.channels, answer.lost)
+        this.#host.page(answer, startedAt)
         if (answer.more !== null) return ask(answer.more)
         this.#run = undefined
         this.#failures = unavailable ? this.#failures + 1 : 0

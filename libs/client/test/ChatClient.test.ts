@@ -142,6 +142,26 @@ describe("ChatClient", () => {
     await world.time.until("known", () => client.channel(group).snapshot().status === "left")
   })
 
+  it("stays in a channel that it was added to again while a sync was on its way that says it is lost", async () => {
+    const { channel, world } = worldOf()
+    const client = await world.online(world.client())
+    world.down = true
+    world.socket.cut()
+    world.server.remove(channel, "ana", "ben")
+    world.down = false
+    // The push goes out before the answer, which was made before it.
+    world.server.faults.instead = (op) => {
+      if (op === "sync" && !channel.members.has("ana")) world.server.add(channel, "ana", "ben")
+      return undefined
+    }
+    await world.time.until("synced", () => ops(world, "sync").length === 2)
+    await world.time.pass(1_000)
+    world.server.say(channel, "ben", "welcome back")
+    await world.time.pass(1_000)
+    expect(client.channel(group).snapshot()).toMatchObject({ status: "member", position: 4 })
+    expect(texts(client.channel(group))).toEqual(["welcome back"])
+  })
+
   it("creates, joins and leaves; each is done when the channel is here or gone", async () => {
     const world = new World()
     world.server.make("public:lobby", ["ben"])

@@ -176,6 +176,12 @@ export class MiniServer {
     return event
   }
 
+  /** 0: he never was. */
+  removedAt(channel: string, user: string): number {
+    const events = this.channels.get(channel)?.events ?? []
+    return events.findLast((event) => event.kind === "removed" && event.members.includes(user))?.seq ?? 0
+  }
+
   personal(user: string, body: object): PlainUserEvent {
     const session = this.session(user)
     const event = { user_seq: session.events.length + 1, at: this.now(), ...body } as PlainUserEvent // made by this file
@@ -426,7 +432,7 @@ export class MiniConnection implements ServerEnd {
       personal: first && !reload ? session.events.slice(held.seq) : [],
       channels: answered.map((channel) => server.syncOf(channel, user, named.get(channel.id))),
       ...(unavailable.length === 0 ? {} : { unavailable }),
-      lost: first ? lost.map((channel) => ({ channel, seq: 0 })) : [],
+      lost: first ? lost.map((channel) => ({ channel, seq: server.removedAt(channel, user) })) : [],
       more: rest.length > page.length ? (page.at(-1)?.id ?? null) : null
     }
   }
