@@ -244,7 +244,7 @@ export class Device {
     if (reload) for (const copy of this.channels.values()) copy.forget()
     if (reload || session.generation !== this.#session.generation || session.seq > this.#session.seq)
       this.#session = session
-    for (const { channel } of lost) this.channels.delete(channel)
+    for (const { channel, seq } of lost) this.#left(channel, seq)
     for (const sync of channels) this.#take(sync, this.#seat())
     return channels.some(({ head, to }) => to < head.seq)
   }
@@ -354,9 +354,11 @@ export class Device {
         void this.#offerRead(push.sync.head.channel)
         return
       case "personal": {
-        const { user_seq } = push.event
-        this.#record({ _tag: "Personal", how: "live", position: user_seq, events: [push.event] }, seat)
+        const { event } = push
+        const { user_seq } = event
+        this.#record({ _tag: "Personal", how: "live", position: user_seq, events: [event] }, seat)
         if (user_seq > this.#session.seq) this.#session = { ...this.#session, seq: user_seq }
+        if (event.kind === "removed") this.#left(event.channel, event.seq)
         return
       }
       case "cursor":
@@ -380,6 +382,14 @@ export class Device {
     void this.#count(channel)
     const out = events.some((event) => event.kind === "removed" && event.members.some((member) => member === this.user))
     if (!out) return
+    this.channels.delete(channel)
+    this.#watched.delete(channel)
+  }
+
+  /** Out since `seq`, as the session says; what is held above it is of a stay that began later. */
+  #left(channel: string, seq: number): void {
+    const position = this.channels.get(channel)?.position ?? -1
+    if (seq > 0 && position > seq) return
     this.channels.delete(channel)
     this.#watched.delete(channel)
   }
