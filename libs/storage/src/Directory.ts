@@ -23,6 +23,9 @@ export interface ChannelRow {
   readonly idBound: number
 }
 
+/** Where an event that changes neither settings nor members takes its channel's row. */
+export type ChannelMove = Pick<ChannelRow, "channel" | "generation" | "seq" | "n" | "idBound">
+
 /** One stay of a user in a channel: a member for seqs `from <= seq <= to`; `to` null while it lasts. */
 export interface Membership {
   readonly channel: string
@@ -55,12 +58,19 @@ export class Directory extends Context.Service<
     /** The ids of all channels that have a row, ascending byte by byte, in pages. */
     channelIds(after: string, limit: number): Effect.Effect<ReadonlyArray<string>, StoreUnavailable>
     writeChannels(rows: ReadonlyArray<ChannelRow>): Effect.Effect<void, StoreUnavailable | StoreRefused>
+    /** Moves rows that are there on to a later seq; a channel without one stays without one. */
+    moveChannels(moves: ReadonlyArray<ChannelMove>): Effect.Effect<void, StoreUnavailable | StoreRefused>
     /** Current and past stays of the first `limit` users after `afterUser`, by user, then `from`; no user is cut in two. */
     members(
       channel: string,
       afterUser: string,
       limit: number
     ): Effect.Effect<ReadonlyArray<Membership>, StoreUnavailable>
+    /** All stays in each channel, in the order of the question, by user, then `from`; undefined: more than `max`. */
+    stays(
+      channels: ReadonlyArray<string>,
+      max: number
+    ): Effect.Effect<ReadonlyArray<ReadonlyArray<Membership> | undefined>, StoreUnavailable>
     /** All stays of one user in one channel. */
     membership(channel: string, user: string): Effect.Effect<ReadonlyArray<Membership>, StoreUnavailable>
     writeMembers(rows: ReadonlyArray<Membership>): Effect.Effect<void, StoreUnavailable | StoreRefused>

@@ -61,6 +61,52 @@ export const directoryContract = <E>(name: string, layer: Layer.Layer<Directory,
         })
       )
 
+      it.effect("†32 a row that is there moves on by a later position, and never back", () =>
+        Effect.gen(function* () {
+          const directory = yield* Directory
+          const channel = freshChannel()
+          const move = (generation: number, seq: number, idBound: number) => ({
+            channel,
+            generation,
+            seq,
+            n: seq,
+            idBound
+          })
+          yield* directory.moveChannels([move(1, 5, 5)])
+          assert.isTrue(Option.isNone(yield* directory.channel(channel)))
+          const row = channelRow(channel, 1, 9, 40)
+          yield* directory.writeChannels([row])
+          yield* directory.moveChannels([move(1, 12, 70), move(1, 11, 50)])
+          assert.deepStrictEqual(
+            yield* directory.channel(channel),
+            Option.some({ ...row, seq: 12, n: 12, idBound: 70 })
+          )
+          yield* directory.moveChannels([move(2, 1, 10)])
+          assert.deepStrictEqual(
+            yield* directory.channel(channel),
+            Option.some({ ...row, generation: 2, seq: 1, n: 1, idBound: 70 })
+          )
+          assert.isFalse((yield* directory.channelIds(channel.slice(0, -1), 10)).length === 0)
+        })
+      )
+
+      it.effect("all stays of many channels come in the order of the question, unless they are too many", () =>
+        Effect.gen(function* () {
+          const directory = yield* Directory
+          const [small, large, empty] = [freshChannel(), freshChannel(), freshChannel()]
+          const own = [stay(small, "ann", 1, 4), stay(small, "ann", 6, null, "owner"), stay(small, "ben", 2, null)]
+          yield* directory.writeMembers([...own, ...["a", "b", "c", "d"].map((user) => stay(large, user, 1, null))])
+          assert.deepStrictEqual(yield* directory.stays([large, small, empty], 3), [undefined, own, []])
+          const many = Array.from({ length: 150 }, () => freshChannel())
+          yield* directory.writeMembers(many.map((channel, at) => stay(channel, `u${at}`, 1, null)))
+          const found = yield* directory.stays(many, 10)
+          assert.deepStrictEqual(
+            found.map((stays) => stays?.map(({ user }) => user)),
+            many.map((_, at) => [`u${at}`])
+          )
+        })
+      )
+
       it.effect("lists the channels that have a row, ascending, in pages", () =>
         Effect.gen(function* () {
           const directory = yield* Directory

@@ -1,5 +1,6 @@
 /** The in-memory stores keep the contracts of their seams. */
 import { layer } from "../src/memory/MemoryStores.ts"
+import { channelStoreContract } from "./ChannelStoreContract.ts"
 import { cursorStoreContract } from "./CursorStoreContract.ts"
 import { directoryContract } from "./DirectoryContract.ts"
 import { inboxContract } from "./InboxContract.ts"
@@ -11,3 +12,4 @@ cursorStoreContract("memory", layer)
 directoryContract("memory", layer)
 inboxContract("memory", layer)
 parkedEventsContract("memory", layer)
+channelStoreContract("memory", layer)

@@ -11,6 +11,7 @@ import { Inbox } from "../src/Inbox.ts"
 import { MessageStore } from "../src/MessageStore.ts"
 import { layer } from "../src/sqlite/SqliteStores.ts"
 import { StoreSync } from "../src/StoreSync.ts"
+import { channelStoreContract } from "./ChannelStoreContract.ts"
 import { cursorStoreContract } from "./CursorStoreContract.ts"
 import { directoryContract } from "./DirectoryContract.ts"
 import { inboxContract } from "./InboxContract.ts"
@@ -30,6 +31,7 @@ cursorStoreContract("SQLite", temporaryLayer)
 directoryContract("SQLite", temporaryLayer)
 inboxContract("SQLite", temporaryLayer)
 parkedEventsContract("SQLite", temporaryLayer)
+channelStoreContract("SQLite", temporaryLayer)
 
 type Stores = Layer.Success<typeof temporaryLayer>
 /** One run of the server over `file`. */

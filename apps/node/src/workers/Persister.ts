@@ -13,12 +13,12 @@ import { makeParking } from "@parley/actors/fanout/Parking"
 import type { Entry } from "@parley/actors/log/Entry"
 import { OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import { replay, SessionState } from "@parley/actors/session/SessionState"
+import { ChannelStore } from "@parley/storage/ChannelStore"
 import { Directory } from "@parley/storage/Directory"
-import { Inbox } from "@parley/storage/Inbox"
-import { MessageStore, type StoredEvent } from "@parley/storage/MessageStore"
+import type { StoredEvent } from "@parley/storage/MessageStore"
 import type { StoreRefused, StoreUnavailable } from "@parley/storage/StoreError"
 import { StoreSync } from "@parley/storage/StoreSync"
-import { ChannelRows } from "./ChannelRows.ts"
+import { changedRows } from "./ChannelRows.ts"
 import { cutLog } from "./LogCut.ts"
 
 /** The log is cut this often. */
@@ -57,11 +57,9 @@ export const layerPersister = Layer.effectDiscard(
   Effect.gen(function* () {
     const calls = yield* OwnerCalls
     const directory = yield* Directory
-    const messages = yield* MessageStore
-    const inbox = yield* Inbox
+    const channels = yield* ChannelStore
     const signal = yield* CommitSignal
     const sync = yield* StoreSync
-    const channels = new ChannelRows(directory)
 
     const writeSessions = Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>) {
       const states = new Map<string, SessionState>()
@@ -97,11 +95,9 @@ export const layerPersister = Layer.effectDiscard(
         const ofUsers: Array<Entry> = []
         for (const { entry } of consumed) (entry.topic === "channel" ? ofChannels : ofUsers).push(entry)
         if (ofChannels.length > 0) {
-          yield* messages.write(ofChannels.map(storedEvent))
+          const { members, rows } = yield* changedRows(directory, ofChannels)
           const { named, taken } = mentionRowsOf(ofChannels)
-          if (named.length > 0) yield* inbox.addMentions(named)
-          if (taken.length > 0) yield* inbox.removeMentions(taken)
-          yield* channels.write(ofChannels)
+          yield* channels.write({ events: ofChannels.map(storedEvent), named, taken, members, rows })
         }
         if (ofUsers.length > 0) yield* writeSessions(ofUsers)
       })

@@ -11,6 +11,8 @@ export const layerFakeDirectory = Layer.effect(
       channel: unused,
       channelIds: unused,
       writeChannels: unused,
+      moveChannels: unused,
+      stays: unused,
       members: unused,
       membership: unused,
       writeMembers: unused,

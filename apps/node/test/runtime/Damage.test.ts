@@ -8,6 +8,7 @@ import type { LocalBus } from "@parley/actors/fanout/LocalBus"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import type { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import { MemoryEventLog, MemoryEventLogFaults } from "@parley/storage/memory/MemoryEventLog"
+import { layerComposed } from "@parley/storage/ChannelStore"
 import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"
 import { MessageStore } from "@parley/storage/MessageStore"
 import { layerRuntime } from "../../src/Runtime.ts"
@@ -41,7 +42,7 @@ const layerHeldWrites = (gate: Deferred.Deferred<void>) =>
         write: (events) => Effect.andThen(Deferred.await(gate), store.write(events))
       })
     )
-  ).pipe(Layer.provideMerge(layerMemoryStores))
+  ).pipe((held) => Layer.fresh(layerComposed).pipe(Layer.provideMerge(held), Layer.provideMerge(layerMemoryStores)))
 
 describe("†24 damage of the log", () => {
   it.live("that the owner meets takes the shard out of service, with an answer that says so", () =>

@@ -5,6 +5,7 @@ import { LocalBus } from "@parley/actors/fanout/LocalBus"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import { LinkBus, type OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import { Runner } from "@parley/actors/owner/Runner"
+import { ChannelStore } from "@parley/storage/ChannelStore"
 import { CursorStore } from "@parley/storage/CursorStore"
 import { Directory } from "@parley/storage/Directory"
 import { EventLog } from "@parley/storage/EventLog"
@@ -33,6 +34,7 @@ const secondRunner = (name: string) =>
       shardCount,
       log: yield* EventLog,
       stores: {
+        channels: yield* ChannelStore,
         messages: yield* MessageStore,
         directory: yield* Directory,
         cursors: yield* CursorStore,

@@ -8,6 +8,7 @@ import { Directory } from "@parley/storage/Directory"
 import { EventLog } from "@parley/storage/EventLog"
 import { Inbox } from "@parley/storage/Inbox"
 import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
+import { layerComposed } from "@parley/storage/ChannelStore"
 import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"
 import { MessageStore } from "@parley/storage/MessageStore"
 import { ParkedEvents } from "@parley/storage/ParkedEvents"
@@ -41,7 +42,11 @@ const makeStores = () => {
           writeChannels: (rows) =>
             rows.some(({ channel }) => channel === bad.channel)
               ? Effect.die(new TypeError("stumbled"))
-              : store.writeChannels(rows)
+              : store.writeChannels(rows),
+          moveChannels: (moves) =>
+            moves.some(({ channel }) => channel === bad.channel)
+              ? Effect.die(new TypeError("stumbled"))
+              : store.moveChannels(moves)
         })
       )
     ),
@@ -56,7 +61,10 @@ const makeStores = () => {
       )
     )
   )
-  return { bad, layer: layerBad.pipe(Layer.provideMerge(layerMemoryStores)) }
+  return {
+    bad,
+    layer: Layer.fresh(layerComposed).pipe(Layer.provideMerge(layerBad), Layer.provideMerge(layerMemoryStores))
+  }
 }
 
 /** A run over the given stores with a log of its own: as after everything in the log was purged. */

@@ -209,7 +209,7 @@ export class ChannelState extends CommittedChannel {
     events: StoredEvents,
     limits: ChannelLimits
   ): ChannelState {
-    const state = ChannelState.#restore(storedSnapshot(row, head, members, events, limits), limits)
+    const state = ChannelState.#restore(storedSnapshot(row, head, members, events), limits)
     state.members.trim(state.seq)
     return state
   }

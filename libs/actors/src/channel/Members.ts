@@ -275,6 +275,10 @@ export class Members {
     members.#allRecorded = snapshot.allRecorded
     for (const owner of owners) members.#owners.add(owner)
     for (const [user, joined, flat, complete] of snapshot.rows) {
+      if (flat.length === 0 && complete === 1 && joined > 0) {
+        members.#records.set(user, joined)
+        continue
+      }
       const past: Array<Stay> = []
       for (let at = 0; at + 1 < flat.length; at += 2) past.push({ from: flat[at] ?? 0, to: flat[at + 1] ?? 0 })
       members.#records.set(user, compact({ user, joined, past, complete: complete === 1 }))

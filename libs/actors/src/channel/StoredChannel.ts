@@ -6,7 +6,7 @@
 import { Limits } from "@parley/protocol/Limits"
 import type { WireText } from "@parley/protocol/WireText"
 import type { ChannelRow, Membership } from "@parley/storage/Directory"
-import { Members, type MembersLimits } from "./Members.ts"
+import type { MemberRow, MembersSnapshot } from "./Members.ts"
 import type { ChannelSnapshot } from "./Snapshot.ts"
 import { storedForm, storedTailEvent } from "./Tail.ts"
 
@@ -18,19 +18,23 @@ export interface StoredHead {
 /** The newest events in current form, ascending. */
 export type StoredEvents = ReadonlyArray<{ readonly seq: number; readonly body: WireText }>
 
-/** `stays`: all of them; undefined: too many to load. */
+interface StoredMembers {
+  readonly owners: ReadonlyArray<string>
+  readonly snapshot: MembersSnapshot
+}
+
+/** `stays`: all of them, by user, then `from`; undefined: too many to load. */
 export const storedSnapshot = (
   row: ChannelRow,
   storedHead: StoredHead,
   stays: ReadonlyArray<Membership> | undefined,
-  events: StoredEvents,
-  limits: MembersLimits
+  events: StoredEvents
 ): ChannelSnapshot => {
   const head = row.seq < storedHead.seq ? row : storedHead
   const tail = endingAt(head.seq, events).map((event) => storedTailEvent(event.body))
   const newest = tail.at(-1)
   const message = tail.findLast((event) => event.kind === "message")
-  const members = storedMembers(row.members, stays, limits)
+  const members = storedMembers(row.members, stays)
   return {
     channel: row.channel,
     generation: head.generation,
@@ -46,9 +50,9 @@ export const storedSnapshot = (
       fanout: row.fanout,
       createdAt: row.createdAt,
       members: row.members,
-      owners: members.owners()
+      owners: members.owners
     },
-    members: members.snapshot(),
+    members: members.snapshot,
     window: { bound: Math.max(row.idBound, idBoundOf(newest)), ids: [] },
     tail,
     last: message === undefined ? null : storedForm(message)
@@ -70,17 +74,25 @@ const endingAt = (seq: number, events: StoredEvents): StoredEvents => {
   return upTo.slice(first)
 }
 
-const storedMembers = (count: number, stays: ReadonlyArray<Membership> | undefined, limits: MembersLimits): Members => {
-  const byUser = Map.groupBy(stays ?? [], (stay) => stay.user)
-  const present = [...byUser.values()].filter((own) => own.some((stay) => stay.to === null)).length
-  // A page of the rows that is not all of them must not pass for all.
-  const members = new Members(limits, count, stays !== undefined && present === count)
-  for (const [user, own] of byUser) {
-    members.learn(
-      user,
-      own,
-      own.some((stay) => stay.to === null && stay.role === "owner")
-    )
+/** `stays` are by user, then `from`. A page of the rows that is not all of them must not pass for all. */
+const storedMembers = (count: number, stays: ReadonlyArray<Membership> | undefined): StoredMembers => {
+  const rows: Array<MemberRow> = []
+  const owners: Array<string> = []
+  let present = 0
+  for (let at = 0; stays !== undefined && at < stays.length;) {
+    const user = stays[at]?.user ?? ""
+    const past: Array<number> = []
+    let joined = 0
+    for (let stay = stays[at]; stay?.user === user; stay = stays[++at]) {
+      if (stay.to !== null) past.push(stay.from, stay.to)
+      else {
+        joined = stay.from
+        if (stay.role === "owner") owners.push(user)
+      }
+    }
+    if (joined > 0) present++
+    rows.push([user, joined, past, 1])
   }
-  return members
+  const all = stays !== undefined && present === count
+  return { owners, snapshot: { count, resident: all, allRecorded: all, rows } }
 }

@@ -10,6 +10,7 @@ import type { OwnerBounds, OwnerStores } from "../owner/OwnerContext.ts"
 import { quarantinedShards } from "../owner/OwnerMetrics.ts"
 import { ownerTickMs, Runner } from "../owner/Runner.ts"
 import { CommitSignal } from "../fanout/CommitSignal.ts"
+import { ChannelStore } from "@parley/storage/ChannelStore"
 import { CursorStore } from "@parley/storage/CursorStore"
 import { Directory } from "@parley/storage/Directory"
 import { EventLog } from "@parley/storage/EventLog"
@@ -35,6 +36,7 @@ export const layerLocalRunner = (options: LocalClusterOptions) =>
     LocalRunnerService,
     Effect.gen(function* () {
       const stores: OwnerStores = {
+        channels: yield* ChannelStore,
         messages: yield* MessageStore,
         directory: yield* Directory,
         cursors: yield* CursorStore,

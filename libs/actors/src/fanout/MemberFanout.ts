@@ -22,8 +22,8 @@ import { mentionRowsOf } from "./MentionRows.ts"
 import { type Notice, noticesOf } from "./Notices.ts"
 import { makeParking } from "./Parking.ts"
 
-/** Members of one channel that inbox entries are written for; above, the channel reads its fan-out anyway. */
-const inboxMembersMax = 1_000
+/** Stays in a channel that inbox entries are written for; above, the channel reads its fan-out anyway. */
+const inboxStaysMax = 1_000
 /** A channel that goes on is put into inboxes again at most this often: the inbox only orders work (†10). */
 const inboxEveryMs = 30_000
 /** Channels whose last such time is kept; past it all are forgotten, which costs some writes. */
@@ -79,21 +79,27 @@ export const layerMemberFanout = Layer.effectDiscard(
         )
       })
 
-    /** The newest message a channel got in this step, for each member at its seq. */
-    const inboxEntries = Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>) {
+    /** The newest message of each channel whose members' inboxes are due. */
+    const inboxesDue = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> => {
       const newest = new Map<string, Entry>()
       for (const entry of entries) if (entry.kind === "message") newest.set(entry.id, entry)
+      const now = Date.now()
+      return [...newest.values()].filter(({ id }) => now - (inboxTimes.get(id) ?? 0) >= inboxEveryMs)
+    }
+    const inboxesDone = (due: ReadonlyArray<Entry>): void => {
+      const now = Date.now()
+      if (inboxTimes.size + due.length > inboxTimesMax) inboxTimes.clear()
+      for (const { id } of due) inboxTimes.set(id, now)
+    }
+
+    /** An entry for each member at the message's seq. */
+    const inboxEntries = Effect.fnUntraced(function* (due: ReadonlyArray<Entry>) {
+      const channels = due.map(({ id }) => id)
+      const stays = yield* directory.stays(channels, inboxStaysMax)
       const out: Array<InboxEntry> = []
-      for (const [channel, { by, seq }] of newest) {
-        const now = Date.now()
-        if (now - (inboxTimes.get(channel) ?? 0) < inboxEveryMs) continue
-        if (inboxTimes.size >= inboxTimesMax) inboxTimes.clear()
-        inboxTimes.set(channel, now)
-        const members = yield* directory.members(channel, "", inboxMembersMax + 1)
-        if (members.length > inboxMembersMax) continue
-        for (const stay of members) {
-          if (stay.user !== by && stay.from <= seq && (stay.to === null || stay.to >= seq))
-            out.push({ user: stay.user, channel, seq })
+      for (const [index, { by, id, seq }] of due.entries()) {
+        for (const { from, to, user } of stays[index] ?? []) {
+          if (user !== by && from <= seq && (to === null || to >= seq)) out.push({ user, channel: id, seq })
         }
       }
       return out
@@ -111,11 +117,13 @@ export const layerMemberFanout = Layer.effectDiscard(
         const entries = consumed.map((item) => item.entry).filter((entry) => entry.topic === "channel")
         const notices = entries.flatMap(noticesOf)
         const { named, taken } = mentionRowsOf(entries)
-        const rows = yield* inboxEntries(entries)
+        const due = inboxesDue(entries)
+        const rows = due.length > 0 ? yield* inboxEntries(due) : []
         if (named.length + taken.length + rows.length > 0) wrote = true
         if (named.length > 0) yield* inbox.addMentions(named)
         if (taken.length > 0) yield* inbox.removeMentions(taken)
         if (rows.length > 0) yield* inbox.add(rows)
+        inboxesDone(due)
         yield* Effect.forEach(notices, notify, { concurrency: noticesAtOnce, discard: true })
       })
     })

@@ -2,22 +2,19 @@
  * A cold channel, rebuilt from what the store has: its row, its members (where they are few), its newest events. Used
  * only while nothing of the channel is newer than the store: warm state and replay cover the rest.
  */
-import { Effect, Option } from "effect"
+import { Effect } from "effect"
 import { type ChannelLimits, channelLimitsDefault, ChannelState, replay } from "../channel/ChannelState.ts"
 import type { Directory, Membership } from "@parley/storage/Directory"
 import { IdempotencyWindow } from "../channel/IdempotencyWindow.ts"
 import { decodeParked, parkedEventsMax } from "../fanout/Parking.ts"
 import { persisterConsumer } from "../fanout/ConsumerNames.ts"
-import type { Topic } from "../log/Entry.ts"
+import type { Entry, Topic } from "../log/Entry.ts"
 import type { OwnerBounds } from "./OwnerContext.ts"
 import type { ShardOwner } from "./ShardOwner.ts"
 import { whenStoreReady } from "./StoreLookups.ts"
 
-/** Newest events put back into the tail: enough for the last message, and for most resumes. */
-const loadedTailEvents = 50
-
 /** Stays of present and former members that are loaded at most, and users a page. */
-const loadedStaysMax = 10_000
+const pagedStaysMax = 10_000
 const staysPageUsers = 1_000
 
 export const channelLimits = (bounds: OwnerBounds): ChannelLimits => ({
@@ -32,20 +29,15 @@ export const forgetIds = (state: ChannelState): void => {
 }
 
 /** All stays of a channel, undefined where its past is too long to keep here. */
-const allStays = Effect.fnUntraced(function* (
-  directory: Directory["Service"],
-  channel: string,
-  first: ReadonlyArray<Membership>
-) {
+const allStays = Effect.fnUntraced(function* (directory: Directory["Service"], channel: string) {
   const stays: Array<Membership> = []
-  let page = first
-  while (true) {
+  for (let after = ""; ;) {
+    const page = yield* directory.members(channel, after, staysPageUsers)
     stays.push(...page)
     const last = page.at(-1)
-    // A page of fewer stays than users it may have is the last one: most channels take one question.
-    if (last === undefined || page.length < staysPageUsers) return stays
-    if (stays.length > loadedStaysMax) return undefined
-    page = yield* directory.members(channel, last.user, staysPageUsers)
+    if (last === undefined) return stays
+    if (stays.length > pagedStaysMax) return undefined
+    after = last.user
   }
 })
 
@@ -60,38 +52,43 @@ export const loadChannel = (
   owner: ShardOwner,
   channel: string,
   done: (state: ChannelState | undefined) => void
-): void => {
-  const { directory, messages } = owner.context.stores
-  const limits = channelLimits(owner.context.bounds)
-  const read = Effect.gen(function* () {
-    const parked = yield* parkedOf(owner, "channel", channel)
-    // In this order, but without waiting in between: one message to the store's thread instead of four.
-    const [row, newest, firstStays] = yield* Effect.all(
-      [
-        directory.channel(channel),
-        messages.newest(channel, loadedTailEvents),
-        directory.members(channel, "", staysPageUsers)
-      ],
-      { concurrency: "unbounded" }
-    )
-    if (Option.isNone(row)) return { state: ChannelState.empty(channel, limits), parked }
-    const { events, head } = Option.getOrElse(newest, () => ({ head: row.value, events: [] }))
-    const tooMany = row.value.members > limits.membersResidentMax
-    const members = tooMany ? undefined : yield* allStays(directory, channel, firstStays)
-    return { state: ChannelState.fromStore(row.value, head, members, events, limits), parked }
-  })
-  setImmediate(() =>
-    whenStoreReady(owner, (ready) => {
-      if (!ready) return done(undefined)
-      owner.context.run(read, (result) => {
-        if (!("ok" in result)) return done(undefined)
-        const { parked, state } = result.ok
-        for (const entry of [...parked, ...owner.checkpoints.takeLate("channel", channel)]) {
-          if (entry.seq > state.committedSeq) replay(state, entry)
-        }
-        if (owner.context.forgetIds) forgetIds(state)
-        done(state)
-      })
+): void =>
+  whenStoreReady(owner, (ready) => {
+    if (!ready) return done(undefined)
+    if (!owner.parked.has("channel", channel)) return loadRows(owner, channel, [], done)
+    // What is parked first: what is released meanwhile is in the rows by then.
+    owner.context.run(parkedOf(owner, "channel", channel), (parked) => {
+      if ("ok" in parked) loadRows(owner, channel, parked.ok, done)
+      else done(undefined)
     })
-  )
+  })
+
+const loadRows = (
+  owner: ShardOwner,
+  channel: string,
+  parked: ReadonlyArray<Entry>,
+  done: (state: ChannelState | undefined) => void
+): void => {
+  const limits = channelLimits(owner.context.bounds)
+  const found = (state: ChannelState): void => {
+    for (const entry of [...parked, ...owner.checkpoints.takeLate("channel", channel)]) {
+      if (entry.seq > state.committedSeq) replay(state, entry)
+    }
+    if (owner.context.forgetIds) forgetIds(state)
+    done(state)
+  }
+  owner.context.cold.load(channel, (answer) => {
+    if (answer === undefined) return done(undefined)
+    const { stored } = answer
+    if (stored === undefined) return found(ChannelState.empty(channel, limits))
+    const { row, stays } = stored
+    const { events, head } = stored.newest ?? { head: row, events: [] }
+    if (stays !== undefined || row.members > limits.membersResidentMax) {
+      return found(ChannelState.fromStore(row, head, stays, events, limits))
+    }
+    owner.context.run(allStays(owner.context.stores.directory, channel), (all) => {
+      if ("ok" in all) found(ChannelState.fromStore(row, head, all.ok, events, limits))
+      else done(undefined)
+    })
+  })
 }

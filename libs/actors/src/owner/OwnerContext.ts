@@ -3,6 +3,7 @@
  * and its handlers stay small.
  */
 import type { Effect } from "effect"
+import type { ChannelStore } from "@parley/storage/ChannelStore"
 import type { CursorStore } from "@parley/storage/CursorStore"
 import type { Directory } from "@parley/storage/Directory"
 import type { EventLog } from "@parley/storage/EventLog"
@@ -10,8 +11,10 @@ import type { Inbox } from "@parley/storage/Inbox"
 import type { MessageStore } from "@parley/storage/MessageStore"
 import type { ParkedEvents } from "@parley/storage/ParkedEvents"
 import type { OwnerLinks } from "../fanout/OwnerLink.ts"
+import type { ColdChannels } from "./ColdChannels.ts"
 
 export interface OwnerStores {
+  readonly channels: ChannelStore["Service"]
   readonly messages: MessageStore["Service"]
   readonly directory: Directory["Service"]
   readonly cursors: CursorStore["Service"]
@@ -46,6 +49,7 @@ export interface OwnerContext {
   readonly shardCount: number
   readonly log: EventLog["Service"]
   readonly stores: OwnerStores
+  readonly cold: ColdChannels
   readonly links: OwnerLinks
   readonly bounds: OwnerBounds
   /** Wall clock in ms: for display and client ids, never for order or leases. */

@@ -11,6 +11,7 @@ import { OwnerLinks } from "../fanout/OwnerLink.ts"
 import type { LocalRunner } from "../fanout/LocalBus.ts"
 import { openShard, type OpenShardError, ShardQuarantined } from "../log/Takeover.ts"
 import { checkUnconsumed, damageText } from "../log/UnconsumedRecords.ts"
+import { ColdChannels } from "./ColdChannels.ts"
 import { type Clocks, Lease, systemClocks } from "./Lease.ts"
 import { type OwnerBounds, type OwnerContext, ownerBoundsDefault, type OwnerStores } from "./OwnerContext.ts"
 import type { Attach, Attached, Detach, LinkMessage, OwnerReply, OwnerRequest } from "./OwnerProtocol.ts"
@@ -61,17 +62,19 @@ export class Runner implements LocalRunner {
     this.#clocks = options.clocks ?? systemClocks
     this.#onQuarantined = options.onQuarantined ?? (() => {})
     this.links = new OwnerLinks({ owner: options.name, start: Date.now(), publish: options.publish })
+    const { run } = new StoreGate()
     this.#context = {
       name: options.name,
       shardCount: options.shardCount,
       log: options.log,
       stores: options.stores,
+      cold: new ColdChannels(options.stores.channels, run),
       links: this.links,
       bounds: { ...ownerBoundsDefault, ...options.bounds },
       now: this.#clocks.wall,
       forgetIds: options.forgetIds ?? false,
       leaseHeld: (shard) => this.#leases.get(shard)?.held ?? false,
-      run: new StoreGate().run,
+      run,
       committed: options.onCommitted ?? (() => {}),
       full: () => {
         for (const owner of this.#owners.values()) owner.checkpoints.makeRoom()

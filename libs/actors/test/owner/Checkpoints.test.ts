@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { ChannelStore } from "@parley/storage/ChannelStore"
 import { CursorStore } from "@parley/storage/CursorStore"
 import { Directory } from "@parley/storage/Directory"
 import { EventLog } from "@parley/storage/EventLog"
@@ -30,6 +31,7 @@ const owned = Effect.gen(function* () {
     shardCount: 1,
     log,
     stores: {
+      channels: yield* ChannelStore,
       messages: yield* MessageStore,
       directory: yield* Directory,
       cursors: yield* CursorStore,

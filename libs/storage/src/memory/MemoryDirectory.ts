@@ -1,6 +1,13 @@
 /** The directory in memory: rows take the values of the larger seq that owns them (†32). */
 import { Effect, Layer, Option } from "effect"
-import { type ChannelRow, Directory, type Membership, type SessionRow, type UserRow } from "../Directory.ts"
+import {
+  type ChannelMove,
+  type ChannelRow,
+  Directory,
+  type Membership,
+  type SessionRow,
+  type UserRow
+} from "../Directory.ts"
 
 const byId = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
@@ -20,6 +27,11 @@ const make = (): Directory["Service"] => {
     const newer = row.generation > known.generation || (row.generation === known.generation && row.seq > known.seq)
     // No event owns the bound: the larger one is the careful one (†29), whoever wrote it.
     channels.set(row.channel, { ...(newer ? row : known), idBound: Math.max(row.idBound, known.idBound) })
+  }
+
+  const moveChannel = (move: ChannelMove): void => {
+    const known = channels.get(move.channel)
+    if (known !== undefined) writeChannel({ ...known, ...move })
   }
 
   const writeMember = (row: Membership): void => {
@@ -52,6 +64,15 @@ const make = (): Directory["Service"] => {
           .slice(0, limit)
       ),
     writeChannels: (rows) => Effect.sync(() => rows.forEach(writeChannel)),
+    moveChannels: (moves) => Effect.sync(() => moves.forEach(moveChannel)),
+    stays: (asked, max) =>
+      Effect.sync(() =>
+        asked.map((channel) => {
+          const users = [...(members.get(channel)?.keys() ?? [])].sort(byId)
+          const stays = users.flatMap((user) => staysOf(channel, user))
+          return stays.length > max ? undefined : stays
+        })
+      ),
     members: (channel, afterUser, limit) =>
       Effect.sync(() =>
         [...(members.get(channel)?.keys() ?? [])]

@@ -27,7 +27,7 @@ interface CursorColumns {
 
 export const cursorReads = (db: DatabaseSync, keys: ChannelKeys) => {
   const ofUser = db.prepare(`
-    SELECT channels.id AS channel, generation, seq FROM cursors JOIN channels ON channels.key = cursors.channel
+    SELECT channels.id AS channel, cursors.generation, cursors.seq FROM cursors JOIN channels ON channels.key = cursors.channel
     WHERE user = ?`)
   const ofChannel = db.prepare("SELECT user, generation, seq FROM cursors WHERE channel = ?")
   return {

@@ -3,9 +3,11 @@
  * them and keep those of a smaller one out (†32). The index of who is where holds only stays that last.
  */
 import type { DatabaseSync } from "node:sqlite"
-import type { ChannelRow, Membership, SessionRow, UserRow } from "../Directory.ts"
+import type { ChannelMove, ChannelRow, Membership, SessionRow, UserRow } from "../Directory.ts"
+import { type Columns, ColumnsReader, ColumnsWriter } from "./Columns.ts"
+import { readStays, type StayRow, writeStays } from "./StayColumns.ts"
 import type { ChannelKeys, GrowingChannelKeys } from "./SqliteChannelKeys.ts"
-import { rowOf, rowsOf } from "./StoreFile.ts"
+import { inTransaction, rowOf, rowsOf } from "./StoreFile.ts"
 import type { WriteTransaction } from "./StoreCalls.ts"
 
 /** Users one page of members has at most, whatever the caller asks for; all those of a channel whose members are resident. */
@@ -14,51 +16,56 @@ export const memberPageMax = 10_000
 /** Channel ids one page has at most. */
 const channelPageMax = 10_000
 
-export const directoryWrites = (db: DatabaseSync, keys: GrowingChannelKeys, write: WriteTransaction) => {
+/** What is written within a transaction that is open already. */
+export const directoryRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
+  // No event owns the id bound: it is evicted between events too. The larger one is the careful one (†29), whoever wrote it.
   const settings = db.prepare(`
-    INSERT INTO channel_settings (channel, generation, seq, n, name, topic, fanout, created_at, members, id_bound)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET generation = excluded.generation, seq = excluded.seq, n = excluded.n, name = excluded.name,
-      topic = excluded.topic, fanout = excluded.fanout, created_at = excluded.created_at, members = excluded.members
-    WHERE (excluded.generation, excluded.seq) > (generation, seq)`)
-  // No event owns it: it is evicted between events too. The larger bound is the careful one (†29), whoever wrote it.
-  const idBound = db.prepare("UPDATE channel_settings SET id_bound = ?2 WHERE channel = ?1 AND id_bound < ?2")
+    UPDATE channels SET generation = ?2, seq = ?3, n = ?4, name = ?5, topic = ?6, fanout = ?7, created_at = ?8, members = ?9
+    WHERE key = ?1 AND (?2, ?3) > (generation, seq)`)
+  const move = db.prepare(
+    "UPDATE channels SET generation = ?2, seq = ?3, n = ?4 WHERE key = ?1 AND generation >= 0 AND (?2, ?3) > (generation, seq)"
+  )
+  const idBound = db.prepare("UPDATE channels SET id_bound = ?2 WHERE key = ?1 AND generation >= 0 AND id_bound < ?2")
   const member = db.prepare(`
     INSERT INTO members (channel, user, first, last, role, seq) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET last = excluded.last, role = excluded.role, seq = excluded.seq
     WHERE excluded.seq > seq`)
+  return {
+    putChannels: (rows: ReadonlyArray<ChannelRow>): void => {
+      for (const it of rows) {
+        const key = keys.ensure(it.channel)
+        settings.run(key, it.generation, it.seq, it.n, it.name, it.topic, it.fanout, it.createdAt, it.members)
+        idBound.run(key, it.idBound)
+      }
+    },
+    moveChannels: (moves: ReadonlyArray<ChannelMove>): void => {
+      for (const it of moves) {
+        const key = keys.find(it.channel)
+        if (key === undefined) continue
+        move.run(key, it.generation, it.seq, it.n)
+        idBound.run(key, it.idBound)
+      }
+    },
+    putMembers: (rows: ReadonlyArray<Membership>): void => {
+      for (const it of rows) member.run(keys.ensure(it.channel), it.user, it.from, it.to, it.role, it.seq)
+    }
+  }
+}
+export type DirectoryRows = ReturnType<typeof directoryRows>
+
+export const directoryWrites = (db: DatabaseSync, rows: DirectoryRows, write: WriteTransaction) => {
   const session = db.prepare(`
     INSERT INTO sessions (user, generation, user_seq, state) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET generation = excluded.generation, user_seq = excluded.user_seq, state = excluded.state
     WHERE (excluded.generation, excluded.user_seq) > (generation, user_seq)`)
   const user = db.prepare("INSERT OR REPLACE INTO users (user, name, created_at) VALUES (?, ?, ?)")
   return {
-    writeChannels: (rows: ReadonlyArray<ChannelRow>): void =>
+    writeChannels: (channels: ReadonlyArray<ChannelRow>): void => write(() => rows.putChannels(channels)),
+    moveChannels: (moves: ReadonlyArray<ChannelMove>): void => write(() => rows.moveChannels(moves)),
+    writeMembers: (stays: ReadonlyArray<Membership>): void => write(() => rows.putMembers(stays)),
+    writeSessions: (sessions: ReadonlyArray<SessionRow>): void =>
       write(() => {
-        for (const it of rows) {
-          const key = keys.ensure(it.channel)
-          settings.run(
-            key,
-            it.generation,
-            it.seq,
-            it.n,
-            it.name,
-            it.topic,
-            it.fanout,
-            it.createdAt,
-            it.members,
-            it.idBound
-          )
-          idBound.run(key, it.idBound)
-        }
-      }),
-    writeMembers: (rows: ReadonlyArray<Membership>): void =>
-      write(() => {
-        for (const it of rows) member.run(keys.ensure(it.channel), it.user, it.from, it.to, it.role, it.seq)
-      }),
-    writeSessions: (rows: ReadonlyArray<SessionRow>): void =>
-      write(() => {
-        for (const it of rows) session.run(it.user, it.generation, it.userSeq, it.state)
+        for (const it of sessions) session.run(it.user, it.generation, it.userSeq, it.state)
       }),
     putUser: (row: UserRow): void =>
       write(() => {
@@ -70,19 +77,18 @@ export const directoryWrites = (db: DatabaseSync, keys: GrowingChannelKeys, writ
 export const directoryReads = (db: DatabaseSync, keys: ChannelKeys) => {
   const channel = db.prepare(`
     SELECT generation, seq, n, name, topic, fanout, created_at AS createdAt, members, id_bound AS idBound
-    FROM channel_settings WHERE channel = ?`)
-  const ids = db.prepare(
-    "SELECT id FROM channels WHERE id > ? AND key IN (SELECT channel FROM channel_settings) ORDER BY id LIMIT ?"
-  )
+    FROM channels WHERE key = ? AND generation >= 0`)
+  const ids = db.prepare("SELECT id FROM channels WHERE id > ? AND generation >= 0 ORDER BY id LIMIT ?")
   const stay = 'user, role, first AS "from", last AS "to", seq'
   const page = db.prepare(`
     SELECT ${stay} FROM members WHERE channel = ?1 AND user IN
       (SELECT DISTINCT user FROM members WHERE channel = ?1 AND user > ?2 ORDER BY user LIMIT ?3)
     ORDER BY user, first`)
+  const all = db.prepare(`SELECT ${stay} FROM members WHERE channel = ? ORDER BY user, first LIMIT ?`)
   const ofUser = db.prepare(`SELECT ${stay} FROM members WHERE channel = ? AND user = ? ORDER BY first`)
   // Written out of order, an old stay may still lack its end while a later one is there already: the latest decides.
   const open = db.prepare(`
-    SELECT channels.id AS channel, ${stay} FROM members m JOIN channels ON channels.key = m.channel
+    SELECT channels.id AS channel, user, role, first AS "from", last AS "to", m.seq FROM members m JOIN channels ON channels.key = m.channel
     WHERE user = ? AND last IS NULL AND NOT EXISTS
       (SELECT 1 FROM members l WHERE l.channel = m.channel AND l.user = m.user AND l.first > m.first)
     ORDER BY channels.id`)
@@ -102,6 +108,16 @@ export const directoryReads = (db: DatabaseSync, keys: ChannelKeys) => {
       const users = Math.min(Math.max(limit, 0), memberPageMax)
       return rowsOf<Omit<Membership, "channel">>(page, key, afterUser, users).map((row) => ({ channel: name, ...row }))
     },
+    stays: (names: ReadonlyArray<string>, max: number): Columns =>
+      inTransaction(db, "BEGIN", () => {
+        const columns = new ColumnsWriter()
+        for (const name of names) {
+          const key = keys.find(name)
+          const found = key === undefined ? [] : rowsOf<StayRow>(all, key, max + 1)
+          writeStays(columns, found.length > max ? undefined : found)
+        }
+        return columns.finish()
+      }),
     membership: (name: string, who: string): ReadonlyArray<Membership> => {
       const key = keys.find(name)
       if (key === undefined) return []
@@ -117,4 +133,13 @@ export const directoryReads = (db: DatabaseSync, keys: ChannelKeys) => {
       return row === undefined ? null : { ...row }
     }
   }
+}
+
+/** The near side of `stays`. */
+export const readStaysOf = (
+  channels: ReadonlyArray<string>,
+  answer: Columns
+): ReadonlyArray<ReadonlyArray<Membership> | undefined> => {
+  const columns = new ColumnsReader(answer)
+  return channels.map((channel) => readStays(columns, channel))
 }

@@ -12,7 +12,29 @@ import type { WriteTransaction } from "./StoreCalls.ts"
 /** Entries one list has at most. */
 export const inboxListMax = 10_000
 
-export const inboxWrites = (db: DatabaseSync, keys: GrowingChannelKeys, write: WriteTransaction) => {
+/** Rows of mentions within a transaction that is open already. */
+export const mentionRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
+  const add = db.prepare("INSERT OR IGNORE INTO mentions (user, channel, seq, removed) VALUES (?, ?, ?, 0)")
+  const remove = db.prepare(`
+    INSERT INTO mentions (user, channel, seq, removed) VALUES (?, ?, ?, 1)
+    ON CONFLICT DO UPDATE SET removed = 1 WHERE removed = 0`)
+  return {
+    add: (mentions: ReadonlyArray<Mention>): void => {
+      for (const { user, channel, seq } of mentions) add.run(user, keys.ensure(channel), seq)
+    },
+    remove: (mentions: ReadonlyArray<Mention>): void => {
+      for (const { user, channel, seq } of mentions) remove.run(user, keys.ensure(channel), seq)
+    }
+  }
+}
+export type MentionRowWrites = ReturnType<typeof mentionRows>
+
+export const inboxWrites = (
+  db: DatabaseSync,
+  keys: GrowingChannelKeys,
+  mentions: MentionRowWrites,
+  write: WriteTransaction
+) => {
   const newPlace = "(SELECT coalesce(max(place), 0) + 1 FROM inbox WHERE user = ?1 AND place IS NOT NULL)"
   const add = db.prepare(`
     INSERT INTO inbox (user, channel, seq, place, removed_seq) VALUES (?1, ?2, ?3, ${newPlace}, 0)
@@ -22,10 +44,6 @@ export const inboxWrites = (db: DatabaseSync, keys: GrowingChannelKeys, write: W
     INSERT INTO inbox (user, channel, seq, place, removed_seq) VALUES (?1, ?2, 0, NULL, ?3)
     ON CONFLICT DO UPDATE SET removed_seq = ?3, place = CASE WHEN seq > ?3 THEN place END
     WHERE removed_seq < ?3`)
-  const addMention = db.prepare("INSERT OR IGNORE INTO mentions (user, channel, seq, removed) VALUES (?, ?, ?, 0)")
-  const removeMention = db.prepare(`
-    INSERT INTO mentions (user, channel, seq, removed) VALUES (?, ?, ?, 1)
-    ON CONFLICT DO UPDATE SET removed = 1 WHERE removed = 0`)
   return {
     addToInboxes: (entries: ReadonlyArray<InboxEntry>): void =>
       write(() => {
@@ -35,20 +53,14 @@ export const inboxWrites = (db: DatabaseSync, keys: GrowingChannelKeys, write: W
       write(() => {
         for (const { channel, seq } of read) remove.run(user, keys.ensure(channel), seq)
       }),
-    addMentions: (mentions: ReadonlyArray<Mention>): void =>
-      write(() => {
-        for (const { user, channel, seq } of mentions) addMention.run(user, keys.ensure(channel), seq)
-      }),
-    removeMentions: (mentions: ReadonlyArray<Mention>): void =>
-      write(() => {
-        for (const { user, channel, seq } of mentions) removeMention.run(user, keys.ensure(channel), seq)
-      })
+    addMentions: (named: ReadonlyArray<Mention>): void => write(() => mentions.add(named)),
+    removeMentions: (taken: ReadonlyArray<Mention>): void => write(() => mentions.remove(taken))
   }
 }
 
 export const inboxReads = (db: DatabaseSync, keys: ChannelKeys) => {
   const list = db.prepare(`
-    SELECT user, channels.id AS channel, seq, place FROM inbox JOIN channels ON channels.key = inbox.channel
+    SELECT user, channels.id AS channel, inbox.seq, place FROM inbox JOIN channels ON channels.key = inbox.channel
     WHERE user = ? AND place IS NOT NULL ORDER BY place DESC LIMIT ?`)
   const count = db.prepare(
     "SELECT count(*) AS n FROM mentions WHERE user = ? AND channel = ? AND seq > ? AND seq <= ? AND removed = 0"

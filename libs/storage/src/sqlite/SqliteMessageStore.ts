@@ -6,6 +6,7 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import type { WireText } from "@parley/protocol/WireText"
+import { idTimeOf } from "../ChannelStore.ts"
 import { voidEdit } from "../CurrentForm.ts"
 import {
   absentMessage,
@@ -67,23 +68,39 @@ const toRow = (columns: MessageColumns): MessageRow => ({
   deleteSeq: columns.delete_seq
 })
 
+interface ChannelHeadColumns {
+  readonly key: number
+  readonly generation: number
+  readonly seq: number
+  readonly n: number
+  readonly top: number
+  /** The directory's row; generation -1: there is none. */
+  readonly rowGeneration: number
+  readonly rowSeq: number
+  readonly rowN: number
+  readonly idBound: number
+}
+
 /** A channel within one write. */
 interface Touched {
   readonly key: number
-  readonly before: { readonly generation: number; readonly seq: number; readonly top: number }
+  readonly before: ChannelHeadColumns
   generation: number
   seq: number
   n: number
   top: number
+  idTime: number
 }
 
-export const messageWrites = (db: DatabaseSync, keys: GrowingChannelKeys, write: WriteTransaction) => {
-  const channel = db.prepare(
-    "SELECT head_generation AS generation, head_seq AS seq, head_n AS n, top_seq AS top FROM channels WHERE key = ?"
-  )
-  const saveChannel = db.prepare(
-    "UPDATE channels SET head_generation = ?, head_seq = ?, head_n = ?, top_seq = ? WHERE key = ?"
-  )
+/** What is written within a transaction that is open already. */
+export const messageRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
+  const head = `SELECT key, head_generation AS generation, head_seq AS seq, head_n AS n, top_seq AS top,
+    generation AS rowGeneration, seq AS rowSeq, n AS rowN, id_bound AS idBound FROM channels`
+  const channelByKey = db.prepare(`${head} WHERE key = ?`)
+  const channelById = db.prepare(`${head} WHERE id = ?`)
+  const saveChannel = db.prepare(`
+    UPDATE channels SET head_generation = ?, head_seq = ?, head_n = ?, top_seq = ?, generation = ?, seq = ?, n = ?,
+      id_bound = ? WHERE key = ?`)
   const message = db.prepare(`SELECT ${messageColumns} FROM messages WHERE id = (? << 40) | ?`)
   const messageValues = "VALUES ((?1 << 40) | ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
   const insertMessage = db.prepare(`INSERT OR IGNORE INTO messages ${messageValues}`)
@@ -104,9 +121,6 @@ export const messageWrites = (db: DatabaseSync, keys: GrowingChannelKeys, write:
     ON CONFLICT DO UPDATE SET generation = excluded.generation, seq = excluded.seq, n = excluded.n, at = excluded.at,
       body_hash = excluded.body_hash
     WHERE (excluded.generation, excluded.seq) > (generation, seq)`)
-  const forgetIds = db.prepare(`
-    DELETE FROM message_ids WHERE (cid, channel, sender) IN
-      (SELECT cid, channel, sender FROM message_ids WHERE cid < ? ORDER BY cid LIMIT ${forgottenIdsMax})`)
   const counts = unreadCountWrites(db)
   const nothing = new Uint8Array(0)
 
@@ -195,40 +209,66 @@ export const messageWrites = (db: DatabaseSync, keys: GrowingChannelKeys, write:
       touched.n = it.n
     }
     touched.top = Math.max(touched.top, it.seq)
+    touched.idTime = Math.max(touched.idTime, idTimeOf(it))
+  }
+
+  const find = (name: string): ChannelHeadColumns | undefined => {
+    const key = keys.remembered(name)
+    return key === undefined
+      ? rowOf<ChannelHeadColumns>(channelById, name)
+      : rowOf<ChannelHeadColumns>(channelByKey, key)
   }
 
   const touch = (name: string): Touched => {
-    const key = keys.ensure(name)
-    const found = rowOf<{ generation: number; seq: number; n: number; top: number }>(channel, key)
-    if (found === undefined) throw new Error(`channel ${name} has a key but no row`)
-    return { key, before: found, ...found }
+    const before = find(name) ?? rowOf<ChannelHeadColumns>(channelByKey, keys.ensure(name))
+    if (before === undefined) throw new Error(`channel ${name} has a key but no row`)
+    const { generation, key, n, seq, top } = before
+    keys.remember(name, key)
+    return { key, before, generation, seq, n, top, idTime: 0 }
   }
 
-  const finish = (touched: Touched): void => {
-    const { before, key } = touched
-    if (touched.generation !== before.generation || touched.seq !== before.seq || touched.top !== before.top) {
-      saveChannel.run(touched.generation, touched.seq, touched.n, touched.top, key)
+  /** `moves`: the directory's row goes where the events went. */
+  const finish = (touched: Touched, moves: boolean): void => {
+    const { before, generation, key, n, seq, top } = touched
+    const there = moves && before.rowGeneration >= 0
+    const moved =
+      there && (generation > before.rowGeneration || (generation === before.rowGeneration && seq > before.rowSeq))
+    const idBound = there ? Math.max(before.idBound, touched.idTime) : before.idBound
+    const headMoved = generation !== before.generation || seq !== before.seq || top !== before.top
+    if (headMoved || moved || idBound !== before.idBound) {
+      const [rowGeneration, rowSeq, rowN] = moved
+        ? [generation, seq, n]
+        : [before.rowGeneration, before.rowSeq, before.rowN]
+      saveChannel.run(generation, seq, n, top, rowGeneration, rowSeq, rowN, idBound, key)
     }
-    const [closed, closing] = [blockOf(before.top), blockOf(touched.top)]
+    const [closed, closing] = [blockOf(before.top), blockOf(top)]
     if (closing > closed) counts.closeBlocks(key, closed, closing)
   }
 
   return {
-    writeEvents: (columns: EventColumns): void => {
-      const events = unpackEvents(columns)
+    /** Rows of the directory move with their channels' events, but for those of `but`; undefined: none does. */
+    put: (events: ReadonlyArray<StoredEvent>, but: ReadonlySet<string> | undefined): void => {
       const channels = new Map<string, Touched>()
-      write(() => {
-        for (const it of events) {
-          let touched = channels.get(it.channel)
-          if (touched === undefined) {
-            touched = touch(it.channel)
-            channels.set(it.channel, touched)
-          }
-          put(touched, it)
+      for (const it of events) {
+        let touched = channels.get(it.channel)
+        if (touched === undefined) {
+          touched = touch(it.channel)
+          channels.set(it.channel, touched)
         }
-        for (const touched of channels.values()) finish(touched)
-      })
-    },
+        put(touched, it)
+      }
+      for (const [name, touched] of channels) finish(touched, but !== undefined && !but.has(name))
+    }
+  }
+}
+export type MessageRowWrites = ReturnType<typeof messageRows>
+
+export const messageWrites = (db: DatabaseSync, rows: MessageRowWrites, write: WriteTransaction) => {
+  const forgetIds = db.prepare(`
+    DELETE FROM message_ids WHERE (cid, channel, sender) IN
+      (SELECT cid, channel, sender FROM message_ids WHERE cid < ? ORDER BY cid LIMIT ${forgottenIdsMax})`)
+  return {
+    writeEvents: (columns: EventColumns): void => write(() => rows.put(unpackEvents(columns), undefined)),
     /** One bounded step; true when there may be more. */
     forgetSomeIds: (before: number): boolean => {
       // The text of a UUIDv7 begins with its time: 8 hex digits, a hyphen, 4 more.

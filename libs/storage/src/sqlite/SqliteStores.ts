@@ -5,6 +5,7 @@
  */
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import { dirname } from "node:path"
+import { ChannelStore, loadChannelsMax } from "../ChannelStore.ts"
 import { CursorStore } from "../CursorStore.ts"
 import { DataDirectoryDamaged } from "../DataDirectory.ts"
 import { Directory } from "../Directory.ts"
@@ -14,6 +15,8 @@ import { ParkedEvents } from "../ParkedEvents.ts"
 import { StoreUnavailable } from "../StoreError.ts"
 import { StoreSync } from "../StoreSync.ts"
 import { packEvents } from "./EventColumns.ts"
+import { packStep, readChannels } from "./SqliteChannelStore.ts"
+import { readStaysOf } from "./SqliteDirectory.ts"
 import type { ReaderCalls, WriterCalls } from "./StoreCalls.ts"
 import type { OpenFailure } from "./StoreFile.ts"
 import { makeStoreThread, type StoreThread } from "./StoreThread.ts"
@@ -64,6 +67,17 @@ const inParts = <Row, E>(
   return Effect.forEach(parts, write, { discard: true })
 }
 
+/** Asked together and answered one after the other, so that other questions come between. */
+const inQuestions = <A, E>(
+  channels: ReadonlyArray<string>,
+  ask: (part: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<A>, E>
+): Effect.Effect<ReadonlyArray<A>, E> => {
+  if (channels.length <= loadChannelsMax) return ask(channels)
+  const parts: Array<ReadonlyArray<string>> = []
+  for (let at = 0; at < channels.length; at += loadChannelsMax) parts.push(channels.slice(at, at + loadChannelsMax))
+  return Effect.map(Effect.forEach(parts, ask, { concurrency: "unbounded" }), (answers) => answers.flat())
+}
+
 const optional = <A>(
   effect: Effect.Effect<A | null, StoreUnavailable>
 ): Effect.Effect<Option.Option<A>, StoreUnavailable> => Effect.map(effect, Option.fromNullOr)
@@ -87,6 +101,18 @@ const messageStore = (writer: Writer, reader: Reader): MessageStore["Service"] =
   })
 }
 
+const channelStore = (writer: Writer, reader: Reader): ChannelStore["Service"] =>
+  ChannelStore.of({
+    // One transaction, however many rows: the caller's steps are bounded.
+    write: (step) => writer.write("writeStep", packStep(step)),
+    load: ({ channels, newestSeqs, staysMax }) =>
+      inQuestions(channels, (part) =>
+        Effect.map(reader.call("loadChannels", { channels: part, newestSeqs, staysMax }), (answer) =>
+          readChannels(part, answer)
+        )
+      )
+  })
+
 const cursorStore = (writer: Writer, reader: Reader): CursorStore["Service"] =>
   CursorStore.of({
     read: (user) => reader.call("cursorsOf", user),
@@ -101,6 +127,11 @@ const directory = (writer: Writer, reader: Reader): Directory["Service"] =>
     writeChannels: (rows) => inParts(rows, (part) => writer.write("writeChannels", part)),
     members: (channel, afterUser, limit) => reader.call("members", channel, afterUser, limit),
     membership: (channel, user) => reader.call("membership", channel, user),
+    moveChannels: (moves) => inParts(moves, (part) => writer.write("moveChannels", part)),
+    stays: (channels, max) =>
+      inQuestions(channels, (part) =>
+        Effect.map(reader.call("stays", part, max), (answer) => readStaysOf(part, answer))
+      ),
     writeMembers: (rows) => inParts(rows, (part) => writer.write("writeMembers", part)),
     channelsOf: (user) => reader.call("channelsOf", user),
     session: (user) => optional(reader.call("session", user)),
@@ -131,7 +162,10 @@ const parkedEvents = (writer: Writer, reader: Reader): ParkedEvents["Service"] =
 /** All stores over `file`; the directory must exist. Refuses what is damaged or newer, and changes nothing in it. */
 export const layer = (options: {
   readonly file: string
-}): Layer.Layer<MessageStore | CursorStore | Directory | Inbox | ParkedEvents | StoreSync, StoreOpenError> =>
+}): Layer.Layer<
+  ChannelStore | MessageStore | CursorStore | Directory | Inbox | ParkedEvents | StoreSync,
+  StoreOpenError
+> =>
   Layer.effectContext(
     Effect.gen(function* () {
       const { file } = options
@@ -139,6 +173,7 @@ export const layer = (options: {
       const writer = yield* makeStoreThread<WriterCalls>({ file, role: "write", pendingMax: writesPendingMax })
       const reader = yield* makeStoreThread<ReaderCalls>({ file, role: "read", pendingMax: readsPendingMax })
       return Context.make(MessageStore, messageStore(writer, reader)).pipe(
+        Context.add(ChannelStore, channelStore(writer, reader)),
         Context.add(CursorStore, cursorStore(writer, reader)),
         Context.add(Directory, directory(writer, reader)),
         Context.add(Inbox, inbox(writer, reader)),

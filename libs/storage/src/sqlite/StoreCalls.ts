@@ -2,10 +2,11 @@
 import type { DatabaseSync } from "node:sqlite"
 import { channelKeys, growingChannelKeys } from "./SqliteChannelKeys.ts"
 import { cursorReads, cursorWrites } from "./SqliteCursorStore.ts"
-import { directoryReads, directoryWrites } from "./SqliteDirectory.ts"
-import { inboxReads, inboxWrites } from "./SqliteInbox.ts"
+import { channelStoreReads, channelStoreWrites } from "./SqliteChannelStore.ts"
+import { directoryReads, directoryRows, directoryWrites } from "./SqliteDirectory.ts"
+import { inboxReads, inboxWrites, mentionRows } from "./SqliteInbox.ts"
 import { parkedReads, parkedWrites } from "./SqliteParkedEvents.ts"
-import { messageReads, messageWrites } from "./SqliteMessageStore.ts"
+import { messageReads, messageRows, messageWrites } from "./SqliteMessageStore.ts"
 import { syncWrites } from "./SqliteStoreSync.ts"
 import { inTransaction } from "./StoreFile.ts"
 
@@ -22,11 +23,13 @@ export const writerCalls = (db: DatabaseSync) => {
       throw error
     }
   }
+  const rows = { messages: messageRows(db, keys), mentions: mentionRows(db, keys), directory: directoryRows(db, keys) }
   return {
-    ...messageWrites(db, keys, write),
+    ...messageWrites(db, rows.messages, write),
     ...cursorWrites(db, keys, write),
-    ...directoryWrites(db, keys, write),
-    ...inboxWrites(db, keys, write),
+    ...directoryWrites(db, rows.directory, write),
+    ...inboxWrites(db, keys, rows.mentions, write),
+    ...channelStoreWrites(rows, write),
     ...parkedWrites(db, write),
     ...syncWrites(db)
   }
@@ -40,6 +43,7 @@ export const readerCalls = (db: DatabaseSync) => {
     ...cursorReads(db, keys),
     ...directoryReads(db, keys),
     ...inboxReads(db, keys),
+    ...channelStoreReads(db),
     ...parkedReads(db)
   }
 }

@@ -23,14 +23,25 @@ export const migrations: ReadonlyArray<Migration> = [
     number: 1,
     name: "history, directory, cursors, inbox",
     sql: `
--- The integer that stands for a channel, its newest committed position, and the largest seq of any generation.
+-- The integer that stands for a channel, its newest committed position, the largest seq of any generation; then
+-- ChannelRow (generation -1: there is none). All that moves with a message is in one row: each page that a commit
+-- touches is written twice.
 CREATE TABLE channels (
   key INTEGER PRIMARY KEY CHECK (key <= ${channelsMax}),
   id TEXT NOT NULL UNIQUE,
   head_generation INTEGER NOT NULL DEFAULT -1,
   head_seq INTEGER NOT NULL DEFAULT 0,
   head_n INTEGER NOT NULL DEFAULT 0,
-  top_seq INTEGER NOT NULL DEFAULT 0
+  top_seq INTEGER NOT NULL DEFAULT 0,
+  generation INTEGER NOT NULL DEFAULT -1,
+  seq INTEGER NOT NULL DEFAULT 0,
+  n INTEGER NOT NULL DEFAULT 0,
+  id_bound INTEGER NOT NULL DEFAULT 0,
+  members INTEGER NOT NULL DEFAULT 0,
+  created_at INTEGER NOT NULL DEFAULT 0,
+  fanout TEXT NOT NULL DEFAULT '',
+  name TEXT NOT NULL DEFAULT '',
+  topic TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
 -- MessageRow. The body comes last, so that counting never reads the overflow pages of long texts.
@@ -83,19 +94,6 @@ CREATE TABLE message_ids (
   body_hash TEXT NOT NULL,
   PRIMARY KEY (cid, channel, sender)
 ) STRICT, WITHOUT ROWID;
-
-CREATE TABLE channel_settings (
-  channel INTEGER PRIMARY KEY,
-  generation INTEGER NOT NULL,
-  seq INTEGER NOT NULL,
-  n INTEGER NOT NULL,
-  name TEXT NOT NULL,
-  topic TEXT NOT NULL,
-  fanout TEXT NOT NULL,
-  created_at INTEGER NOT NULL,
-  members INTEGER NOT NULL,
-  id_bound INTEGER NOT NULL
-) STRICT;
 
 -- One stay a row; last is null while it lasts.
 CREATE TABLE members (
