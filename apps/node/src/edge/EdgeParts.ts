@@ -189,7 +189,9 @@ const takeAttached = (edge: EdgeRuntime, repair: TopicRepair, answer: AttachedTo
   if (sequence.delivered < 0 || topic.size === 0) {
     if (answer.generation !== sequence.generation)
       sequence.restart(answer.generation, sequence.delivered < 0 ? -1 : answer.head)
-    edge.topics.resume(topic, answer.head)
+    // Whoever joins now syncs up to all that came so far. A hole would stay one: nobody is there to repair it for.
+    if (topic.size === 0) sequence.pass(answer.head)
+    else edge.topics.resume(topic, answer.head)
   } else if (answer.generation !== sequence.generation) repair.giveUp(topic, answer.head, answer.generation)
   else if (answer.again && answer.head > sequence.delivered && !sequence.repairing) {
     sequence.hold()

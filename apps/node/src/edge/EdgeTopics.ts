@@ -151,33 +151,39 @@ export class EdgeTopics {
     if (connection.state === "closed" || topic.has(connection)) return false
     this.add(topic, connection)
     topic.late ??= new Map()
-    topic.late.set(connection, { from: 0, held: [] })
+    topic.late.set(connection, { from: 0, held: [], removedAt: 0 })
     return true
   }
 
-  /** Its sync covers up to `to`: what waited and lies behind follows now. */
+  /**
+   * Its sync covers up to `to`: what waited and lies behind follows now, up to the user's removal where that came after the
+   * sync. Of one that hears of the topic already, nothing up to `to` is news, a removal least of all.
+   */
   endJoin(topic: Topic, connection: Connection, to: number): void {
+    if (!topic.has(connection)) return
     const late = topic.late?.get(connection)
-    if (late === undefined || late.held === null) return
-    for (const { frame, to: at } of late.held) if (at > to) this.#options.outbound.push(connection, frame, false)
-    if (topic.sequence.delivered >= to) topic.late?.delete(connection)
-    else {
-      late.from = to
-      late.held = null
+    const { held = null, removedAt = 0 } = late ?? {}
+    const until = removedAt > to ? removedAt : Infinity
+    for (const { frame, to: at } of held ?? []) {
+      if (at > to && at <= until) this.#options.outbound.push(connection, frame, false)
     }
-    if (topic.late?.size === 0) topic.late = null
+    if (until !== Infinity) this.#takeOff(topic, connection)
+    else this.join(topic, connection, Math.max(to, held === null ? (late?.from ?? 0) : 0))
   }
 
   /** Puts the connection on a topic right behind its sync, which covers up to `to`: nothing came between. */
   join(topic: Topic, connection: Connection, to: number): void {
     this.add(topic, connection)
-    if (topic.sequence.delivered >= to || connection.state === "closed") return
-    topic.late ??= new Map()
-    topic.late.set(connection, { from: to, held: null })
+    if (topic.sequence.delivered < to && connection.state !== "closed") {
+      topic.late ??= new Map()
+      topic.late.set(connection, { from: to, held: null, removedAt: 0 })
+    } else topic.late?.delete(connection)
+    if (topic.late?.size === 0) topic.late = null
   }
 
+  /** The sync that a connection waits for does not come. One that was joined by another meanwhile stays. */
   abortJoin(topic: Topic, connection: Connection): void {
-    if (topic.late?.has(connection) === true) this.remove(topic, connection)
+    if (topic.late?.get(connection)?.held) this.remove(topic, connection)
   }
 
   // --- delivery ---------------------------------------------------------------------------------------------------
@@ -242,14 +248,14 @@ export class EdgeTopics {
       if (watchersOnly && connection.watchedChannels?.has(topic.id) !== true) continue
       this.#give(topic, connection, frame, item.to)
     }
-    if (topic.late !== null) this.#settleLate(topic)
-    if (item.kind === "removed") this.removeUsers(topic, item.members)
+    if (item.kind === "removed") this.#removed(topic, item.members, item.to)
+    if (topic.late !== null) this.#settleLate(topic, item.to)
   }
 
   #deliverCovered(topic: Topic, item: Covered): void {
     const frame = frameOf(`{"ev":"covered","channel":"${topic.id}","from":${item.from},"to":${item.to}}`)
     for (const connection of topic.connections) this.#give(topic, connection, frame, item.to)
-    if (topic.late !== null) this.#settleLate(topic)
+    if (topic.late !== null) this.#settleLate(topic, item.to)
   }
 
   /** Now, or after the connection's sync, or not at all where that covers it. */
@@ -262,22 +268,35 @@ export class EdgeTopics {
     else queueMicrotask(() => this.#options.close(connection, "lost_place"))
   }
 
-  #settleLate(topic: Topic): void {
+  #settleLate(topic: Topic, to: number): void {
     if (topic.late === null) return
     for (const [connection, late] of topic.late) {
-      if (late.held === null && late.from <= topic.sequence.delivered) topic.late.delete(connection)
+      if (late.held === null && late.from <= to) topic.late.delete(connection)
     }
     if (topic.late.size === 0) topic.late = null
   }
 
-  /** Takes the connections of users off a channel. */
-  removeUsers(topic: Topic, users: ReadonlyArray<string>): void {
+  /** Users were removed at `at`. Who was joined by a sync of a later head is in again, and who waits for one may be. */
+  #removed(topic: Topic, users: ReadonlyArray<string>, at: number): void {
     for (const user of users) {
       for (const connection of this.connectionsOf(user)) {
-        connection.watchedChannels?.delete(topic.id)
-        this.remove(topic, connection)
+        const late = topic.late?.get(connection)
+        if (late === undefined || (late.held === null && late.from < at)) this.#takeOff(topic, connection)
+        else if (late.held !== null) late.removedAt = at
       }
     }
+  }
+
+  /** Takes the connections of users off a channel, which they are not in as its owner says. */
+  removeUsers(topic: Topic, users: ReadonlyArray<string>): void {
+    for (const user of users) {
+      for (const connection of this.connectionsOf(user)) this.#takeOff(topic, connection)
+    }
+  }
+
+  #takeOff(topic: Topic, connection: Connection): void {
+    connection.watchedChannels?.delete(topic.id)
+    this.remove(topic, connection)
   }
 
   #pushCursor(topic: Topic, item: Personal): void {
@@ -291,6 +310,8 @@ export class EdgeTopics {
     const frame = frameOf(item.frame)
     for (const connection of topic.connections) {
       if (connection.background || connection.user === item.exceptUser) continue
+      // Nothing says yet that he may have it (†7).
+      if (topic.late?.get(connection)?.held) continue
       if (topic.readFanout && connection.watchedChannels?.has(topic.id) !== true) continue
       this.#options.outbound.push(connection, frame, true)
     }

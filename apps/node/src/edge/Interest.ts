@@ -124,12 +124,17 @@ export class Interest {
     const interest = this.#shard(shard)
     interest.mismatches = 0
     interest.round++
-    for (const { topic, users } of this.#options.topicsOf(shard)) {
+    this.#wishAgain(interest, () => true)
+    if (interest.wishes.size > 0) this.#schedule(interest)
+  }
+
+  #wishAgain(interest: ShardInterest, which: (topic: TopicName) => boolean): void {
+    for (const { topic, users } of this.#options.topicsOf(interest.shard)) {
+      if (!which(topic)) continue
       const wish = wishOf(interest, topic)
       wish.again = true
       for (const user of users) wish.users.add(user)
     }
-    if (interest.wishes.size > 0) this.#schedule(interest)
   }
 
   /** Compares what an owner says it serves with what it should serve. */
@@ -265,6 +270,8 @@ export class Interest {
     }
     // Another owner answered: it has heard of this batch only.
     if (moved && epoch !== interest.expectedEpoch) this.attachAgain(interest.shard)
+    // Asked before everything was attached again, joined after it: the owner may be another by now.
+    else if (round !== interest.round) this.#wishAgain(interest, (topic) => batch.has(topic))
   }
 
   #failed(interest: ShardInterest, batch: ReadonlyMap<TopicName, Wish>, failure: ApiFailure): void {

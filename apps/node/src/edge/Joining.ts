@@ -29,13 +29,16 @@ export const joinChannel = (edge: EdgeRuntime, user: string, channel: string, tr
         return
       }
       const frame = frameOf(`{"ev":"channel","sync":${view.ok.sync}}`)
-      for (const connection of joining) show(edge, topic, connection, frame, view.ok.head)
+      const there = joining.filter(({ state }) => state === "live")
+      for (const connection of there) show(edge, topic, connection, frame, view.ok.head)
+      // Taken off meanwhile, by a removal that may be older than his stay: the owner says so.
+      if (!there.every((connection) => topic.has(connection))) again(edge, user, channel, tries)
     })
   })
 }
 
 const show = (edge: EdgeRuntime, topic: Topic, connection: Connection, frame: string, head: number): void => {
-  if (connection.state !== "live" || !topic.has(connection)) return
+  if (!topic.has(connection)) return
   edge.outbound.push(connection, frame, false)
   edge.topics.endJoin(topic, connection, head)
 }

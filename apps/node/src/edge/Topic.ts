@@ -30,6 +30,8 @@ export interface Late {
   from: number
   /** Frames that wait for its sync; null: it was answered. */
   held: Array<{ readonly to: number; readonly frame: WireText }> | null
+  /** While they wait: the seq of the user's newest removal; 0: none. The sync says whether it is older than his stay. */
+  removedAt: number
 }
 
 export type TopicKind = "channel" | "user" | "presence"

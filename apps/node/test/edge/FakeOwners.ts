@@ -56,8 +56,12 @@ export class FakeOwners {
   epoch = 1
   /** Decides whether a link message is lost. */
   lose: (message: LinkMessage) => boolean = () => false
-  /** Answers a request instead of the fake: a failure, or "hold" to never answer. */
+  /** Answers a request instead of the fake. */
   intercept: (request: OwnerRequest) => OwnerReply<unknown> | undefined = () => undefined
+  /** Whether the answer, once it is made, waits for `release`. */
+  holds: (asked: OwnerRequest | ({ readonly _tag: "Attach" } & Attach)) => boolean = () => false
+  /** Answers that wait. */
+  held: Array<() => void> = []
   readonly links = new OwnerLinks({
     owner: "fake",
     start: 1,
@@ -198,8 +202,9 @@ export class FakeOwners {
       this.requests.push(request)
       queueMicrotask(() => {
         const instead = this.intercept(request)
-        if (instead !== undefined) reply(instead)
-        else this.answer(request, reply)
+        const send = this.holds(request) ? this.later(reply) : reply
+        if (instead !== undefined) send(instead)
+        else this.answer(request, send)
       })
     },
     attach: (attach, reply) => {
@@ -210,12 +215,25 @@ export class FakeOwners {
           .filter(({ denied }, i) => denied.length < (attach.topics[i]?.users.length ?? 0))
           .map(({ topic }) => topic)
         const interestVersion = this.interest.add(attach.edge, granted)
-        reply({ ok: { shard: attach.shard, epoch: this.epoch, interestVersion, topics } })
+        const send = this.holds({ _tag: "Attach", ...attach }) ? this.later(reply) : reply
+        send({ ok: { shard: attach.shard, epoch: this.epoch, interestVersion, topics } })
       })
     },
     detach: ({ edge, topics }) => void this.interest.remove(edge, topics),
     resend: (_owner, _start, edge, from) => this.links.resend(edge, from)
   })
+
+  /** Lets the answers go that wait. */
+  release(): void {
+    this.holds = () => false
+    const { held } = this
+    this.held = []
+    for (const send of held) send()
+  }
+
+  private later<Reply>(send: (reply: Reply) => void): (reply: Reply) => void {
+    return (reply) => this.held.push(() => send(reply))
+  }
 
   private authorise(topic: string, users: ReadonlyArray<string>) {
     const id = topic.slice(2)

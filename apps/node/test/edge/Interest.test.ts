@@ -58,6 +58,10 @@ class Owner {
     }
   }
 
+  answerNext(): void {
+    this.#replies.shift()?.()
+  }
+
   digest(interestVersion = this.version): void {
     this.interest.digest("o/1", [{ shard: 1, epoch: this.epoch, interestVersion }])
   }
@@ -129,6 +133,24 @@ describe("interest", () => {
     await owner.settle()
     expect(owner.attaches.length).toBe(2)
     owner.interest.sweep(performance.now() + unlistedMsMax + 1)
+    await owner.settle()
+    expect(owner.attaches.length).toBe(3)
+  })
+
+  it("attaches again what was asked for before, and joined after, everything was attached again (†9)", async () => {
+    const owner = new Owner()
+    void want(owner, "c/a", "ann")
+    owner.held.set("c/a", ["ann"])
+    await owner.settle()
+    owner.interest.want(1, "c/b", "bob", () => owner.held.set("c/b", ["bob"]))
+    await Promise.resolve()
+    // The shard moves while the old owner's answer is on its way.
+    owner.interest.digest("o/2", [{ shard: 1, epoch: 2, interestVersion: 0 }])
+    owner.answerNext()
+    owner.epoch = 2
+    await owner.settle()
+    expect(owner.attaches.slice(2).flatMap(({ topics }) => topics.map(({ topic }) => topic))).toEqual(["c/a", "c/b"])
+    for (let beat = 0; beat < 4; beat++) owner.digest()
     await owner.settle()
     expect(owner.attaches.length).toBe(3)
   })

@@ -93,6 +93,13 @@ export class TopicSequence<Item extends SequencedItem> {
     return { items, again: false }
   }
 
+  /** Everything up to `to`, and all that is held, is taken as delivered: nobody was there to miss it. */
+  pass(to: number): void {
+    this.advance(to)
+    for (const item of this.#held ?? []) this.advance(item.to)
+    this.#held = null
+  }
+
   #keep(item: Item): void {
     this.#held ??= []
     this.#held.push(item)

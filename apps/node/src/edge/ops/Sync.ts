@@ -149,7 +149,9 @@ class SyncPage {
       })
     }
     // Never from within `want`: it answers later.
-    if (waiting === 0) this.#ask()
+    if (waiting === 0) return this.#ask()
+    // Meanwhile nobody else may be on those that are served: they would be dropped, or not attached again with the rest.
+    for (const part of this.#parts) if (part.joins) this.#begin(part)
   }
 
   /** From now on what comes live waits for the page. */

@@ -1,0 +1,228 @@
+/** Interleavings of joining a topic with all else that happens to it: whoever was told of a channel hears of it from then on. */
+import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
+import { channelTopic } from "@parley/actors/owner/OwnerProtocol"
+import { clientId, EdgeHarness, type TestClient, until } from "./EdgeHarness.ts"
+
+let harness: EdgeHarness
+beforeAll(async () => {
+  harness = await EdgeHarness.start()
+})
+afterAll(() => harness.stop())
+
+const everything = { channels: [], session: { generation: 0, seq: 0 } }
+const say = (channel: string) => harness.owners.append(channel, "message", "x", { text: "m", cid: clientId() })
+const runtime = () => harness.edge.runtime
+const topicOf = (channel: string) => runtime().topics.channel(channel)
+
+const topicsHeld = () => [1, 2, 3, 4].flatMap((shard) => [...runtime().topics.ofShard(shard)])
+
+/** The user's connection at the edge. */
+const connectionOf = (user: string) => {
+  const [connection] = runtime().topics.connectionsOf(user)
+  if (connection === undefined) throw new Error(`${user} is not connected`)
+  return connection
+}
+
+const leave = async (user: string, client: TestClient) => {
+  client.socket.terminate()
+  await until(() => runtime().topics.connectionsOf(user).length === 0)
+}
+
+const hears = async (client: TestClient, channel: string) => {
+  const seq = say(channel)
+  await until(() => client.events(channel).includes(seq))
+}
+
+/** The seqs of all that a channel's frames covered, in their order, as a client takes them. */
+const told = (client: TestClient, channel: string): ReadonlyArray<string> =>
+  client.frames.flatMap((frame) => {
+    if (frame["ev"] === "event" && frame["channel"] === channel) return [`${frame["event"].kind} ${frame["to"]}`]
+    const syncs = frame["ev"] === "channel" ? [frame["sync"]] : (frame["ok"]?.channels ?? [])
+    return syncs
+      .filter(({ head }: { readonly head: { readonly channel: string } }) => head.channel === channel)
+      .map(({ to }: { readonly to: number }) => `sync ${to}`)
+  })
+
+/** One of a user's channels is served already; another is not, and the answer to its attach is on its way. */
+const halfServed = async (user: string, served: string, other: string) => {
+  harness.owners.channel(served, [user])
+  await leave(user, await harness.join(user))
+  harness.owners.channel(other, [user])
+  harness.owners.holds = (asked) =>
+    asked._tag === "Attach" && asked.topics.some(({ topic }) => topic === channelTopic(other))
+  const client = await harness.hello(user)
+  const id = client.post("sync", everything)
+  await until(() => harness.owners.held.length === 1)
+  return { client, synced: () => client.answer(id) }
+}
+
+describe("a sync of which some topics are served, and others have to be attached first", () => {
+  it("keeps those that are served, though their grace period ends meanwhile", async () => {
+    const { client, synced } = await halfServed("ann", "team:grace", "team:grace2")
+    for (const topic of topicsHeld()) topic.idleSince -= runtime().settings.detachGraceMs
+    runtime().topics.sweep(performance.now())
+    harness.owners.release()
+    await synced()
+    await hears(client, "team:grace")
+    await hears(client, "team:grace2")
+  })
+
+  it("has those that are served attached again with all others, where their owner lost the interest (†9)", async () => {
+    const { client, synced } = await halfServed("bob", "team:again", "team:again2")
+    for (const edge of harness.owners.subscribers.keys()) harness.owners.interest.removeEdge(edge)
+    for (let shard = 1; shard <= 4; shard++) runtime().interest.attachAgain(shard)
+    harness.owners.release()
+    await synced()
+    await hears(client, "team:again")
+    await hears(client, "team:again2")
+  })
+})
+
+describe("a sync whose owner has not answered", () => {
+  it("gives nothing of the moment to who waits for his word (†7)", async () => {
+    harness.owners.channel("team:typed", ["cid"])
+    harness.owners.holds = ({ _tag }) => _tag === "Sync"
+    const cid = await harness.hello("cid")
+    const id = cid.post("sync", everything)
+    await until(() => harness.owners.held.length === 1)
+    harness.owners.publish({
+      _tag: "Ephemeral",
+      topic: channelTopic("team:typed"),
+      frame: `{"ev":"typing","channel":"team:typed","user":"x","on":true,"ttl_ms":6000}`,
+      exceptUser: "",
+      exceptConnection: 0
+    })
+    harness.owners.links.flush()
+    await cid.request("ping")
+    expect(cid.frames.filter((frame) => frame["ev"] === "typing")).toEqual([])
+    harness.owners.release()
+    await cid.answer(id)
+    await hears(cid, "team:typed")
+  })
+})
+
+describe("a topic with a hole that nobody was there to be shown", () => {
+  it("is joined behind all that came, though the hole is above the head that the attach names", async () => {
+    harness.owners.channel("team:deep", ["dan"])
+    await leave("dan", await harness.join("dan"))
+    const covered = (from: number, to: number) =>
+      runtime().topics.take({ _tag: "Covered", topic: channelTopic("team:deep"), from, to })
+    covered(2, 3)
+    harness.owners.holds = ({ _tag }) => _tag === "Attach"
+    const dan = await harness.hello("dan")
+    const id = dan.post("sync", everything)
+    await until(() => harness.owners.held.length === 1)
+    // The head is named by now; of what comes meanwhile the link loses some.
+    harness.owners.lose = ({ items }) => items.length > 0
+    while (say("team:deep") < 6);
+    harness.owners.links.flush()
+    harness.owners.lose = () => false
+    covered(5, 6)
+    harness.owners.release()
+    await dan.answer(id)
+    harness.owners.heartbeat()
+    await hears(dan, "team:deep")
+  })
+})
+
+describe("a join that was settled", () => {
+  it("outlives another sync of the same connection that fails", async () => {
+    harness.owners.channel("team:two", ["eva"])
+    const eva = await harness.join("eva")
+    const { topics } = runtime()
+    const [topic, connection] = [topicOf("team:two"), connectionOf("eva")]
+    topics.remove(topic, connection)
+    // One sync begins, a push `channel` ends what it began, at a head that the link has yet to reach; the sync fails.
+    topics.beginJoin(topic, connection)
+    topics.endJoin(topic, connection, 2)
+    topics.abortJoin(topic, connection)
+    say("team:two")
+    await hears(eva, "team:two")
+    expect(eva.events("team:two")).toEqual([3])
+  })
+})
+
+describe("a removal while a join is on its way", () => {
+  it("follows the sync that does not know of it yet, and is the last that comes", async () => {
+    harness.owners.channel("team:gone", ["fay", "gus"])
+    const gus = await harness.join("gus")
+    harness.owners.holds = (asked) => asked._tag === "Sync" && asked.user === "fay"
+    const fay = await harness.hello("fay")
+    const id = fay.post("sync", everything)
+    await until(() => harness.owners.held.length === 1)
+    say("team:gone")
+    harness.owners.remove("team:gone", "fay")
+    await hears(gus, "team:gone")
+    harness.owners.release()
+    await fay.answer(id)
+    await hears(gus, "team:gone")
+    await fay.request("ping")
+    expect(told(fay, "team:gone")).toEqual(["sync 1", "message 2", "removed 3"])
+  })
+
+  it.each(["before the sync's answer", "after the sync's answer"])(
+    "does not end a stay that began after it, where the link brings it %s",
+    async (when) => {
+      const channel = `team:${when.startsWith("before") ? "before" : "after"}`
+      harness.owners.channel(channel, ["hal"])
+      const hal = await harness.hello("hal")
+      harness.owners.holds = (asked) => asked._tag === "Sync"
+      harness.owners.intercept = (asked) => {
+        if (asked._tag !== "Sync" || harness.owners.channel(channel).seq > 1) return undefined
+        // Out and in again before the owner looks.
+        harness.owners.lose = ({ items }) => items.length > 0 && when.startsWith("after")
+        harness.owners.remove(channel, "hal")
+        const seq = harness.owners.append(channel, "added", "system", { members: ["hal"], cid: "" })
+        harness.owners.channel(channel).members.set("hal", seq)
+        harness.owners.session("hal").channels.add(channel)
+        harness.owners.links.flush()
+        harness.owners.lose = () => false
+        return undefined
+      }
+      const id = hal.post("sync", everything)
+      await until(() => harness.owners.held.length > 0)
+      harness.owners.intercept = () => undefined
+      harness.owners.release()
+      await hal.answer(id)
+      harness.owners.heartbeat()
+      await hears(hal, channel)
+      expect(told(hal, channel)).toEqual(["sync 3", "message 4"])
+    }
+  )
+
+  it("is overcome by being added again, though the removal comes in between", async () => {
+    harness.owners.channel("team:twice", ["ida", "joe"])
+    const ida = await harness.join("ida")
+    await harness.join("joe")
+    // The channel's link is behind: what comes of the session overtakes it.
+    const [topic, state] = [topicOf("team:twice"), harness.owners.channel("team:twice")]
+    topic.sequence.hold()
+    harness.owners.remove("team:twice", "ida")
+    harness.owners.holds = (asked) => asked._tag === "Sync" && asked.user === "ida"
+    state.members.set("ida", harness.owners.append("team:twice", "added", "system", { members: ["ida"], cid: "" }))
+    harness.owners.session("ida").channels.add("team:twice")
+    harness.owners.personal("ida", "added", { channel: "team:twice", seq: 3 })
+    await until(() => harness.owners.held.length === 1)
+    runtime().topics.resume(topic, 1)
+    expect(topic.has(connectionOf("ida"))).toBe(false)
+    harness.owners.release()
+    await until(() => told(ida, "team:twice").includes("sync 3"))
+    await hears(ida, "team:twice")
+  })
+
+  it("is not one of who was shown a later head by a push", async () => {
+    harness.owners.channel("team:late", ["kim", "lea"])
+    const kim = await harness.join("kim")
+    await harness.join("lea")
+    const [topic, state] = [topicOf("team:late"), harness.owners.channel("team:late")]
+    topic.sequence.hold()
+    harness.owners.remove("team:late", "kim")
+    state.members.set("kim", harness.owners.append("team:late", "added", "system", { members: ["kim"], cid: "" }))
+    harness.owners.session("kim").channels.add("team:late")
+    harness.owners.personal("kim", "added", { channel: "team:late", seq: 3 })
+    await until(() => told(kim, "team:late").includes("sync 3"))
+    runtime().topics.resume(topic, 1)
+    await hears(kim, "team:late")
+    expect(told(kim, "team:late")).toEqual(["sync 1", "sync 3", "message 4"])
+  })
+})
