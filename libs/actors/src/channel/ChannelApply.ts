@@ -121,7 +121,9 @@ export class ChannelState extends CommittedChannel {
       if (entry.kind !== "message") this.members.trim(entry.seq)
       done++
     }
-    if (done > 0) this.#pending.splice(0, done)
+    if (done === 0) return
+    this.#pending.splice(0, done)
+    this.card = undefined
   }
 
   #undo(seq: number): void {

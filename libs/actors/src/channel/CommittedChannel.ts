@@ -12,6 +12,7 @@ import { IdempotencyWindow } from "./IdempotencyWindow.ts"
 import { Members, type Stay, visibleRanges } from "./Members.ts"
 import type { Receipts } from "./Receipts.ts"
 import type { ChannelSettings } from "./Snapshot.ts"
+import type { SyncCard } from "./SyncCard.ts"
 import { type MessageChange, type MessageRange, Tail, type Unread } from "./Tail.ts"
 
 const noSettings: ChannelSettings = {
@@ -53,6 +54,8 @@ export abstract class CommittedChannel {
   settled: ChannelSettings = noSettings
   /** What members have got and read: not part of the encoded state either; see ChannelReceipts. */
   receipts: Receipts | undefined = undefined
+  /** What syncs say of some committed head; see SyncCard. */
+  card: SyncCard | undefined = undefined
   /** Who is typing: until when, and when that was shown. Never logged, not part of the encoded state. */
   readonly typing = new Map<string, { readonly until: number; readonly shown: number }>()
 
@@ -112,7 +115,7 @@ export abstract class CommittedChannel {
   stayOf(user: string): { readonly role: Role; readonly from: number; readonly to: number | null } | null | undefined {
     const since = this.members.since(user, this.committedSeq)
     if (since !== undefined) {
-      return { role: this.#roleOf(user), from: since, to: null }
+      return { role: this.roleOf(user), from: since, to: null }
     }
     const stays = this.members.stays(user, this.committedSeq)
     const last = stays?.at(-1)
@@ -123,7 +126,8 @@ export abstract class CommittedChannel {
         : { role: "member", from: last.from, to: last.to }
   }
 
-  #roleOf(user: string): Role {
+  /** Of one who is in. */
+  roleOf(user: string): Role {
     return this.settled.owners.includes(user) ? "owner" : "member"
   }
 
@@ -157,7 +161,7 @@ export abstract class CommittedChannel {
       ?.filter((member) => member.user > afterUser)
       .sort((a, b) => (a.user < b.user ? -1 : 1))
       .slice(0, limit)
-      .map(({ from, user }) => ({ channel: this.channel, user, role: this.#roleOf(user), from, to: null, seq: from }))
+      .map(({ from, user }) => ({ channel: this.channel, user, role: this.roleOf(user), from, to: null, seq: from }))
   }
 
   /** Events held with `after < seq <= upTo`, at most `limit`, in current form; up to `tailFrom` they are the store's. */
@@ -197,6 +201,7 @@ export abstract class CommittedChannel {
       stateBytes +
       this.tail.bytes +
       this.pendingBytes +
+      (this.card?.bytes ?? 0) +
       this.window.size * rememberedBytes +
       this.members.recordCount * memberBytes
     )

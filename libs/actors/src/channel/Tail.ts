@@ -335,6 +335,9 @@ export const changedRow = (row: StoredMessage, change: TailEvent): StoredMessage
 
 const mentionsStart = ',"mentions":["'
 
+/** Whether a message names somebody directly. */
+export const namesAnybody = (body: WireText): boolean => body.includes(mentionsStart)
+
 /** Whether a message names the user: text can't look like the field, its quotes are escaped. */
 const names = (body: WireText, user: string): boolean => {
   const start = body.indexOf(mentionsStart)

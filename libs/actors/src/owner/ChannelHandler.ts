@@ -10,7 +10,7 @@ import { expireTyping, typing } from "../channel/Typing.ts"
 import { ChannelReceipts } from "./ChannelReceipts.ts"
 import { readHistory } from "./ChannelHistory.ts"
 import { channelLimits, forgetIds, loadChannel } from "./ChannelLoader.ts"
-import { syncChannel, unreadCounts } from "./ChannelSync.ts"
+import { syncChannel, syncNow, unreadCounts } from "./ChannelSync.ts"
 import { inspectChannel } from "./Inspect.ts"
 import type {
   Attached,
@@ -224,19 +224,40 @@ export class ChannelHandler {
   }
 
   #sync(request: ChannelRequest & { readonly _tag: "Sync" }, reply: Reply, notMine: () => void): void {
-    const results: Array<SyncResult> = Array.from({ length: request.items.length })
-    let left = request.items.length
-    let moved = false
-    const finish = () => {
-      if (moved || !this.owner.serving) notMine()
-      else reply({ ok: results })
+    const { eventsMax, items, user } = request
+    const results: Array<SyncResult> = []
+    const left: Array<number> = []
+    for (const [index, item] of items.entries()) {
+      const resident = this.residents.ready(item.channel)
+      const result = resident?.state === undefined ? undefined : syncNow(resident.state, user, item, eventsMax)
+      // Those that have to wait for something take their place when they have it.
+      results.push(result ?? unanswered)
+      if (result === undefined) left.push(index)
+      else if (resident !== undefined) resident.used = true
     }
-    if (left === 0) return finish()
-    request.items.forEach((item, index) => {
+    // Nobody waited since the lease was looked at (†18).
+    if (left.length === 0) return reply({ ok: results })
+    this.#syncLater(request, results, left, reply, notMine)
+  }
+
+  #syncLater(
+    { eventsMax, items, user }: ChannelRequest & { readonly _tag: "Sync" },
+    results: Array<SyncResult>,
+    places: ReadonlyArray<number>,
+    reply: Reply,
+    notMine: () => void
+  ): void {
+    let left = places.length
+    let moved = false
+    for (const place of places) {
+      const item = items[place]
+      if (item === undefined) continue
       const { channel } = item
       const put = (result: SyncResult) => {
-        results[index] = result
-        if (--left === 0) finish()
+        results[place] = result
+        if (--left > 0) return
+        if (moved || !this.owner.serving) notMine()
+        else reply({ ok: results })
       }
       const gone = () => {
         moved = true
@@ -246,9 +267,9 @@ export class ChannelHandler {
         channel,
         gone,
         (failure) => put({ _tag: "Failed", channel, failure }),
-        (_resident, state) => syncChannel(this.owner, state, request.user, item, request.eventsMax, put)
+        (_resident, state) => syncChannel(this.owner, state, user, item, eventsMax, put)
       )
-    })
+    }
   }
 
   #unread(state: ChannelState, request: ChannelRequest & { readonly _tag: "Unread" }, reply: Reply): void {
@@ -320,6 +341,9 @@ export class ChannelHandler {
 }
 
 const ignore = () => {}
+
+/** Stands in a sync's answer until the channel's own is there. */
+const unanswered: SyncResult = { _tag: "Failed", channel: "", failure: { code: "unavailable" } }
 
 const nobody: ReadonlyArray<string> = []
 

@@ -38,8 +38,7 @@ export class ChannelReceipts {
   render(state: ChannelState, done: (field: WireText) => void): void {
     if (!shows(state)) return done("")
     const table = this.#table(state)
-    if (table.loaded && table.empty) return done(noReceipts)
-    const answer = () => done(`,"receipts":${JSON.stringify(table.list((user) => state.isMember(user) === true))}`)
+    const answer = () => done(fieldOf(state, table))
     if (table.loaded) return answer()
     const { cursors } = this.#owner.context.stores
     this.#owner.context.run(cursors.ofChannel(state.channel), (result) => {
@@ -55,6 +54,13 @@ export class ChannelReceipts {
     return (state.receipts ??= new Receipts())
   }
 }
+
+/** The same where no store has to be asked; undefined: it has. */
+export const receiptsHere = (state: ChannelState): WireText | undefined =>
+  !shows(state) ? "" : state.receipts?.loaded === true ? fieldOf(state, state.receipts) : undefined
+
+const fieldOf = (state: ChannelState, table: Receipts): WireText =>
+  table.empty ? noReceipts : `,"receipts":${JSON.stringify(table.list((user) => state.isMember(user) === true))}`
 
 const noReceipts: WireText = ',"receipts":[]'
 

@@ -6,8 +6,9 @@
 import { Effect } from "effect"
 import { Limits } from "@parley/protocol/Limits"
 import type { WireText } from "@parley/protocol/WireText"
-import { toWire } from "@parley/protocol/WireText"
 import type { ChannelState } from "../channel/ChannelState.ts"
+import { type ForMember, SyncCard } from "../channel/SyncCard.ts"
+import { receiptsHere } from "./ChannelReceipts.ts"
 import type { SyncItem, SyncResult, UnreadCounts } from "./OwnerProtocol.ts"
 import type { ShardOwner } from "./ShardOwner.ts"
 import { learnMembers, storeBehindRetryMs, storeBehindTriesMax, whenStoreReady } from "./StoreLookups.ts"
@@ -48,10 +49,59 @@ export const unreadCounts = (
   })
 }
 
+/**
+ * One channel's part of a sync where all of it is in memory, as it is for nearly every channel of a herd; undefined: it
+ * has to be asked for (`syncChannel`).
+ */
+export const syncNow = (
+  state: ChannelState,
+  user: string,
+  item: SyncItem,
+  eventsMax: number
+): SyncResult | undefined => {
+  const { channel, committedSeq: head } = state
+  // One who came once and stayed, as nearly all did.
+  const since = state.members.onlyStay(user, head)
+  const receipts = receiptsHere(state)
+  if (since === undefined || receipts === undefined || !state.exists) return undefined
+  const { cursor } = item
+  const readableAfter = since - 1
+  const reload = mustReload(state, head, item)
+  const from = reload || item.held === null ? head : item.held.seq
+  const after = Math.max(from, readableAfter)
+  if (after < state.tailFrom) return undefined
+  const card = SyncCard.of(state)
+  const seen = Math.max(cursor.seq, readableAfter)
+  const plain = card.plainUnread(state, seen, user)
+  const { mentions, unread } =
+    plain === undefined ? (state.unreadInTail(seen, user) ?? unknownCounts) : { unread: plain, mentions: 0 }
+  if (unread < 0) return undefined
+  const member: ForMember = {
+    role: state.roleOf(user),
+    cursor,
+    unread,
+    mentions,
+    readsLast: card.lastSeq > readableAfter,
+    receipts
+  }
+  const whole = !reload && from >= readableAfter
+  const kept = whole ? card.kept(from, member) : undefined
+  if (kept !== undefined) return { _tag: "Sync", channel, sync: kept, head }
+  const [to, events] = reload ? [head, noEvents] : page(state.tailEvents(after, head, eventsMax), head, eventsMax)
+  return { _tag: "Sync", channel, sync: card.render(from, to, reload, events, member, whole && to === head), head }
+}
+
+const unknownCounts = { unread: -1, mentions: 0 }
+const noEvents: ReadonlyArray<WireText> = []
+
+/** Whether what the device holds can't be continued. */
+const mustReload = (state: ChannelState, head: number, { held }: SyncItem): boolean =>
+  held === null || held.generation !== state.generation || held.seq > head || head - held.seq > Limits.syncGapMax
+
 /** How often a head that moved while the store was asked is taken anew. */
 const againMax = 8
 
-/** One channel's part of a sync. */
+/** One channel's part of a sync, whatever has to be asked for it. */
 export const syncChannel = (
   owner: ShardOwner,
   state: ChannelState,
@@ -67,33 +117,25 @@ export const syncChannel = (
     if (stay === undefined) return failed()
     if (stay === null) return done({ _tag: "Lost", channel, seq: 0 })
     if (stay.to !== null) return done({ _tag: "Lost", channel, seq: stay.to })
-    const now = asOfHead(state, user)
+    // As of one moment: commits go on while the store is asked for the counts.
+    const card = SyncCard.of(state)
+    const readableAfter = state.readableAfter(user)
     unreadCounts(owner, state, user, item.cursor.seq, (counts) => {
       if (counts === undefined) return failed()
+      const { head, mentions, unread } = counts
       // The counts are of a later head than the rest: who was a member may be none there.
-      if (counts.head !== now.seq) {
+      if (head !== card.seq) {
         return tries >= againMax ? failed() : syncChannel(owner, state, user, item, eventsMax, done, tries + 1)
       }
       const answer = (from: number, to: number, events: ReadonlyArray<WireText>, reload: boolean) =>
-        owner.channels.receipts.render(state, (receipts) =>
-          done({
-            _tag: "Sync",
-            channel,
-            head: counts.head,
-            sync: renderSync(renderHead(state, now, stay.role, item, counts, receipts), from, to, events, reload)
-          })
-        )
+        owner.channels.receipts.render(state, (receipts) => {
+          const readsLast = card.lastSeq > readableAfter
+          const member: ForMember = { role: stay.role, cursor: item.cursor, unread, mentions, readsLast, receipts }
+          done({ _tag: "Sync", channel, head, sync: card.render(from, to, reload, events, member, false) })
+        })
       const { held } = item
-      const head = counts.head
-      if (
-        held === null ||
-        held.generation !== state.generation ||
-        held.seq > head ||
-        head - held.seq > Limits.syncGapMax
-      ) {
-        return answer(head, head, [], true)
-      }
-      const after = Math.max(held.seq, now.readableAfter)
+      if (held === null || mustReload(state, head, item)) return answer(head, head, noEvents, true)
+      const after = Math.max(held.seq, readableAfter)
       if (after >= state.tailFrom)
         return answer(held.seq, ...page(state.tailEvents(after, head, eventsMax), head, eventsMax), false)
       eventsFromStore(owner, state, after, head, eventsMax, (events) =>
@@ -101,26 +143,6 @@ export const syncChannel = (
       )
     })
   })
-}
-
-/** What a head says besides the counts, taken at one moment: commits go on while the store is asked for those. */
-interface AsOfHead {
-  readonly seq: number
-  readonly readableAfter: number
-  readonly name: string
-  readonly topic: string
-  readonly members: number
-  readonly fanout: string
-  readonly last: WireText | null
-}
-
-const asOfHead = (state: ChannelState, user: string): AsOfHead => {
-  const { committedSeq: seq, fanout, memberCount: members, name, topic } = state
-  const readableAfter = state.readableAfter(user)
-  const { last } = state.tail
-  // What was said before he came, or while he was out, is not for him (REVOKED-IS-OUT).
-  const readable = last !== null && last.seq > readableAfter
-  return { seq, readableAfter, name, topic, members, fanout, last: readable ? last.body : null }
 }
 
 type Events = ReadonlyArray<{ readonly seq: number; readonly body: WireText }>
@@ -173,25 +195,3 @@ export const withStay = (
   if (known !== undefined) return done(known)
   learnMembers(owner, state, [user], (known) => done(known ? state.stayOf(user) : undefined))
 }
-
-const renderSync = (
-  head: WireText,
-  from: number,
-  to: number,
-  events: ReadonlyArray<WireText>,
-  reload: boolean
-): WireText => `{"head":${head},"from":${from},"to":${to},"reload":${reload},"events":[${events.join(",")}]}`
-
-const renderHead = (
-  state: ChannelState,
-  now: AsOfHead,
-  role: string,
-  item: SyncItem,
-  counts: UnreadCounts,
-  receipts: WireText
-): WireText =>
-  `{"channel":"${state.channel}","generation":${state.generation},"seq":${counts.head},"n":${counts.n},"name":${toWire(
-    JSON.stringify(now.name)
-  )},"topic":${toWire(JSON.stringify(now.topic))},"members":${now.members},"role":"${role}","fanout":"${now.fanout}","cursor":{"generation":${item.cursor.generation},"seq":${item.cursor.seq}},"unread":${counts.unread},"mentions":${counts.mentions},"last":${
-    now.last
-  }${receipts}}`
