@@ -9,6 +9,7 @@ import type {
   OwnerReply,
   OwnerRequest,
   PresenceView,
+  SessionStanding,
   SessionView,
   SyncResult,
   UnreadCounts
@@ -28,6 +29,7 @@ export interface OwnerAnswers {
   /** Current stays, ascending by user. */
   readonly Members: ReadonlyArray<Membership>
   readonly InspectChannel: unknown
+  readonly Standing: SessionStanding
   readonly Open: SessionView
   readonly Inbox: ReadonlyArray<PlacedEntry>
   readonly MoveCursor: CursorMoved

@@ -253,6 +253,10 @@ export class FakeOwners {
         return reply(this.mutate(request.caller.user, request.mutation, request.caller))
       case "Inbox":
         return reply({ ok: this.inboxes.get(request.user) ?? [] })
+      case "Standing": {
+        const { revokedBefore, userSeq } = this.session(request.user)
+        return reply({ ok: { position: { generation: 1, seq: userSeq }, revokedBefore } })
+      }
       case "Open": {
         const session = this.session(request.user)
         return reply({

@@ -145,6 +145,8 @@ export type ChannelRequest =
 
 /** Asked of the owner of the user's shard. */
 export type SessionRequest =
+  /** The user's position, and whose tokens are void: all that a connection's first frame needs. */
+  | { readonly _tag: "Standing"; readonly user: string }
   /** The user's position, channels with cursors, and personal events after `after` (reload: these can't be continued). */
   | { readonly _tag: "Open"; readonly user: string; readonly after: Position }
   /** The channels that a reconnecting user should look at first, newest first (†10). */
@@ -215,17 +217,20 @@ export interface PresenceView {
 
 export type OwnerRequest = ChannelRequest | SessionRequest | PresenceRequest
 
-/** The session as its owner lists it for a connection. */
-export interface SessionView {
+export interface SessionStanding {
   readonly position: Position
+  /** Tokens issued before this are void (s since 1970); 0: none. */
+  readonly revokedBefore: number
+}
+
+/** The session as its owner lists it for a connection. */
+export interface SessionView extends SessionStanding {
   readonly reload: boolean
   /** `UserEvent`s after the named position, ascending, as wire text. */
   readonly personal: ReadonlyArray<WireText>
   readonly channels: ReadonlyArray<{ readonly channel: string; readonly cursor: Position }>
   /** Channels the user is in no longer, with the seq of the removal, as far back as tombstones reach. */
   readonly left: ReadonlyArray<{ readonly channel: string; readonly seq: number }>
-  /** Tokens issued before this are void (s since 1970); 0: none. */
-  readonly revokedBefore: number
 }
 
 /** Every answer: `ok` is what the request's kind says, or a failure the client may see. */

@@ -15,6 +15,7 @@ import {
   moveCursor,
   type SessionDecision,
   SessionState,
+  standingOf,
   view
 } from "../session/SessionState.ts"
 import { inspectSession } from "./Inspect.ts"
@@ -53,6 +54,8 @@ export class SessionHandler {
       (resident, state) => {
         const now = this.owner.context.now()
         switch (request._tag) {
+          case "Standing":
+            return reply({ ok: standingOf(state) })
           case "Open":
             return reply({ ok: view(state, request.after) })
           case "Inbox": {

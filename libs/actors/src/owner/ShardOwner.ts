@@ -128,6 +128,7 @@ export class ShardOwner {
       case "Members":
       case "InspectChannel":
         return this.channels.request(request, reply, notMine)
+      case "Standing":
       case "Open":
       case "Inbox":
       case "MoveCursor":

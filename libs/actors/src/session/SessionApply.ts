@@ -9,9 +9,9 @@ import type { WireText } from "@parley/protocol/WireText"
 import { type Cursor, laterCursor } from "@parley/storage/CursorStore"
 import { IdempotencyWindow } from "../channel/IdempotencyWindow.ts"
 import type { Entry } from "../log/Entry.ts"
-import type { SessionView } from "../owner/OwnerProtocol.ts"
+import type { SessionStanding, SessionView } from "../owner/OwnerProtocol.ts"
 import { personalEvent } from "./PersonalEvent.ts"
-import { decodeSession, encodeSession, type SessionSnapshot } from "./SessionSnapshot.ts"
+import { decodePersonal, decodeRest, encodeSession } from "./SessionSnapshot.ts"
 
 export const sessionLimits = {
   /** Personal events kept for devices that were away; a device further behind takes the list of channels anew. */
@@ -27,6 +27,11 @@ export const sessionLimits = {
 } as const
 
 const noCursor: Position = { generation: 0, seq: 0 }
+
+interface PersonalBody {
+  readonly seq: number
+  readonly body: WireText
+}
 
 /** Rough sizes in bytes. */
 const stateBytes = 1_024
@@ -58,9 +63,13 @@ export class SessionState {
   /** Tokens issued before this are void (s since 1970). */
   revokedBefore = 0
   window = new IdempotencyWindow(sessionLimits.idsMax, 0)
-  /** Events after `personalFrom`, ascending. */
-  personal: Array<{ readonly seq: number; readonly body: WireText }> = []
   personalFrom = 0
+  /** Undefined: they are in `#rest` only. Most sessions that wake are asked for none, and sleep again. */
+  #personal: Array<PersonalBody> | undefined = []
+  /** What it was woken from, one byte a char (the heap packs that best); undefined: not needed any more. */
+  #rest: string | undefined = undefined
+  /** Since it was woken. */
+  #changed = false
   readonly #pending: Array<Entry> = []
   readonly #dirty = new Set<string>()
 
@@ -83,12 +92,39 @@ export class SessionState {
     return (
       stateBytes +
       entries * channelBytes +
-      (this.personal.length + this.#pending.length + this.window.size) * eventBytes
+      (this.committedUserSeq - this.personalFrom + this.#pending.length + this.window.size) * eventBytes
     )
   }
 
   pendingEntries(): ReadonlyArray<Entry> {
     return this.#pending
+  }
+
+  /** What it says at rest is not what it was woken from. */
+  changed(): void {
+    this.#changed = true
+    if (this.#personal !== undefined) this.#rest = undefined
+  }
+
+  /** Events after `personalFrom`, ascending. */
+  get personal(): ReadonlyArray<PersonalBody> {
+    return this.#events()
+  }
+
+  /** Bodies of those after `after`, which is not below `personalFrom`. */
+  personalAfter(after: number): ReadonlyArray<WireText> {
+    return this.#events()
+      .slice(after - this.personalFrom)
+      .map((event) => event.body)
+  }
+
+  #events(): Array<PersonalBody> {
+    if (this.#personal === undefined) {
+      const bodies = this.#rest === undefined ? [] : decodePersonal(Buffer.from(this.#rest, "latin1"))
+      this.#personal = bodies.map((body, place) => ({ seq: this.personalFrom + place + 1, body }))
+      if (this.#changed) this.#rest = undefined
+    }
+    return this.#personal
   }
 
   // --- cursors --------------------------------------------------------------------------------------------------
@@ -99,12 +135,18 @@ export class SessionState {
 
   /** A cursor that the store or a client has: merged by max. */
   mergeCursor(channel: string, position: Position): void {
-    this.cursors.set(channel, laterCursor(this.cursorOf(channel), position))
+    const before = this.cursorOf(channel)
+    const later = laterCursor(before, position)
+    // Woken with the cursors that the store has, it knows them already.
+    if (later.generation === before.generation && later.seq === before.seq) return
+    this.cursors.set(channel, later)
+    this.changed()
   }
 
   setCursor(channel: string, position: Position): void {
     this.cursors.set(channel, position)
     this.#dirty.add(channel)
+    this.changed()
   }
 
   get hasDirtyCursors(): boolean {
@@ -119,11 +161,13 @@ export class SessionState {
       taken.push({ channel, position: this.cursorOf(channel) })
     }
     for (const { channel } of taken) this.#dirty.delete(channel)
+    if (taken.length > 0) this.changed()
     return taken
   }
 
   putDirtyCursors(channels: ReadonlyArray<string>): void {
     for (const channel of channels) this.#dirty.add(channel)
+    if (channels.length > 0) this.changed()
   }
 
   inspectCursors(): ReadonlyArray<Cursor> {
@@ -157,19 +201,21 @@ export class SessionState {
 
   commitTo(seq: number): void {
     if (seq > this.userSeq) throw new Error(`session is at ${this.userSeq}, got a commit of ${seq}`)
+    const personal = this.#events()
     for (let entry = this.#pending[0]; entry !== undefined && entry.seq <= seq; entry = this.#pending[0]) {
       this.#pending.shift()
       this.committedUserSeq = entry.seq
       this.committedAt = Math.max(this.committedAt, entry.at)
       this.generation = Math.max(this.generation, entry.generation)
       this.#take(entry)
-      this.personal.push({ seq: entry.seq, body: entry.body })
+      personal.push({ seq: entry.seq, body: entry.body })
     }
-    const over = this.personal.length - sessionLimits.personalEventsMax
+    const over = personal.length - sessionLimits.personalEventsMax
     if (over > 0) {
-      this.personal = this.personal.slice(over)
+      personal.splice(0, over)
       this.personalFrom += over
     }
+    this.changed()
     this.window.settle(this.committedUserSeq)
   }
 
@@ -227,6 +273,7 @@ export class SessionState {
 
   /** The committed state: what is pending never touched it. */
   encode(): Uint8Array {
+    if (this.#rest !== undefined && !this.#changed) return Buffer.from(this.#rest, "latin1")
     return encodeSession({
       user: this.user,
       generation: this.generation,
@@ -244,7 +291,7 @@ export class SessionState {
   }
 
   static decode(bytes: Uint8Array): SessionState {
-    const snapshot: SessionSnapshot = decodeSession(bytes)
+    const snapshot = decodeRest(bytes)
     const state = new SessionState(snapshot.user)
     state.generation = snapshot.generation
     state.userSeq = state.committedUserSeq = snapshot.userSeq
@@ -256,8 +303,10 @@ export class SessionState {
     for (const [channel, from, seqs] of snapshot.mentions) state.mentions.set(channel, { from, seqs: [...seqs] })
     state.revokedBefore = snapshot.revokedBefore
     state.window = IdempotencyWindow.restore(sessionLimits.idsMax, snapshot.window, snapshot.userSeq)
-    state.personalFrom = snapshot.userSeq - snapshot.personal.length
-    state.personal = snapshot.personal.map((body, place) => ({ seq: state.personalFrom + place + 1, body }))
+    state.personalFrom = snapshot.userSeq - snapshot.personalCount
+    state.#personal = undefined
+    state.#rest = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1")
+    state.#changed = false
     return state
   }
 }
@@ -294,20 +343,31 @@ export const moveCursor = (
 export const dropMention = (state: SessionState, channel: string, seq: number): boolean => {
   const index = state.mentions.get(channel)
   const at = index?.seqs.indexOf(seq) ?? -1
-  if (at >= 0) index?.seqs.splice(at, 1)
+  if (at >= 0) {
+    index?.seqs.splice(at, 1)
+    state.changed()
+  }
   return at >= 0
 }
+
+export const standingOf = (state: SessionState): SessionStanding => ({
+  position: { generation: state.generation, seq: state.committedUserSeq },
+  revokedBefore: state.revokedBefore
+})
 
 /** The session as a connection gets it that holds `after`: what it missed, or "reload", and the channels as they are. */
 export const view = (state: SessionState, after: Position): SessionView => {
   const reload =
     after.generation !== state.generation || after.seq < state.personalFrom || after.seq > state.committedUserSeq
+  const channels: Array<{ readonly channel: string; readonly cursor: Position }> = []
+  for (const channel of state.channels.keys()) channels.push({ channel, cursor: state.cursorOf(channel) })
   return {
-    position: { generation: state.generation, seq: state.committedUserSeq },
+    ...standingOf(state),
     reload,
-    personal: reload ? [] : state.personal.slice(after.seq - state.personalFrom).map((event) => event.body),
-    channels: [...state.channels.keys()].map((channel) => ({ channel, cursor: state.cursorOf(channel) })),
-    left: [...state.left].map(([channel, seq]) => ({ channel, seq })),
-    revokedBefore: state.revokedBefore
+    personal: reload || after.seq === state.committedUserSeq ? nothing : state.personalAfter(after.seq),
+    channels,
+    left: Array.from(state.left, ([channel, seq]) => ({ channel, seq }))
   }
 }
+
+const nothing: ReadonlyArray<WireText> = []

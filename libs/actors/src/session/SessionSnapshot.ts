@@ -134,22 +134,14 @@ const ownFields = (event: Personal, place: (channel: string) => number): Readonl
   }
 }
 
-export const decodeSession = (input: Uint8Array): SessionSnapshot => {
-  const bytes = Buffer.from(input.buffer, input.byteOffset, input.byteLength)
-  const found = bytes.length === 0 ? 0 : bytes.readUInt8(0)
-  const json = bytes.toString("utf8", 1)
-  // as, twice: written by the encoder of that version; the log record or row around it vouches for the bytes
-  if (found === spelledOut) return JSON.parse(json) as SessionSnapshot
-  if (found !== version) throw new Error("session snapshot of another version")
-  return unpack(JSON.parse(json) as Packed) // as above
-}
+/** All but the personal events, which are most of it and which a device that was away for a moment does not ask for. */
+export type SessionRest = Omit<SessionSnapshot, "personal"> & { readonly personalCount: number }
 
-const unpack = ({ a, c, d, g, k, l, m, n, p, r, s, u, w }: Packed): SessionSnapshot => {
-  const channel = (place: number): string => {
-    const name = n[place]
-    if (name === undefined) throw new Error("session snapshot names a channel that is not in it")
-    return name
-  }
+export const decodeRest = (bytes: Uint8Array): SessionRest => {
+  const read = readSession(bytes)
+  if (!("n" in read)) return { ...read, personalCount: read.personal.length }
+  const { a, c, d, g, k, l, m, p, r, s, u, w } = read
+  const channel = channelsOf(read)
   const [bound, ...ids] = w
   return {
     user: u,
@@ -170,9 +162,30 @@ const unpack = ({ a, c, d, g, k, l, m, n, p, r, s, u, w }: Packed): SessionSnaps
       bound,
       ids: ids.map(([sender, cid, time, seq, idN, at, bodyHash]) => ({ sender, cid, time, seq, n: idN, at, bodyHash }))
     },
-    personal: unpackPersonal(s, p, channel)
+    personalCount: p.length
   }
 }
+
+export const decodePersonal = (bytes: Uint8Array): ReadonlyArray<string> => {
+  const read = readSession(bytes)
+  return "n" in read ? unpackPersonal(read.s, read.p, channelsOf(read)) : read.personal
+}
+
+const readSession = (input: Uint8Array): SessionSnapshot | Packed => {
+  const bytes = Buffer.from(input.buffer, input.byteOffset, input.byteLength)
+  const found = bytes.length === 0 ? 0 : bytes.readUInt8(0)
+  if (found !== spelledOut && found !== version) throw new Error("session snapshot of another version")
+  // as: written by the encoder of that version; the log record or row around it vouches for the bytes
+  return JSON.parse(bytes.toString("utf8", 1)) as SessionSnapshot | Packed
+}
+
+const channelsOf =
+  ({ n }: Packed) =>
+  (place: number): string => {
+    const name = n[place]
+    if (name === undefined) throw new Error("session snapshot names a channel that is not in it")
+    return name
+  }
 
 const pairs = (flat: ReadonlyArray<number>, channel: (place: number) => string) =>
   Array.from({ length: flat.length / 2 }, (_, i) => [channel(flat[i * 2] ?? -1), flat[i * 2 + 1] ?? 0] as const)

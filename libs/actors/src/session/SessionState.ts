@@ -10,7 +10,17 @@ import type { Caller } from "../owner/OwnerProtocol.ts"
 import { personalBody, personalEvent, type Personal } from "./PersonalEvent.ts"
 import type { SessionState } from "./SessionApply.ts"
 
-export { apply, commit, dropMention, moveCursor, replay, sessionLimits, SessionState, view } from "./SessionApply.ts"
+export {
+  apply,
+  commit,
+  dropMention,
+  moveCursor,
+  replay,
+  sessionLimits,
+  SessionState,
+  standingOf,
+  view
+} from "./SessionApply.ts"
 
 export type SessionDecision =
   /** Exactly one next event; the caller applies it. */

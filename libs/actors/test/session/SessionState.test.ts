@@ -20,7 +20,7 @@ import {
   SessionState,
   view
 } from "../../src/session/SessionState.ts"
-import { decodeSession, encodeSession } from "../../src/session/SessionSnapshot.ts"
+import { decodePersonal, decodeRest, encodeSession, type SessionSnapshot } from "../../src/session/SessionSnapshot.ts"
 import { caller, clientId, start } from "../channel/ChannelHarness.ts"
 
 const room = "group:room"
@@ -41,6 +41,12 @@ const noticed = (state: SessionState, ...notices: ReadonlyArray<Notice>): Readon
   notices.map((next) => take(state, decideNotice(state, next, start))._tag)
 const markUnread = (state: SessionState, seq: number, cid: string, now = start): SessionDecision =>
   decideMarkUnread(state, ann, room, seq, cid, now)
+
+/** The logged event of a personal event's body. */
+const entryOfBody = (body: string): Entry => {
+  const { at, kind, user_seq: seq } = JSON.parse(body) as { at: number; kind: string; user_seq: number }
+  return { ...entryOf(decideNotice(SessionState.empty("ann"), notice("added", 1), start)), seq, at, kind, body }
+}
 
 const seen = (state: SessionState) => ({
   userSeq: state.userSeq,
@@ -406,6 +412,13 @@ describe("a session at rest", () => {
     before: fc.nat()
   })
 
+  const decodeSession = (bytes: Uint8Array): SessionSnapshot => {
+    const { personalCount, ...rest } = decodeRest(bytes)
+    const personal = decodePersonal(bytes)
+    expect(personalCount).toBe(personal.length)
+    return { ...rest, personal }
+  }
+
   it("is read as it was written, events of other fields and versions included", () => {
     fc.assert(
       fc.property(snapshot, ({ before, events, ...rest }) => {
@@ -418,6 +431,38 @@ describe("a session at rest", () => {
       })
     )
     expect(() => decodeSession(Buffer.of(3, 0x7b, 0x7d))).toThrow("another version")
+  })
+
+  it("is the same again when nothing has happened since, and says all that has", () => {
+    const state = SessionState.empty("ann")
+    noticed(state, ...Array.from({ length: 5 }, (_, i) => notice("added", i + 1, `group:${i}`)))
+    noticed(state, notice("mentioned", 9, "group:2"))
+    moveCursor(state, "group:1", 7)
+    const bytes = state.encode()
+    const woken = () => SessionState.decode(bytes)
+    expect(Buffer.from(woken().encode()).equals(Buffer.from(bytes))).toBe(true)
+    const after = { generation: 1, seq: 2 }
+    const changes: ReadonlyArray<(woken: SessionState) => unknown> = [
+      (session) => noticed(session, notice("mentioned", 10, "group:2")),
+      (session) => moveCursor(session, "group:1", 8),
+      (session) => session.mergeCursor("group:3", { generation: 0, seq: 2 }),
+      (session) => session.takeDirtyCursors(),
+      (session) => session.putDirtyCursors(["group:4"]),
+      (session) => dropMention(session, "group:2", 9),
+      (session) => noticed(session, notice("removed", 9, "group:0"))
+    ]
+    for (const change of changes) {
+      const session = woken()
+      change(session)
+      // One that was never at rest.
+      const awake = SessionState.empty("ann")
+      for (const { body } of session.personal.slice(0, 6)) replay(awake, entryOfBody(body))
+      moveCursor(awake, "group:1", 7)
+      change(awake)
+      const again = SessionState.decode(session.encode())
+      expect(seen(again)).toEqual(seen(awake))
+      expect(view(again, after)).toEqual(view(awake, after))
+    }
   })
 
   it("takes less than 50 bytes a channel, with cursor and event", () => {
