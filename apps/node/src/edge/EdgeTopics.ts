@@ -47,6 +47,8 @@ const nobody: ReadonlyArray<Connection> = []
 export class EdgeTopics {
   readonly #options: EdgeTopicsOptions
   readonly #topics = new Map<TopicName, Topic>()
+  /** Those of channels by the channel: a sync looks for each of its channels, and would make each one's name for that. */
+  readonly #channels = new Map<string, Topic>()
   readonly #byShard = new Map<number, Set<Topic>>()
   readonly #idle = new Set<Topic>()
 
@@ -59,7 +61,11 @@ export class EdgeTopics {
   }
 
   channel(channel: string): Topic {
-    return this.#open(channelTopic(channel), "channel", channel, this.#options.shardOf(channel))
+    const known = this.#channels.get(channel)
+    if (known !== undefined) return known
+    const topic = this.#open(channelTopic(channel), "channel", channel, this.#options.shardOf(channel))
+    this.#channels.set(channel, topic)
+    return topic
   }
   user(user: string): Topic {
     return this.#open(userTopic(user), "user", user, this.#options.shardOf(user))
@@ -98,9 +104,10 @@ export class EdgeTopics {
   // --- who is on a topic ------------------------------------------------------------------------------------------
 
   add(topic: Topic, connection: Connection): void {
-    if (connection.state === "closed" || topic.has(connection)) return
-    topic.add(connection)
-    this.#idle.delete(topic)
+    if (connection.state === "closed") return
+    const idle = topic.idleSince > 0
+    if (!topic.add(connection)) return
+    if (idle) this.#idle.delete(topic)
     if (topic.kind !== "user") connection.topics.push(topic)
   }
 
@@ -140,6 +147,7 @@ export class EdgeTopics {
 
   #drop(topic: Topic): void {
     this.#topics.delete(topic.name)
+    if (topic.kind === "channel") this.#channels.delete(topic.id)
     this.#byShard.get(topic.shard)?.delete(topic)
     this.#options.onDropped(topic)
   }

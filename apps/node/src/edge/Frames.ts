@@ -7,6 +7,7 @@
 import { Exit, Schema } from "effect"
 import { type Op, type OpName, ops } from "@parley/protocol/Frame"
 import { Limits } from "@parley/protocol/Limits"
+import { readSync } from "./SyncFrame.ts"
 import { toWire, type WireText } from "@parley/protocol/WireText"
 import { type ApiFailure, renderFailure } from "@parley/protocol/ApiError"
 
@@ -19,6 +20,8 @@ export interface Frame {
   readonly id: number
   readonly op: string
   readonly value: object
+  /** All of it again: what has to wait long is better one string than many objects. */
+  readonly text: string
 }
 
 const malformed = { _tag: "Malformed" } as const
@@ -37,7 +40,7 @@ export const parseFrame = (text: string): Frame | { readonly _tag: "Malformed" }
   // A request without a usable id can't be answered.
   if (typeof id !== "number" || !Number.isSafeInteger(id) || id < 0) return malformed
   const op: unknown = Object.hasOwn(value, "op") ? Reflect.get(value, "op") : undefined
-  return { _tag: "Frame", id, op: typeof op === "string" ? op : "", value }
+  return { _tag: "Frame", id, op: typeof op === "string" ? op : "", value, text }
 }
 
 /** A frame with few brackets can't be deep; only others are scanned. */
@@ -78,6 +81,8 @@ export const isOp = (name: string): name is OpName => decoders.has(name)
 
 /** The op's fields, checked; or a failure that names the field. */
 export const decodeOp = (name: OpName, value: object): { readonly frame: Op } | { readonly failure: ApiFailure } => {
+  const positions = name === "sync" ? readSync(value) : undefined
+  if (positions !== undefined) return { frame: positions }
   const exit = decoders.get(name)?.(value)
   if (exit !== undefined && Exit.isSuccess(exit)) return { frame: exit.value }
   return { failure: { code: "invalid", detail: exit === undefined ? "" : detailOf(exit) } }

@@ -93,7 +93,7 @@ const dispatch = (edge: EdgeRuntime, connection: Connection, parsed: Frame): voi
   if ("failure" in decoded) answerFailure(edge, connection, id, decoded.failure)
   else {
     edge.opsDone.set(op, (edge.opsDone.get(op) ?? 0) + 1)
-    perform(edge, connection, decoded.frame)
+    perform(edge, connection, decoded.frame, parsed.text)
   }
 }
 
@@ -102,7 +102,7 @@ const refuseRate = (edge: EdgeRuntime, connection: Connection, id: number, waitM
   answerFailure(edge, connection, id, { code: "rate_limited", retry_after_ms: waitMs })
 }
 
-const perform = (edge: EdgeRuntime, connection: Connection, frame: Op): void => {
+const perform = (edge: EdgeRuntime, connection: Connection, frame: Op, text: string): void => {
   switch (frame.op) {
     case "send":
     case "edit":
@@ -119,7 +119,7 @@ const perform = (edge: EdgeRuntime, connection: Connection, frame: Op): void => 
     case "ping":
       return ping(edge, connection, frame)
     case "sync":
-      return sync(edge, connection, frame)
+      return sync(edge, connection, frame, text)
     case "watch":
       return watch(edge, connection, frame)
     case "unwatch":

@@ -11,7 +11,7 @@ import type { Connection } from "./Connection.ts"
 /** Frames that wait for one connection's sync; past it the connection is closed and resumes. */
 export const lateFramesMax = 1_024
 /** Up to this many connections an array is smaller and no slower than a set. */
-const crowdArrayMax = 16
+const crowdArrayMax = 64
 
 export type Event = Extract<LinkItem, { readonly _tag: "Event" }>
 export type Covered = Extract<LinkItem, { readonly _tag: "Covered" }>
@@ -73,12 +73,14 @@ export class Topic {
     return Array.isArray(this.#crowd) ? this.#crowd.includes(connection) : this.#crowd.has(connection)
   }
 
-  add(connection: Connection): void {
+  /** False: it is here already. */
+  add(connection: Connection): boolean {
+    if (this.has(connection)) return false
     this.idleSince = 0
     if (!Array.isArray(this.#crowd)) this.#crowd.add(connection)
-    else if (this.#crowd.includes(connection)) return
     else if (this.#crowd.length < crowdArrayMax) this.#crowd.push(connection)
     else this.#crowd = new Set(this.#crowd).add(connection)
+    return true
   }
 
   remove(connection: Connection): boolean {

@@ -1,7 +1,7 @@
 /**
  * Work that comes in herds, taken in turns: so much of it in one turn of the event loop, the rest in the next ones, in
  * order. Ten thousand clients that resume at once would otherwise be one turn of several seconds, in which no ack, no
- * heartbeat and no lease is seen. What waits is small (a decoded frame), and it is done from end to end in one go, so
+ * heartbeat and no lease is seen. What waits is small (a frame's text), and it is done from end to end in one go, so
  * that what it makes on its way is young garbage.
  */
 
@@ -31,6 +31,11 @@ export class Turns {
     return this.#waiting.length - this.#next
   }
 
+  /** Whether a job would be done at once. */
+  get free(): boolean {
+    return this.waiting === 0 && (!this.#scheduled || this.#usedMs < this.#turnMs)
+  }
+
   /** Now, where this turn has time left and nobody waits; later otherwise. False: too many wait, it is not done. */
   run(job: () => void): boolean {
     if (this.waiting >= waitingMax) return false
@@ -40,7 +45,7 @@ export class Turns {
       this.#endedAt = this.#now()
       setImmediate(this.#turn)
     }
-    if (this.waiting === 0 && this.#usedMs < this.#turnMs) this.#do(job)
+    if (this.free) this.#do(job)
     else this.#waiting.push(job)
     return true
   }

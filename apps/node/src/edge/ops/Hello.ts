@@ -12,9 +12,6 @@ import { answerFailure, answerOk, type EdgeRuntime } from "../EdgeRuntime.ts"
 import { ask } from "../OwnerAnswers.ts"
 import { isServed } from "../Topic.ts"
 
-/** A wish that old positions are not compared: hello needs only where the session stands. */
-const nothingHeld = { generation: 0, seq: 0 }
-
 /** Called once, when the connection is live. */
 type OnLive = (connection: Connection) => void
 
@@ -72,7 +69,7 @@ const openSession = (
   onLive: OnLive
 ): void => {
   const { user } = verified
-  ask(edge.calls, edge.calls.shardOf(user), { _tag: "Open", user, after: nothingHeld }, (reply) => {
+  ask(edge.calls, edge.calls.shardOf(user), { _tag: "Standing", user }, (reply) => {
     if (connection.state === "closed") return
     if (!("ok" in reply)) return refuse(edge, connection, re, reply.failure)
     if (reply.ok.revokedBefore > verified.issuedAt) return edge.close(connection, "revoked")
@@ -98,16 +95,13 @@ const answerHello = (
     edge,
     connection,
     re,
-    JSON.stringify({
-      user: connection.user,
-      device: connection.device,
-      server_time: edge.now(),
-      heartbeat_ms: heartbeatMs(edge.settings.idleTimeoutMs),
-      session: { generation: session.generation, seq: session.seq },
-      expires_at: connection.expiresAt,
-      limits: helloLimits
-    })
+    // Ids are ASCII without quotes.
+    `{"user":"${connection.user}","device":"${connection.device}","server_time":${edge.now()},"heartbeat_ms":${heartbeatMs(
+      edge.settings.idleTimeoutMs
+    )},"session":{"generation":${session.generation},"seq":${session.seq}},"expires_at":${connection.expiresAt},"limits":${limitsText}}`
   )
+
+const limitsText = JSON.stringify(helloLimits)
 
 /** Silence after which a client pings: the same part of the idle timeout whatever that is. */
 export const heartbeatMs = (idleTimeoutMs: number): number =>
@@ -128,18 +122,14 @@ export const refreshToken = (edge: EdgeRuntime, connection: Connection, frame: O
         detail: "a connection keeps its user and device"
       })
     }
-    ask(
-      edge.calls,
-      edge.calls.shardOf(connection.user),
-      { _tag: "Open", user: connection.user, after: nothingHeld },
-      (reply) => {
-        if (connection.state === "closed") return
-        if (!("ok" in reply)) return answerFailure(edge, connection, frame.id, reply.failure)
-        if (reply.ok.revokedBefore > result.ok.issuedAt) return edge.close(connection, "revoked")
-        connection.issuedAt = result.ok.issuedAt
-        connection.expiresAt = result.ok.expiresAt
-        edge.heartbeats.add(connection)
-        answerHello(edge, connection, frame.id, reply.ok.position)
-      }
-    )
+    const { user } = connection
+    ask(edge.calls, edge.calls.shardOf(user), { _tag: "Standing", user }, (reply) => {
+      if (connection.state === "closed") return
+      if (!("ok" in reply)) return answerFailure(edge, connection, frame.id, reply.failure)
+      if (reply.ok.revokedBefore > result.ok.issuedAt) return edge.close(connection, "revoked")
+      connection.issuedAt = result.ok.issuedAt
+      connection.expiresAt = result.ok.expiresAt
+      edge.heartbeats.add(connection)
+      answerHello(edge, connection, frame.id, reply.ok.position)
+    })
   })

@@ -12,6 +12,7 @@ import type { ApiFailure } from "@parley/protocol/ApiError"
 import type { WireText } from "@parley/protocol/WireText"
 import type { Connection } from "../Connection.ts"
 import { answerFailure, answerOk, type EdgeRuntime } from "../EdgeRuntime.ts"
+import { decodeOp, parseFrame } from "../Frames.ts"
 import { ask } from "../OwnerAnswers.ts"
 import { isServed, type Topic } from "../Topic.ts"
 import { type InboxPlace, inOrder, type PageToken, readToken, tokenAfter, writeToken } from "./SyncOrder.ts"
@@ -24,15 +25,30 @@ interface Lost {
   readonly seq: number
 }
 
-export const sync = (edge: EdgeRuntime, connection: Connection, frame: Op<"sync">): void => {
+/** `text` is the frame as it came. */
+export const sync = (edge: EdgeRuntime, connection: Connection, frame: Op<"sync">, text: string): void => {
   const token = frame.page === undefined ? undefined : readToken(frame.page)
   if (frame.page !== undefined && token === undefined) {
     return answerFailure(edge, connection, frame.id, { code: "invalid", detail: "page is not a token of this server" })
   }
   // From here on channels that the user is added to are brought by Joining; those before are in the session's list.
   connection.synced = true
-  const taken = edge.turns.run(() => openPage(edge, connection, frame, token))
+  const taken = edge.turns.run(
+    edge.turns.free
+      ? () => openPage(edge, connection, frame, token)
+      : // It may wait for seconds: as a text it is one object that the collector moves, read it is hundreds.
+        () => openPage(edge, connection, readAgain(text), token)
+  )
   if (!taken) answerFailure(edge, connection, frame.id, { code: "overloaded", retry_after_ms: edge.lag.retryAfterMs })
+}
+
+/** A sync that was read before. */
+const readAgain = (text: string): Op<"sync"> => {
+  const parsed = parseFrame(text)
+  const decoded = parsed._tag === "Frame" ? decodeOp("sync", parsed.value) : undefined
+  if (decoded === undefined || "failure" in decoded || decoded.frame.op !== "sync")
+    throw new Error("a sync can't be read twice")
+  return decoded.frame
 }
 
 const openPage = (edge: EdgeRuntime, connection: Connection, frame: Op<"sync">, token: PageToken | undefined): void => {
@@ -45,6 +61,7 @@ const openPage = (edge: EdgeRuntime, connection: Connection, frame: Op<"sync">, 
   })
 }
 
+type Place = Op<"sync">["channels"][number]
 type Synced = Extract<SyncResult, { readonly _tag: "Sync" }>
 
 /** One channel of a page. */
@@ -105,21 +122,26 @@ class SyncPage {
   }
 
   #choose(): void {
-    const held = new Map(
-      this.#frame.channels.map(([channel, generation, seq]) => [String(channel), { generation, seq }])
-    )
-    const rest = inOrder(this.#view.channels, this.#inbox ?? [], this.#token)
+    const held = new Map<string, Place>()
+    for (const place of this.#frame.channels) held.set(place[0], place)
+    const rest =
+      this.#inbox === undefined ? this.#view.channels : inOrder(this.#view.channels, this.#inbox, this.#token)
     const page = rest.slice(0, Limits.syncPageChannelsMax)
     if (rest.length > page.length) this.#more = page.at(-1)?.channel ?? null
     const { topics } = this.#edge
-    this.#parts = page.map(({ channel, cursor }) => ({
-      item: { channel, cursor, held: held.get(channel) ?? null },
-      topic: topics.channel(channel),
-      joins: false,
-      joining: false,
-      result: undefined
-    }))
-    if (this.#token === undefined) this.#findLost(held.keys())
+    let found = 0
+    this.#parts = page.map(({ channel, cursor }) => {
+      const place = held.get(channel)
+      if (place !== undefined) found++
+      return {
+        item: { channel, cursor, held: place === undefined ? null : { generation: place[1], seq: place[2] } },
+        topic: topics.channel(channel),
+        joins: false,
+        joining: false,
+        result: undefined
+      }
+    })
+    if (this.#token === undefined && found < held.size) this.#findLost(held.keys())
     this.#attach()
   }
 
@@ -133,11 +155,13 @@ class SyncPage {
   #attach(): void {
     const { interest } = this.#edge
     const connection = this.#connection
+    // Of a connection that is on no topic none has to be asked whether it is there.
+    const fresh = connection.topics.length === 0
     let waiting = this.#parts.length
     for (const part of this.#parts) {
       const { topic } = part
       if (isServed(interest, topic)) {
-        part.joins = !topic.has(connection)
+        part.joins = fresh || !topic.has(connection)
         waiting--
         continue
       }
