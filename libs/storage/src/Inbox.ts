@@ -1,6 +1,7 @@
 /**
  * Which channels a reconnecting user should look at first, and the index of his mentions. The member fan-out writes
- * it, coalesced and idempotent; it orders work, heads decide what is new (†10).
+ * the first, coalesced and idempotent; it orders work, heads decide what is new (†10), so it need not outlive a process.
+ * Mentions are counted, and last.
  */
 import type { Effect } from "effect"
 import { Context } from "effect"

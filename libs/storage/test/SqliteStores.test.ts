@@ -44,7 +44,7 @@ const fillStores = (history: History) =>
   Effect.gen(function* () {
     yield* (yield* MessageStore).write([history.message(1, "один"), history.message(2, "two"), history.delete(3, 2)])
     yield* (yield* CursorStore).merge("ann", [{ channel: history.channel, position: { generation: 2, seq: 1 } }])
-    yield* (yield* Inbox).add([{ user: "ann", channel: history.channel, seq: 2 }])
+    yield* (yield* Inbox).addMentions([{ user: "ann", channel: history.channel, seq: 2 }])
     yield* (yield* Directory).putUser({ user: "ann", name: "Ann", createdAt: 1 })
   })
 
@@ -54,7 +54,7 @@ const readStores = (history: History) =>
       messages: yield* (yield* MessageStore).messages(history.channel, everything),
       head: yield* (yield* MessageStore).head(history.channel),
       cursors: yield* (yield* CursorStore).read("ann"),
-      inbox: yield* (yield* Inbox).list("ann", 10),
+      mentions: yield* (yield* Inbox).countMentions("ann", history.channel, 0, 10),
       user: yield* (yield* Directory).user("ann")
     }
   })
@@ -67,7 +67,7 @@ describe("SQLite stores", () => {
       const before = yield* session(file, Effect.andThen(fillStores(history), readStores(history)))
       const after = yield* session(file, readStores(history))
       assert.strictEqual(before.messages.length, 2)
-      assert.strictEqual(before.inbox.length, 1)
+      assert.strictEqual(before.mentions, 1)
       assert.deepStrictEqual(after, before)
     })
   )

@@ -105,7 +105,7 @@ export const layerMemberFanout = Layer.effectDiscard(
       return out
     })
 
-    /** Something was written since the last sync. */
+    /** Something was written since the last sync that must outlive the process: inboxes need not. */
     let wrote = false
     // Notices may come in any order and again, so nothing has to wait behind one that can't be given.
     const parking = yield* makeParking({
@@ -119,7 +119,7 @@ export const layerMemberFanout = Layer.effectDiscard(
         const { named, taken } = mentionRowsOf(entries)
         const due = inboxesDue(entries)
         const rows = due.length > 0 ? yield* inboxEntries(due) : []
-        if (named.length + taken.length + rows.length > 0) wrote = true
+        if (named.length + taken.length > 0) wrote = true
         if (named.length > 0) yield* inbox.addMentions(named)
         if (taken.length > 0) yield* inbox.removeMentions(taken)
         if (rows.length > 0) yield* inbox.add(rows)
@@ -130,7 +130,7 @@ export const layerMemberFanout = Layer.effectDiscard(
     yield* runConsumer({
       name: memberFanoutConsumer,
       shardCount: calls.shardCount,
-      // Most rounds write nothing: a message names nobody and its channel is in the inboxes already.
+      // Most rounds write nothing that has to be synced: a message names nobody.
       sync: Effect.suspend(() =>
         wrote ? sync.sync.pipe(Effect.tap(() => Effect.sync(() => (wrote = false)))) : Effect.void
       ),

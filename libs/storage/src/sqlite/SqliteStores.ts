@@ -1,5 +1,5 @@
 /**
- * The stores behind the log in one SQLite file (the embedded server's): history, directory, cursors, inboxes, parked events. One
+ * The stores behind the log in one SQLite file (the embedded server's): history, directory, cursors, mentions, parked events; inboxes are in memory. One
  * thread writes, one transaction a call; another reads, so that a page of history waits neither for the event loop nor
  * for a large write. Writes are not synced one by one: the log keeps them until `StoreSync.sync` (WRITE-BEHIND-SAFE).
  */
@@ -10,6 +10,7 @@ import { CursorStore } from "../CursorStore.ts"
 import { DataDirectoryDamaged } from "../DataDirectory.ts"
 import { Directory } from "../Directory.ts"
 import { Inbox } from "../Inbox.ts"
+import { Inboxes, inboxesOf } from "../memory/MemoryInbox.ts"
 import { MessageStore } from "../MessageStore.ts"
 import { ParkedEvents } from "../ParkedEvents.ts"
 import { StoreUnavailable } from "../StoreError.ts"
@@ -142,9 +143,8 @@ const directory = (writer: Writer, reader: Reader): Directory["Service"] =>
 
 const inbox = (writer: Writer, reader: Reader): Inbox["Service"] =>
   Inbox.of({
-    add: (entries) => inParts(entries, (part) => writer.write("addToInboxes", part)),
-    list: (user, limit) => reader.call("listInbox", user, limit),
-    remove: (user, read) => inParts(read, (part) => writer.call("removeFromInbox", user, part)),
+    // A row written for each member of each channel would be most of what is written, and orders work only.
+    ...inboxesOf(new Inboxes()),
     addMentions: (mentions) => inParts(mentions, (part) => writer.write("addMentions", part)),
     removeMentions: (mentions) => inParts(mentions, (part) => writer.write("removeMentions", part)),
     countMentions: (user, channel, afterSeq, upTo) => reader.call("countMentions", user, channel, afterSeq, upTo)

@@ -4,7 +4,7 @@ import { channelKeys, growingChannelKeys } from "./SqliteChannelKeys.ts"
 import { cursorReads, cursorWrites } from "./SqliteCursorStore.ts"
 import { channelStoreReads, channelStoreWrites } from "./SqliteChannelStore.ts"
 import { directoryReads, directoryRows, directoryWrites } from "./SqliteDirectory.ts"
-import { inboxReads, inboxWrites, mentionRows } from "./SqliteInbox.ts"
+import { mentionReads, mentionRows, mentionWrites } from "./SqliteMentions.ts"
 import { parkedReads, parkedWrites } from "./SqliteParkedEvents.ts"
 import { messageReads, messageRows, messageWrites } from "./SqliteMessageStore.ts"
 import { syncWrites } from "./SqliteStoreSync.ts"
@@ -28,7 +28,7 @@ export const writerCalls = (db: DatabaseSync) => {
     ...messageWrites(db, rows.messages, write),
     ...cursorWrites(db, keys, write),
     ...directoryWrites(db, rows.directory, write),
-    ...inboxWrites(db, keys, rows.mentions, write),
+    ...mentionWrites(rows.mentions, write),
     ...channelStoreWrites(rows, write),
     ...parkedWrites(db, write),
     ...syncWrites(db)
@@ -42,7 +42,7 @@ export const readerCalls = (db: DatabaseSync) => {
     ...messageReads(db, keys),
     ...cursorReads(db, keys),
     ...directoryReads(db, keys),
-    ...inboxReads(db, keys),
+    ...mentionReads(db, keys),
     ...channelStoreReads(db),
     ...parkedReads(db)
   }

@@ -21,7 +21,7 @@ export const channelsMax = 2 ** 23 - 1
 export const migrations: ReadonlyArray<Migration> = [
   {
     number: 1,
-    name: "history, directory, cursors, inbox",
+    name: "history, directory, cursors, mentions",
     sql: `
 -- The integer that stands for a channel, its newest committed position, the largest seq of any generation; then
 -- ChannelRow (generation -1: there is none). All that moves with a message is in one row: each page that a commit
@@ -127,17 +127,6 @@ CREATE TABLE cursors (
   PRIMARY KEY (user, channel)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cursors_by_channel ON cursors (channel);
-
--- place is null once the channel was taken out; removed_seq then says which puts come too late.
-CREATE TABLE inbox (
-  user TEXT NOT NULL,
-  channel INTEGER NOT NULL,
-  seq INTEGER NOT NULL,
-  place INTEGER,
-  removed_seq INTEGER NOT NULL,
-  PRIMARY KEY (user, channel)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX inbox_by_place ON inbox (user, place) WHERE place IS NOT NULL;
 
 CREATE TABLE mentions (
   user TEXT NOT NULL,
