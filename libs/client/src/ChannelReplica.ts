@@ -88,8 +88,11 @@ export class ChannelReplica {
     return this.#last !== null && this.#last.seq > newest.seq ? this.#last : newest
   }
 
-  /** One channel of a sync's answer, or of a `channel` push. */
-  sync(sync: PlainChannelSync): ReadonlyArray<PlainEvent> {
+  /**
+   * One channel of a sync's answer, or of a `channel` push. `named`: the answer is to the position that is held. Otherwise its
+   * reload says nothing about what is held, only where the head is: what lies between is asked for, not given up.
+   */
+  sync(sync: PlainChannelSync, named = true): ReadonlyArray<PlainEvent> {
     const { head, from, to, reload } = sync
     const held = this.position
     if (held !== undefined && head.generation < held.generation) return []
@@ -97,6 +100,11 @@ export class ChannelReplica {
     const left = this.#leftAt
     if (held === undefined && left?.generation === head.generation && head.seq <= left.seq) return []
     const anew = held === undefined || head.generation > held.generation
+    if (!anew && reload && !named) {
+      this.head(head)
+      this.heardOf(to)
+      return []
+    }
     // Told to reload; or the answer begins above what is held, which is the same thing said badly.
     const restarts = anew || (reload ? to > held.seq : from > held.seq)
     if (held !== undefined && anew) this.#forgetSequence()

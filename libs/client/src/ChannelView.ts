@@ -172,11 +172,15 @@ export class ChannelView {
 
   // --- what the connection brings ----------------------------------------------------------------------------
 
-  sync(sync: PlainChannelSync): void {
+  /** A page of a sync that was asked for at `askedAt`; undefined: a push. */
+  sync(sync: PlainChannelSync, askedAt?: number): void {
     const { replica } = this
     const window = replica.window
     const before = replica.status
-    this.#applied(replica.sync(sync))
+    this.#applied(replica.sync(sync, askedAt !== undefined && this.#memberSince < askedAt))
+    // Nothing else fills a hole that a push has left; one that a sync has left may be filled by what is on its way.
+    if (replica.hole && askedAt === undefined) this.#host.resync()
+    else if (replica.hole) this.#suspect(() => replica.hole)
     if (replica.window !== window) this.#older.more = replica.window.floor > 0
     if (before !== "member" && replica.status === "member") {
       this.#memberSince = this.#host.environment.monotonic()
@@ -288,17 +292,15 @@ export class ChannelView {
 
   /** The session says that the membership ended at `seq`; he may be a member again by now, from later on. */
   removed(seq: number): void {
-    const position = this.#replica.position
-    if (position === undefined || position.seq < seq) return this.leave(seq)
+    // Nothing is told of what lies above a removal: whoever heard of it heard of another stay.
+    if (this.#replica.position === undefined || seq === 0 || this.#replica.known <= seq) return this.leave(seq)
     this.#cut(seq)
   }
 
   /** A sync that was asked for at `askedAt` says so; a push `channel` may have brought him back before its answer came. */
   lost(seq: number, askedAt: number): void {
-    const position = this.#replica.position
-    const back = position !== undefined && (this.#memberSince >= askedAt || (seq > 0 && position.seq > seq))
-    if (back) this.#cut(seq)
-    else this.leave(seq)
+    if (this.#replica.position !== undefined && this.#memberSince >= askedAt) this.#cut(seq)
+    else this.removed(seq)
   }
 
   /** Messages are fetched anew on demand; position and counts stay. */
@@ -307,7 +309,7 @@ export class ChannelView {
   }
 
   #cut(seq: number): void {
-    this.#replica.window.cut(seq)
+    this.#replica.window.cut(Math.min(seq, this.#replica.position?.seq ?? 0))
     this.#older.more = true
     this.changed()
   }

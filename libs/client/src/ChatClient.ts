@@ -383,7 +383,7 @@ export class ChatClient {
         for (const view of this.#views.values()) view.empty()
       },
       page: ({ channels, lost }, askedAt) => {
-        for (const sync of channels) this.channel(sync.head.channel).sync(sync)
+        for (const sync of channels) this.channel(sync.head.channel).sync(sync, askedAt)
         for (const { channel, seq } of lost) this.#views.get(channel)?.lost(seq, askedAt)
       },
       finished: (outcome) => this.#finished(outcome),

@@ -162,6 +162,21 @@ describe("ChatClient", () => {
     expect(texts(client.channel(group))).toEqual(["welcome back"])
   })
 
+  it("asks for what a push of the channel would have it give up", async () => {
+    const { channel, world } = worldOf()
+    const client = await world.online(world.client())
+    // What waited for the push behind it is not sent: it lies below its head.
+    world.server.faults.copies = ({ ev }) => (ev === "event" ? 0 : 1)
+    for (const text of ["one", "two"]) world.server.say(channel, "ben", text)
+    world.server.faults = {}
+    for (const connection of world.server.connections)
+      connection.push({ ev: "channel", sync: world.server.syncOf(channel, "ana", undefined) })
+    await world.time.pass(500)
+    expect(texts(client.channel(group))).toEqual(["one", "two"])
+    expect(client.channel(group).snapshot()).toMatchObject({ unread: 2, position: 3 })
+    expect(ops(world, "sync").length).toBe(2)
+  })
+
   it("creates, joins and leaves; each is done when the channel is here or gone", async () => {
     const world = new World()
     world.server.make("public:lobby", ["ben"])
