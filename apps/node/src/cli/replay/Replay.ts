@@ -42,17 +42,17 @@ export const replay = async (args: ReadonlyArray<string>): Promise<number> => {
     speed === undefined ||
     atOnce === undefined
   ) {
-    process.stderr.write(`parley replay: ${wrong ?? "a file and whole numbers are needed"}\n${usage}\n`)
+    complain(`${wrong ?? "a file and whole numbers are needed"}\n${usage}`)
     return 2
   }
   const url = flags["url"] ?? "http://127.0.0.1:8080"
   try {
     await devToken(url, "replay")
     const { conversations, skipped } = await readConversations(file, conversationsMax)
-    if (skipped > 0) process.stderr.write(`parley replay: ${skipped} lines are no messages, left out\n`)
+    if (skipped > 0) complain(`${skipped} lines are no messages, left out`)
     return await playAll(url, conversations, speed, atOnce)
   } catch (error) {
-    process.stderr.write(`parley replay: ${error instanceof Error ? error.message : String(error)}\n`)
+    complain(error instanceof Error ? error.message : String(error))
     return 1
   }
 }
@@ -102,16 +102,23 @@ const play = async (
     if (first === undefined) return
     await first.create(channel, { name: `Replay ${id}`, members: users.slice(1) }).done
     const seen = clients.map((client) => watch(client, channel))
-    await until(() =>
-      others.every((client) => client.channels.snapshot().channels.some((one) => one.channel === channel))
-    )
+    const isIn = (client: ChatClient) => client.channel(channel).snapshot().status === "member"
+    const allIn = await until(() => others.every(isIn))
+    if (!allIn)
+      throw new Error(`${channel} did not come to ${others.filter((other) => !isIn(other)).map(stateIn(channel))}`)
     const begun = performance.now()
     for (const { after, sender, text } of messages) {
       await sleep(after / speed - (performance.now() - begun))
       clients[senders.indexOf(sender)]?.channel(channel).send(text)
       played.messages++
     }
-    await until(() => seen.every((texts) => texts().length >= messages.length))
+    const allSeen = await until(() => seen.every((texts) => texts().length >= messages.length))
+    if (!allSeen) {
+      const lacking = clients.filter((_, at) => (seen[at]?.().length ?? 0) < messages.length)
+      complain(
+        `${channel}: after ${settleMsMax / 1_000} s not all ${messages.length} messages are at ${lacking.map(stateIn(channel))}`
+      )
+    }
     // Who sent first is not always first in the channel: one order for all is what counts.
     const order = seen[0]?.().join("\n") ?? ""
     const sent = messages
@@ -141,10 +148,24 @@ const watch = (client: ChatClient, channel: string): (() => ReadonlyArray<string
   return () => [...bySeq].sort(([a], [b]) => a - b).map(([, text]) => text)
 }
 
+/** Where a client stands, for whoever has to find out why it lacks something. */
+const stateIn =
+  (channel: string) =>
+  (client: ChatClient): string => {
+    const { head, messages, position, status } = client.channel(channel).snapshot()
+    const unsent = messages.flatMap(({ error, state }) => (state === "sent" ? [] : [error?.code ?? state]))
+    return `${client.user} (${client.status.state}, ${status}, at ${position} of ${head}, ${messages.length} shown, unsent: ${unsent.join(" ")})`
+  }
+
+const complain = (what: string): void => void process.stderr.write(`parley replay: ${what}\n`)
+
 const sleep = (ms: number): Promise<void> =>
   ms <= 0 ? Promise.resolve() : new Promise((resolve) => setTimeout(resolve, ms))
 
-const until = async (condition: () => boolean): Promise<void> => {
-  const deadline = performance.now() + settleMsMax
-  while (!condition() && performance.now() < deadline) await sleep(5)
+/** False: it did not come about in time. */
+const until = async (condition: () => boolean): Promise<boolean> => {
+  for (const deadline = performance.now() + settleMsMax; !condition(); await sleep(5)) {
+    if (performance.now() > deadline) return false
+  }
+  return true
 }
