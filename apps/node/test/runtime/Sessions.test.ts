@@ -9,6 +9,12 @@ import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"
 import { layerRuntime } from "../../src/Runtime.ts"
 import { callerOf, layerMemoryWorld, newId, shardCount, until, world } from "./World.ts"
 
+/** Nothing may stay in memory: a session goes as soon as the store has it. */
+const layerTight = layerRuntime({ shardCount, bounds: { residentBytesMax: 1, warmBytesMax: 1 } }).pipe(
+  Layer.provideMerge(MemoryEventLog.layer({ positions: "dense" })),
+  Layer.provideMerge(layerMemoryStores)
+)
+
 const moveTo = (seq: number) => ({
   _tag: "MoveCursor" as const, // a literal
   caller: callerOf("ben"),
@@ -87,6 +93,34 @@ describe("sessions behind the edge", () => {
       assert.isFalse(owner?.sessions.residents.passivate("ben"))
       yield* until("the store has it", passivated)
     }).pipe(Effect.provide(layerMemoryWorld))
+  )
+
+  it.live(
+    "†5 a session that is in memory nowhere comes back from the store with the cursors that were written behind",
+    () =>
+      Effect.gen(function* () {
+        const { ask, calls, create, open, send } = yield* world
+        const { runner } = yield* LocalRunnerService
+        yield* create("ana", "group:one", ["ana", "ben"])
+        for (let i = 0; i < 3; i++) yield* send("ana", "group:one", `m${i}`)
+        yield* until("ben is told", open("ben").pipe(Effect.map((view) => view.channels.length === 1)))
+        // After the last event of the session: what is stored of the session itself does not have it.
+        yield* ask<CursorMoved>("ben", moveTo(3))
+        const owner = runner.owner(calls.shardOf("ben"))
+        yield* until(
+          "it is cold",
+          Effect.sync(() => {
+            owner?.sweep()
+            const { residentCount, warmCount } = owner?.sessions.residents ?? { residentCount: 1, warmCount: 1 }
+            return residentCount + warmCount === 0
+          })
+        )
+        const { channels } = yield* open("ben")
+        assert.deepStrictEqual(
+          channels.map(({ channel, cursor }) => [channel, cursor.seq]),
+          [["group:one", 3]]
+        )
+      }).pipe(Effect.provide(layerTight))
   )
 
   it.live("†5 cursors, membership and revocations come back after a stop and a start", () =>

@@ -2,12 +2,14 @@ import { assert, describe, it } from "@effect/vitest"
 import { EventLog } from "@parley/storage/EventLog"
 import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
 import { Deferred, Effect, Layer } from "effect"
+import { TestClock } from "effect/testing"
 import { CommitSignal } from "../../src/fanout/CommitSignal.ts"
 import {
   busyEntriesPerSecond,
   consumerBytesMax,
   consumerGatherBusyMs,
   consumerGatherMs,
+  consumerPollMs,
   gatherMs,
   runConsumer
 } from "../../src/fanout/LogConsumer.ts"
@@ -88,6 +90,40 @@ describe("a consumer of the log", () => {
       const first = did[0] ?? ""
       const failed = (did[1] ?? "").replace("failed ", "")
       assert.deepStrictEqual(did.slice(0, 5), [first, `failed ${failed}`, "sync", "moved", failed])
+    }).pipe(Effect.scoped, Effect.provide(layers))
+  )
+})
+
+describe("an idle consumer", () => {
+  it.effect("sleeps while nothing is committed, but for a look now and then, and wakes at once", () =>
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const signal = yield* CommitSignal
+      let reads = 0
+      const counting = EventLog.of({
+        ...log,
+        readAfter: (...asked) =>
+          Effect.suspend(() => {
+            reads++
+            return log.readAfter(...asked)
+          })
+      })
+      const applied: Array<number> = []
+      yield* runConsumer({
+        name: "test",
+        shardCount: 2,
+        apply: (_shard, entries) => Effect.sync(() => void applied.push(...entries.map((one) => one.entry.seq)))
+      }).pipe(Effect.provideService(EventLog, counting))
+      yield* TestClock.adjust(consumerPollMs / 2)
+      const first = reads
+      yield* TestClock.adjust(10 * consumerPollMs)
+      // One look at each of both shards.
+      assert.strictEqual(reads - first, 20)
+      const last = yield* fill(1)
+      assert.strictEqual(reads - first, 20)
+      signal.committed(shard)
+      yield* TestClock.adjust(consumerGatherMs)
+      assert.deepStrictEqual([applied, yield* log.consumerPosition("test", shard)], [[1], last])
     }).pipe(Effect.scoped, Effect.provide(layers))
   )
 })
