@@ -13,7 +13,7 @@ import { Edge } from "./edge/Edge.ts"
 import { layerHttp } from "./http/Http.ts"
 import { NodeConfig } from "./NodeConfig.ts"
 import { layerRuntime } from "./Runtime.ts"
-import { layerAckBeforeCommit, layerLoseLastLink } from "./TestFaults.ts"
+import { layerAckBeforeCommit, layerLoseLastLink, layerStall } from "./TestFaults.ts"
 import { layerReadinessOfShards } from "./ReadinessOfShards.ts"
 import { checkShards } from "./ShardCount.ts"
 
@@ -53,6 +53,7 @@ const layerOwners = Layer.unwrap(
     })
     const ready = layerReadinessOfShards(shards).pipe(Layer.provideMerge(runtime))
     if (testFault === "lose-last-link") return layerLoseLastLink.pipe(Layer.provideMerge(ready))
+    if (testFault === "stall") return layerStall.pipe(Layer.provideMerge(ready))
     return testFault === "ack-before-commit" ? ready.pipe(Layer.provide(layerAckBeforeCommit)) : ready
   })
 )

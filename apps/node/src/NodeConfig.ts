@@ -190,7 +190,7 @@ export const settings = {
   unsafeLog: flag(false, "Allows settings that break the promises of the log; for tests only."),
   testFault: oneOf(
     "none",
-    ["none", "ack-before-commit", "forget-ids", "lose-last-link"],
+    ["none", "ack-before-commit", "forget-ids", "lose-last-link", "stall"],
     "Builds a known defect in, for tests of the tests; needs --unsafe-log."
   )
 } as const

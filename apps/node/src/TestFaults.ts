@@ -1,13 +1,16 @@
 /**
- * Known defects, built in on demand, so that the tests of the invariants can be tested: each must be found. Only with
- * `--unsafe-log`. No production path comes here.
+ * Known defects, built in on demand: of those that break a promise, so that the tests of the invariants can be tested, for
+ * each must be found; and of one that the node has to live through. Only with `--unsafe-log`. No production path comes here.
  */
+import { writeSync } from "node:fs"
 import { Effect, Layer } from "effect"
 import { LocalBus } from "@parley/actors/fanout/LocalBus"
 import { EventLog } from "@parley/storage/EventLog"
 
 /** Link messages that arrive empty, one in so many. */
 const blankOneIn = 20
+/** Well above the lag at which a node says that it is overloaded. */
+const stallMs = 2_000
 
 /** Answers "committed" as soon as the log takes an append, before it is on the disk (against DURABLE-BEFORE-ACK). */
 export const layerAckBeforeCommit = Layer.effect(
@@ -25,6 +28,20 @@ export const layerAckBeforeCommit = Layer.effect(
     })
   })
 )
+
+/** At each SIGUSR2 the event loop says so and stands still for a while, as some loop without an end in sight would have it. */
+export const layerStall = Layer.effectDiscard(
+  Effect.acquireRelease(
+    Effect.sync(() => process.on("SIGUSR2", stall)),
+    () => Effect.sync(() => process.off("SIGUSR2", stall))
+  )
+)
+
+const stall = () => {
+  // At once: nothing else is written before it is over.
+  writeSync(1, "the event loop stands still\n")
+  for (const until = performance.now() + stallMs; performance.now() < until;);
+}
 
 /** Link messages lose what they carry, and nothing tells the edge (against NO-GAP-SYNC). */
 export const layerLoseLastLink = Layer.effectDiscard(
