@@ -34,13 +34,17 @@ export const sync = (edge: EdgeRuntime, connection: Connection, frame: Op<"sync"
   // From here on channels that the user is added to are brought by Joining; those before are in the session's list.
   connection.synced = true
   const taken = edge.turns.run(
-    edge.turns.free
-      ? () => openPage(edge, connection, frame, token)
-      : // It may wait for seconds: as a text it is one object that the collector moves, read it is hundreds.
-        () => openPage(edge, connection, readAgain(text), token)
+    edge.turns.free ? now(edge, connection, frame, token) : later(edge, connection, text, token)
   )
   if (!taken) answerFailure(edge, connection, frame.id, { code: "overloaded", retry_after_ms: edge.lag.retryAfterMs })
 }
+
+const now = (edge: EdgeRuntime, connection: Connection, frame: Op<"sync">, token: PageToken | undefined) => () =>
+  openPage(edge, connection, frame, token)
+
+/** It may wait for seconds: as a text it is one object for the collector to move, read it is hundreds. */
+const later = (edge: EdgeRuntime, connection: Connection, text: string, token: PageToken | undefined) => () =>
+  openPage(edge, connection, readAgain(text), token)
 
 /** A sync that was read before. */
 const readAgain = (text: string): Op<"sync"> => {
