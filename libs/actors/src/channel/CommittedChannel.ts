@@ -57,7 +57,7 @@ export abstract class CommittedChannel {
   /** What syncs say of some committed head; see SyncCard. */
   card: SyncCard | undefined = undefined
   /** Who is typing: until when, and when that was shown. Never logged, not part of the encoded state. */
-  readonly typing = new Map<string, { readonly until: number; readonly shown: number }>()
+  typing: Map<string, { readonly until: number; readonly shown: number }> | undefined = undefined
 
   constructor(channel: string, limits: ChannelLimits) {
     this.channel = channel

@@ -71,6 +71,17 @@ export const plainBody = (event: { readonly [field: string]: unknown }): WireTex
 // as: bodies are made by this module and the log's hashes vouch for them, so they are what the Schema says
 export const parseBody = (body: WireText): ChannelEvent => JSON.parse(fromWire(body)) as ChannelEvent
 
+const messageStart = /^\{"seq":(\d+),"at":(\d+),"by":"([^"]*)","kind":"message","cid":"([^"]*)","n":(\d+),/
+const deletedEnd = /,"deleted":(\d+)\}$/
+
+/** What a message's body says besides its text, without reading that; undefined: it is another event. */
+export const messageFieldsOf = (body: WireText): (MessageFields & { readonly deleted: number }) | undefined => {
+  const start = messageStart.exec(body)
+  if (start === null) return undefined
+  const [, seq, at, by = "", cid = "", n] = start
+  return { seq: Number(seq), at: Number(at), by, cid, n: Number(n), deleted: Number(deletedEnd.exec(body)?.[1] ?? 0) }
+}
+
 /** Text and mentions of a message or an edit. */
 export const textOf = (body: WireText): { readonly text: string; readonly mentions: ReadonlyArray<string> } => {
   const event = parseBody(body)

@@ -33,7 +33,7 @@ export class IdempotencyWindow {
   /** T. */
   bound: number
   /** By client id alone: it is there anyway, and a key made of both would be one more string an id. */
-  readonly #byId = new Map<string, Held>()
+  #byId: Map<string, Held> | undefined = undefined
   #size = 0
   /** From `#settled` on: above the floor, by seq. What precedes is dead and cut off when it is half of it. */
   #pinned: Array<Held> = []
@@ -54,7 +54,7 @@ export class IdempotencyWindow {
   }
 
   get(sender: string, cid: string): Remembered | undefined {
-    let held = this.#byId.get(cid) ?? null
+    let held = this.#byId?.get(cid) ?? null
     while (held !== null && held.sender !== sender) held = held.next
     return held ?? undefined
   }
@@ -71,23 +71,25 @@ export class IdempotencyWindow {
   }
 
   #add(held: Held): void {
-    held.next = this.#byId.get(held.cid) ?? null
-    this.#byId.set(held.cid, held)
+    const byId = (this.#byId ??= new Map())
+    held.next = byId.get(held.cid) ?? null
+    byId.set(held.cid, held)
     this.#pinned.push(held)
     this.#size++
   }
 
   #remove(sender: string, cid: string): void {
+    const byId = this.#byId
     let before: Held | null = null
-    let held = this.#byId.get(cid) ?? null
+    let held = byId?.get(cid) ?? null
     while (held !== null && held.sender !== sender) {
       before = held
       held = held.next
     }
-    if (held === null) return
+    if (byId === undefined || held === null) return
     if (before !== null) before.next = held.next
-    else if (held.next !== null) this.#byId.set(cid, held.next)
-    else this.#byId.delete(cid)
+    else if (held.next !== null) byId.set(cid, held.next)
+    else byId.delete(cid)
     this.#size--
   }
 
@@ -123,6 +125,7 @@ export class IdempotencyWindow {
 
   /** What a snapshot at `head` keeps of it, with `idsMax` of the ids that the store has: as if the others had been evicted. */
   snapshot(idsMax: number, head: number): { readonly bound: number; readonly ids: ReadonlyArray<Remembered> } {
+    if (this.#size === 0) return { bound: this.bound, ids: [] }
     const pinned = this.#pinned.slice(this.#settled).filter((held) => held.seq <= head)
     const settled = this.#heap.toSorted((a, b) => (before(a, b) ? 1 : -1))
     const ids = [...settled.slice(0, idsMax), ...pinned].sort((a, b) => a.seq - b.seq).map(remembered)

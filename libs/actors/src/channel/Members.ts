@@ -40,6 +40,9 @@ export interface MembersSnapshot {
   readonly rows: ReadonlyArray<MemberRow>
 }
 
+const nobody: ReadonlyArray<string> = []
+const never: ReadonlyArray<number> = []
+
 const compact = (record: MemberRecord): MemberRecord | number =>
   record.complete && record.past.length === 0 && record.joined > 0 ? record.joined : record
 
@@ -58,7 +61,8 @@ export class Members {
   /** Nobody who ever was here is missing from `#records`. */
   #allRecorded: boolean
   #committed = 0
-  readonly #owners = new Set<string>()
+  /** Few in all but rare channels: an array, by id. */
+  #owners: ReadonlyArray<string> = nobody
   /** A number: since when one is in who came once and stayed, as nearly all did; a record would be two objects more. */
   readonly #records = new Map<string, MemberRecord | number>()
 
@@ -76,16 +80,16 @@ export class Members {
   standing(user: string): Role | "out" | "unknown" {
     const held = this.#records.get(user)
     if (held === undefined) return this.resident ? "out" : "unknown"
-    return joinedOf(held) === 0 ? "out" : this.#owners.has(user) ? "owner" : "member"
+    return joinedOf(held) === 0 ? "out" : this.#owners.includes(user) ? "owner" : "member"
   }
 
   owners(): ReadonlyArray<string> {
-    return [...this.#owners].sort()
+    return this.#owners
   }
 
   /** Whether an owner is left when these have gone. */
   ownersStayWithout(leavers: ReadonlyArray<string>): boolean {
-    return [...this.#owners].some((owner) => !leavers.includes(owner))
+    return this.#owners.some((owner) => !leavers.includes(owner))
   }
 
   /** Who inherits the channel from `user`: of the others, the one who has been a member for longest. */
@@ -184,7 +188,7 @@ export class Members {
     stays: ReadonlyArray<{ readonly from: number; readonly to: number | null }>,
     owner: boolean
   ): void {
-    if (owner) this.#owners.add(user)
+    if (owner) this.#addOwner(user)
     const current = stays.find((stay) => stay.to === null)
     const past = stays
       .flatMap((stay) => (stay.to === null ? [] : [{ from: stay.from, to: stay.to }]))
@@ -219,13 +223,16 @@ export class Members {
   }
 
   #changeOwners(leavers: ReadonlyArray<string>, heir: string | undefined): () => void {
-    const gone = leavers.filter((user) => this.#owners.delete(user))
-    const added = heir !== undefined && !this.#owners.has(heir)
-    if (added) this.#owners.add(heir)
+    const before = this.#owners
+    if (leavers.length > 0) this.#owners = before.filter((owner) => !leavers.includes(owner))
+    if (heir !== undefined) this.#addOwner(heir)
     return () => {
-      if (added) this.#owners.delete(heir)
-      for (const user of gone) this.#owners.add(user)
+      this.#owners = before
     }
+  }
+
+  #addOwner(user: string): void {
+    if (!this.#owners.includes(user)) this.#owners = [...this.#owners, user].sort()
   }
 
   // Newest last, so that trimming starts with what was touched longest ago.
@@ -254,14 +261,12 @@ export class Members {
   }
 
   snapshot(): MembersSnapshot {
-    const rows = [...this.#all()]
-      .sort((a, b) => (a.user < b.user ? -1 : 1))
-      .map((record): MemberRow => [
-        record.user,
-        record.joined,
-        record.past.flatMap((stay) => [stay.from, stay.to]),
-        record.complete ? 1 : 0
-      ])
+    const rows: Array<MemberRow> = []
+    for (const [user, held] of this.#records) {
+      if (typeof held === "number") rows.push([user, held, never, 1])
+      else rows.push([user, held.joined, held.past.flatMap((stay) => [stay.from, stay.to]), held.complete ? 1 : 0])
+    }
+    rows.sort((a, b) => (a[0] < b[0] ? -1 : 1))
     return {
       count: this.count,
       resident: this.resident,
@@ -273,7 +278,7 @@ export class Members {
   static restore(limits: MembersLimits, snapshot: MembersSnapshot, owners: ReadonlyArray<string>): Members {
     const members = new Members(limits, snapshot.count, snapshot.resident)
     members.#allRecorded = snapshot.allRecorded
-    for (const owner of owners) members.#owners.add(owner)
+    members.#owners = owners
     for (const [user, joined, flat, complete] of snapshot.rows) {
       if (flat.length === 0 && complete === 1 && joined > 0) {
         members.#records.set(user, joined)

@@ -1,12 +1,14 @@
 /**
- * The bytes of a channel's warm state and of its part of a checkpoint: a version, the length of a JSON part, that part,
- * then the bodies of the tail's events as they are (one byte a char), so that no text is escaped twice. A version that
- * is not known is refused; the caller then replays or asks the store.
+ * The bytes of a channel's warm state and of its part of a checkpoint: a version, then numbers and strings one after the
+ * other. What is there twice in memory stands here once: the last message as a place in the tail, a client id as the seq
+ * of its event. A version that is not known is refused; the caller then replays or asks the store.
  */
+import { clientIdTime } from "@parley/protocol/Ids"
 import type { StoredMessage } from "@parley/storage/MessageStore"
 import type { Remembered } from "./IdempotencyWindow.ts"
-import type { MembersSnapshot } from "./Members.ts"
-import type { TailEvent } from "./Tail.ts"
+import type { MemberRow, MembersSnapshot } from "./Members.ts"
+import { ByteReader, ByteWriter } from "./SnapshotBytes.ts"
+import { storedForm, type TailEvent } from "./Tail.ts"
 
 export interface ChannelSettings {
   readonly exists: boolean
@@ -34,83 +36,222 @@ export interface ChannelSnapshot {
   readonly last: StoredMessage | null
 }
 
-const version = 1
-const headerBytes = 5
+/** 1 was JSON. */
+const version = 2
 
-interface Envelope extends Omit<ChannelSnapshot, "window" | "tail"> {
-  readonly bound: number
-  readonly ids: ReadonlyArray<
-    readonly [sender: string, cid: string, time: number, seq: number, n: number, at: number, hash: string]
-  >
-  readonly events: ReadonlyArray<
-    readonly [
-      seq: number,
-      kind: string,
-      at: number,
-      by: string,
-      cid: string,
-      hash: string,
-      n: number,
-      target: number,
-      hidden: string,
-      deleted: number,
-      bodyLength: number
-    ]
-  >
-}
+/** Part of the format: append only, never reorder. Code 0 stands for a kind that is spelled out. */
+const kinds = ["", "message", "edit", "delete", "created", "updated", "added", "removed", "fanout"]
+
+const existsBit = 1
+const readFanoutBit = 2
+const residentBit = 1
+const allRecordedBit = 2
+
+/** How the last message is written: not there, as the event so many places before the tail's end, or in full. */
+const noLast = 0
+const lastInFull = 1
+const lastInTail = 2
+
+const writer = new ByteWriter()
 
 export const encodeSnapshot = (snapshot: ChannelSnapshot): Uint8Array => {
-  const { window, tail, ...rest } = snapshot
-  const envelope: Envelope = {
-    ...rest,
-    bound: window.bound,
-    ids: window.ids.map((id) => [id.sender, id.cid, id.time, id.seq, id.n, id.at, id.bodyHash]),
-    events: tail.map((event) => [
-      event.seq,
-      event.kind,
-      event.at,
-      event.by,
-      event.cid,
-      event.bodyHash,
-      event.n,
-      event.target,
-      event.hidden,
-      event.deleted ?? 0,
-      event.body.length
-    ])
-  }
-  const json = Buffer.from(JSON.stringify(envelope), "utf8")
-  const bodies = Buffer.from(tail.map((event) => event.body).join(""), "latin1")
-  const bytes = Buffer.allocUnsafe(headerBytes + json.length + bodies.length)
-  bytes.writeUInt8(version, 0)
-  bytes.writeUInt32LE(json.length, 1)
-  json.copy(bytes, headerBytes)
-  bodies.copy(bytes, headerBytes + json.length)
-  return bytes
+  const { members, settings, tail, window } = snapshot
+  writer.number(version)
+  writer.wire(snapshot.channel)
+  writer.number(snapshot.generation)
+  writer.number(snapshot.seq)
+  writer.number(snapshot.n)
+  writer.number(snapshot.at)
+  writer.wire(snapshot.by)
+  writer.number(snapshot.floor)
+  writeSettings(settings)
+  writeMembers(members)
+  writer.number(tail.length)
+  for (const event of tail) writeEvent(event)
+  writeLast(snapshot.last, tail)
+  writer.number(window.bound)
+  writer.number(window.ids.length)
+  for (const id of window.ids) writeId(id, tail)
+  return writer.finish()
 }
 
-export const decodeSnapshot = (input: Uint8Array): ChannelSnapshot => {
-  const bytes = Buffer.from(input.buffer, input.byteOffset, input.byteLength)
-  if (bytes.length < headerBytes || bytes.readUInt8(0) !== version)
-    throw new Error("channel snapshot of another version")
-  const jsonEnd = headerBytes + bytes.readUInt32LE(1)
-  // as: written by encodeSnapshot of the same version; the log record around it carries a hash
-  const { bound, ids, events, ...rest } = JSON.parse(bytes.toString("utf8", headerBytes, jsonEnd)) as Envelope
-  let at = jsonEnd
-  const tail = events.map((row): TailEvent => {
-    const [seq, kind, time, by, cid, bodyHash, n, target, hidden, deleted, bodyLength] = row
-    const body = bytes.toString("latin1", at, at + bodyLength)
-    at += bodyLength
-    return { seq, kind, at: time, by, cid, bodyHash, n, target, hidden, body, deleted }
-  })
-  const remembered = ids.map(([sender, cid, time, seq, n, at, bodyHash]): Remembered => ({
-    sender,
-    cid,
-    time,
-    seq,
-    n,
-    at,
-    bodyHash
-  }))
-  return { ...rest, window: { bound, ids: remembered }, tail }
+export const decodeSnapshot = (bytes: Uint8Array): ChannelSnapshot => {
+  const reader = new ByteReader(bytes)
+  if (bytes.length === 0 || reader.number() !== version) throw new Error("channel snapshot of another version")
+  const channel = reader.wire()
+  const generation = reader.number()
+  const seq = reader.number()
+  const n = reader.number()
+  const at = reader.number()
+  const by = reader.wire()
+  const floor = reader.number()
+  const settings = readSettings(reader)
+  const members = readMembers(reader)
+  const tail: Array<TailEvent> = []
+  for (let left = reader.number(); left > 0; left--) tail.push(readEvent(reader))
+  const last = readLast(reader, tail)
+  const bound = reader.number()
+  const ids: Array<Remembered> = []
+  for (let left = reader.number(); left > 0; left--) ids.push(readId(reader, tail))
+  return { channel, generation, seq, n, at, by, floor, settings, members, window: { bound, ids }, tail, last }
+}
+
+const writeSettings = (settings: ChannelSettings): void => {
+  writer.number((settings.exists ? existsBit : 0) | (settings.fanout === "read" ? readFanoutBit : 0))
+  writer.text(settings.name)
+  writer.text(settings.topic)
+  writer.number(settings.createdAt)
+  writer.number(settings.members)
+  writer.number(settings.owners.length)
+  for (const owner of settings.owners) writer.wire(owner)
+}
+
+const readSettings = (reader: ByteReader): ChannelSettings => {
+  const bits = reader.number()
+  const name = reader.text()
+  const topic = reader.text()
+  const createdAt = reader.number()
+  const members = reader.number()
+  const owners: Array<string> = []
+  for (let left = reader.number(); left > 0; left--) owners.push(reader.wire())
+  const fanout = (bits & readFanoutBit) === 0 ? "write" : "read"
+  return { exists: (bits & existsBit) !== 0, name, topic, fanout, createdAt, members, owners }
+}
+
+/** Of a user: his name, since when he is in, the ends of his stays, and whether they are all. */
+const writeMembers = ({ allRecorded, count, resident, rows }: MembersSnapshot): void => {
+  writer.number((resident ? residentBit : 0) | (allRecorded ? allRecordedBit : 0))
+  writer.number(count)
+  writer.number(rows.length)
+  for (const [user, joined, past, complete] of rows) {
+    writer.wire(user)
+    writer.number(joined)
+    writer.number(past.length * 2 + complete)
+    for (const seq of past) writer.number(seq)
+  }
+}
+
+const readMembers = (reader: ByteReader): MembersSnapshot => {
+  const bits = reader.number()
+  const count = reader.number()
+  const rows: Array<MemberRow> = []
+  for (let left = reader.number(); left > 0; left--) {
+    const user = reader.wire()
+    const joined = reader.number()
+    const form = reader.number()
+    const past: Array<number> = []
+    for (let seqs = form >>> 1; seqs > 0; seqs--) past.push(reader.number())
+    rows.push([user, joined, past, (form & 1) === 1 ? 1 : 0])
+  }
+  return { count, resident: (bits & residentBit) !== 0, allRecorded: (bits & allRecordedBit) !== 0, rows }
+}
+
+const writeEvent = (event: TailEvent): void => {
+  const code = Math.max(0, kinds.indexOf(event.kind))
+  writer.number(code)
+  if (code === 0) writer.wire(event.kind)
+  writer.number(event.seq)
+  writer.number(event.at)
+  writer.wire(event.by)
+  writer.wire(event.cid)
+  writer.wire(event.bodyHash)
+  writer.number(event.n)
+  writer.number(event.target)
+  writer.text(event.hidden)
+  writer.number(event.deleted ?? 0)
+  writer.wire(event.body)
+}
+
+const readEvent = (reader: ByteReader): TailEvent => {
+  const code = reader.number()
+  const kind = kinds[code]
+  if (kind === undefined) throw new Error("channel snapshot with an event of an unknown kind")
+  return {
+    kind: code === 0 ? reader.wire() : kind,
+    seq: reader.number(),
+    at: reader.number(),
+    by: reader.wire(),
+    cid: reader.wire(),
+    bodyHash: reader.wire(),
+    n: reader.number(),
+    target: reader.number(),
+    hidden: reader.text(),
+    deleted: reader.number(),
+    body: reader.wire()
+  }
+}
+
+const writeLast = (last: StoredMessage | null, tail: ReadonlyArray<TailEvent>): void => {
+  if (last === null) return writer.number(noLast)
+  const place = tail.findLastIndex(({ kind }) => kind === "message")
+  const event = tail[place]
+  if (event?.seq === last.seq && event.body === last.body) return writer.number(lastInTail + tail.length - 1 - place)
+  writer.number(lastInFull)
+  writer.number(last.seq)
+  writer.number(last.n)
+  writer.wire(last.by)
+  writer.number(last.deleted ? 1 : 0)
+  writer.wire(last.body)
+}
+
+const readLast = (reader: ByteReader, tail: ReadonlyArray<TailEvent>): StoredMessage | null => {
+  const form = reader.number()
+  if (form === noLast) return null
+  if (form === lastInFull) {
+    const seq = reader.number()
+    const n = reader.number()
+    const by = reader.wire()
+    const deleted = reader.number() === 1
+    return { seq, n, by, deleted, body: reader.wire() }
+  }
+  return storedForm(eventAt(tail, tail.length - 1 - (form - lastInTail)))
+}
+
+/** 0 and the place of its event, which says all of it; or all of it, its seq plus one first. */
+const writeId = (id: Remembered, tail: ReadonlyArray<TailEvent>): void => {
+  const place = id.seq - (tail[0]?.seq ?? 0)
+  const event = tail[place]
+  if (event !== undefined && saysAll(event, id)) {
+    writer.number(0)
+    return writer.number(place)
+  }
+  writer.number(id.seq + 1)
+  writer.wire(id.sender)
+  writer.wire(id.cid)
+  writer.number(id.time)
+  writer.number(id.n)
+  writer.number(id.at)
+  writer.wire(id.bodyHash)
+}
+
+const saysAll = (event: TailEvent, id: Remembered): boolean =>
+  event.seq === id.seq &&
+  event.cid === id.cid &&
+  event.by === id.sender &&
+  event.n === id.n &&
+  event.at === id.at &&
+  event.bodyHash === id.bodyHash &&
+  clientIdTime(event.cid) === id.time
+
+const readId = (reader: ByteReader, tail: ReadonlyArray<TailEvent>): Remembered => {
+  const form = reader.number()
+  if (form === 0) {
+    const { at, bodyHash, by, cid, n, seq } = eventAt(tail, reader.number())
+    return { sender: by, cid, time: clientIdTime(cid), seq, n, at, bodyHash }
+  }
+  return {
+    seq: form - 1,
+    sender: reader.wire(),
+    cid: reader.wire(),
+    time: reader.number(),
+    n: reader.number(),
+    at: reader.number(),
+    bodyHash: reader.wire()
+  }
+}
+
+const eventAt = (tail: ReadonlyArray<TailEvent>, place: number): TailEvent => {
+  const event = tail[place]
+  if (event === undefined) throw new Error("channel snapshot names an event that is not in it")
+  return event
 }

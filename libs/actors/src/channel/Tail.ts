@@ -6,7 +6,7 @@
  */
 import type { StoredMessage } from "@parley/storage/MessageStore"
 import type { WireText } from "@parley/protocol/WireText"
-import { changedMessage, editBody, parseBody, textOf } from "./EventBody.ts"
+import { changedMessage, editBody, messageFieldsOf, parseBody, textOf } from "./EventBody.ts"
 
 /** One event; `body` is its current form. An entry of the log is one, and is held as it is: a copy each would be garbage. */
 export interface TailEvent {
@@ -54,6 +54,11 @@ export const isDeleted = (event: TailEvent): boolean => event.deleted !== undefi
 
 /** An event that the store has, in current form: what it no longer knows (hash, private part) nobody asks any more. */
 export const storedTailEvent = (body: WireText): TailEvent => {
+  const message = messageFieldsOf(body)
+  if (message !== undefined) {
+    const { at, by, cid, deleted, n, seq } = message
+    return { seq, kind: "message", at, by, cid, bodyHash: "", n, target: 0, hidden: "", body, deleted }
+  }
   const event = parseBody(body)
   return {
     seq: event.seq,
@@ -62,11 +67,11 @@ export const storedTailEvent = (body: WireText): TailEvent => {
     by: event.by,
     cid: event.kind === "fanout" ? "" : event.cid,
     bodyHash: "",
-    n: event.kind === "message" ? event.n : 0,
+    n: 0,
     target: event.kind === "edit" || event.kind === "delete" ? event.target : 0,
     hidden: "",
     body,
-    deleted: event.kind === "message" ? (event.deleted ?? 0) : 0
+    deleted: 0
   }
 }
 

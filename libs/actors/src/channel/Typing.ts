@@ -6,8 +6,9 @@ import type { ChannelState } from "./ChannelApply.ts"
 
 /** Takes a user's sign; whether there is something to show to the others. */
 export const typing = (state: ChannelState, user: string, on: boolean, now: number): boolean => {
-  const { typing, limits } = state
-  if (!on) return typing.delete(user)
+  const { limits } = state
+  if (!on) return stopTyping(state, user)
+  const typing = (state.typing ??= new Map())
   const before = typing.get(user)
   if (before === undefined && typing.size >= limits.typistsMax) return false
   const show = before === undefined || before.until <= now || now - before.shown >= limits.typingIntervalMs
@@ -15,13 +16,18 @@ export const typing = (state: ChannelState, user: string, on: boolean, now: numb
   return show
 }
 
+/** Whether there was a sign. */
+export const stopTyping = (state: ChannelState, user: string): boolean => state.typing?.delete(user) ?? false
+
 /** The users whose sign is over, taken out of the table. */
 export const expireTyping = (state: ChannelState, now: number): ReadonlyArray<string> => {
-  if (state.typing.size === 0) return []
+  const { typing } = state
+  if (typing === undefined) return []
   const over: Array<string> = []
-  for (const [user, sign] of state.typing) {
+  for (const [user, sign] of typing) {
     if (sign.until <= now) over.push(user)
   }
-  for (const user of over) state.typing.delete(user)
+  for (const user of over) typing.delete(user)
+  if (typing.size === 0) state.typing = undefined
   return over
 }

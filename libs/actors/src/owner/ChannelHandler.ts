@@ -6,7 +6,7 @@
 import type { ApiFailure } from "@parley/protocol/ApiError"
 import { toWire } from "@parley/protocol/WireText"
 import { apply, ChannelState, commit, decide, followUp, type Known } from "../channel/ChannelState.ts"
-import { expireTyping, typing } from "../channel/Typing.ts"
+import { expireTyping, stopTyping, typing } from "../channel/Typing.ts"
 import { ChannelReceipts } from "./ChannelReceipts.ts"
 import { readHistory } from "./ChannelHistory.ts"
 import { channelLimits, forgetIds, loadChannel } from "./ChannelLoader.ts"
@@ -92,7 +92,7 @@ export class ChannelHandler {
     if (resident?.state === undefined) return
     commit(resident.state, entry.seq)
     // His message ends his sign for everybody; the next one is news again.
-    if (entry.kind === "message") resident.state.typing.delete(entry.by)
+    if (entry.kind === "message") stopTyping(resident.state, entry.by)
     this.residents.touch(resident)
     const topic = channelTopic(entry.id)
     if (!this.owner.interest.wanted(topic)) return
@@ -150,7 +150,7 @@ export class ChannelHandler {
       if (state !== undefined) {
         for (const user of expireTyping(state, now)) this.#showTyping(state, user, noCaller, false)
       }
-      if (state === undefined || state.typing.size === 0) this.#typedIn.delete(channel)
+      if (state === undefined || state.typing === undefined) this.#typedIn.delete(channel)
     }
   }
 

@@ -13,7 +13,7 @@ const loadedTailEvents = 50
 export const loadedStaysMax = 1_000
 /** Channels of one question, and questions under way at once. */
 const questionChannelsMax = 64
-const questionsAtOnce = 4
+export const questionsAtOnce = 2
 /** Channels that wait for their question. */
 export const coldChannelsWaitingMax = 65_536
 

@@ -3,7 +3,8 @@ import { fromWire } from "@parley/protocol/WireText"
 import { Schema } from "effect"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { changedMessage, editBody, messageBody } from "../../src/channel/EventBody.ts"
+import { deletedMessage } from "@parley/storage/CurrentForm"
+import { changedMessage, editBody, messageBody, messageFieldsOf } from "../../src/channel/EventBody.ts"
 import { history, run, tightLimits } from "./ChannelHarness.ts"
 
 const decode = Schema.decodeUnknownSync(ChannelEvent)
@@ -63,6 +64,24 @@ describe("bodies of channel events", () => {
           })
         }
         for (const { body } of state.tailEvents(0, state.seq, 1_000)) expect(fromWire(body)).toBe(bySchema(body))
+      })
+    )
+  })
+
+  it("of messages say what is not text without being parsed, whatever the text looks like; others don't", () => {
+    const sly = fc.oneof(
+      text,
+      fc.constantFrom(',"deleted":7}', '","n":9,', '{"seq":1,"at":2,"by":"x","kind":"message"')
+    )
+    fc.assert(
+      fc.property(fields, sly, mentions, seq, seq, (fields, text, mentions, edited, deleted) => {
+        const body = messageBody(fields, text, mentions, edited, deleted)
+        expect(messageFieldsOf(body)).toEqual({ ...fields, deleted })
+        // Also as a store or a tail makes them anew.
+        const changed = changedMessage(body, { text, mentions, edited: deleted === 0 ? 9 : 0, deleted })
+        expect(messageFieldsOf(changed)).toEqual({ ...fields, deleted })
+        expect(messageFieldsOf(deletedMessage(body, 8))).toEqual({ ...fields, deleted: 8 })
+        expect(messageFieldsOf(editBody(fields, 3, text, mentions, false))).toBeUndefined()
       })
     )
   })

@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
 import type { ChannelLoad, ChannelStore, StoredChannel } from "@parley/storage/ChannelStore"
 import { StoreUnavailable } from "@parley/storage/StoreError"
-import { type ColdAnswer, ColdChannels, coldChannelsWaitingMax } from "../../src/owner/ColdChannels.ts"
+import { type ColdAnswer, ColdChannels, coldChannelsWaitingMax, questionsAtOnce } from "../../src/owner/ColdChannels.ts"
 
 const rowOf = (channel: string): StoredChannel => ({
   row: {
@@ -74,7 +74,7 @@ describe("cold channels", () => {
   it("wait while enough questions are under way, and then go together", async () => {
     const world = heldStore()
     let answered = 0
-    for (let at = 0; at < 4; at++) {
+    for (let at = 0; at < questionsAtOnce; at++) {
       world.cold.load(`first${at}`, () => answered++)
       await turn()
     }
@@ -82,13 +82,13 @@ describe("cold channels", () => {
       world.cold.load(`then${at}`, () => answered++)
       if (at % 10 === 0) await turn()
     }
-    expect(world.asked.length).toBe(4)
+    expect(world.asked.length).toBe(questionsAtOnce)
     expect(world.cold.waiting).toBe(50)
     world.answer()
-    expect(world.asked.length).toBe(5)
-    expect(world.asked[4]?.length).toBe(50)
+    expect(world.asked.length).toBe(questionsAtOnce + 1)
+    expect(world.asked[questionsAtOnce]?.length).toBe(50)
     while (world.underWay > 0) world.answer()
-    expect(answered).toBe(54)
+    expect(answered).toBe(50 + questionsAtOnce)
   })
 
   it("are told when the store can't be asked, and when too many wait", async () => {
