@@ -1,17 +1,18 @@
 /**
- * What a send costs as things grow: CPU of all the server's threads a send, with 1,000, 10,000 and 1,000,000 channels
- * that exist, sends uniform over 10,000 of them (all of them touched before), then uniform over all, cold ones included;
- * and from 10 to 100,000 members with 100 connections online either way, every delivery checked. Channels, members and
- * sessions are seeded offline; that each has what was seeded is read through the server by the syncs and the acks.
+ * What a send costs as things grow: CPU of all the server's threads a send, from the first one until everything behind
+ * the log has caught up, with 1,000, 10,000 and 1,000,000 channels that exist, sends uniform over 10,000 of them (all of
+ * them touched before), then uniform over all, cold ones included; and from 10 to 100,000 members with 100 connections
+ * online either way, every delivery checked. Channels, members and sessions are seeded offline; that each has what was
+ * seeded is read through the server by the syncs and the acks.
  */
 import { limitsFire } from "./LimitsFire.ts"
 import { type Client, clientId, connectMany } from "./load/Clients.ts"
 import { sync } from "./load/Channels.ts"
 import { OneChannel } from "./load/OneChannel.ts"
 import { ackedSeq } from "./load/Order.ts"
-import { type Outcome, runSends, type SendOne } from "./load/Sends.ts"
+import { runSends, type SendOne } from "./load/Sends.ts"
 import { report, round, say } from "./Report.ts"
-import { pinGenerator, startParley, untilQuiet } from "./Servers.ts"
+import { pinGenerator, type RunningServer, startParley, untilQuiet, watchCpu } from "./Servers.ts"
 import { seededData, type Seeds } from "./seed/KeptSeeds.ts"
 import type { SeedOptions } from "./seed/Seed.ts"
 import { sized } from "./Sizes.ts"
@@ -99,7 +100,40 @@ interface Point {
   readonly warmMicros: number
   readonly allMicros: number
   readonly warmHitRate: number
+  /** Of the sends over all, by thread. */
+  readonly allByThread: Readonly<Record<string, number>>
   readonly generator: number
+}
+
+interface Cost {
+  readonly micros: number
+  readonly byThread: Readonly<Record<string, number>>
+  readonly perSecond: number
+  readonly generator: number
+}
+
+/** CPU a send of a load with so many in flight; what is written behind the last ones is in it. */
+const costOf = async (server: RunningServer, uniform: Uniform): Promise<Cost> => {
+  const sentBefore = uniform.sent
+  const cpu = watchCpu(server)
+  const { generatorShare, perSecond } = await runSends({
+    server,
+    load: { _tag: "closed", inFlight },
+    warmMs,
+    measureMs,
+    send: uniform.send
+  })
+  await untilQuiet(server)
+  const { serverSeconds, threads } = cpu()
+  const sent = uniform.sent - sentBefore
+  const micros = (seconds: number): number => round((seconds * 1e6) / sent)
+  const byThread = Object.entries(threads).map(([name, seconds]) => [name, micros(seconds)] as const)
+  return {
+    micros: micros(serverSeconds),
+    byThread: Object.fromEntries(byThread.filter(([, used]) => used >= 0.5)),
+    perSecond: Math.round(perSecond),
+    generator: generatorShare
+  }
 }
 
 const atCount = async (channels: number): Promise<Point> => {
@@ -109,30 +143,27 @@ const atCount = async (channels: number): Promise<Point> => {
     const clients = await connectMany({ port: server.port, baseline: false }, writers, "w")
     await expectChannels(clients, channels)
     const uniform = new Uniform(clients, channels)
-    const measure = () =>
-      runSends({ server, load: { _tag: "closed", inFlight }, warmMs, measureMs, send: uniform.send })
     uniform.size = Math.min(used, channels)
     await uniform.touchAll()
-    // The consumers behind the log read a channel's row and members once: what is measured comes after that.
     await untilQuiet(server)
-    const warm = await measure()
+    const warm = await costOf(server, uniform)
     uniform.size = channels
     const before = { sent: uniform.sent, warm: uniform.warm }
-    const all: Outcome = uniform.size === Math.min(used, channels) ? warm : await measure()
+    const all = channels <= used ? warm : await costOf(server, uniform)
     const sent = uniform.sent - before.sent
     for (const client of clients) client.close()
     const warmHitRate = sent === 0 ? 1 : (uniform.warm - before.warm) / sent
     say(
-      `${channels} channels: ${warm.cpuMicrosPerSend.toFixed(1)} us a send over ${Math.min(used, channels)}, ` +
-        `${all.cpuMicrosPerSend.toFixed(1)} us over all at a warm hit rate of ${warmHitRate.toFixed(3)}`
+      `${channels} channels: ${warm.micros} us a send over ${Math.min(used, channels)} (${warm.perSecond}/s), ` +
+        `${all.micros} us over all (${all.perSecond}/s) at a warm hit rate of ${warmHitRate.toFixed(3)}`
     )
-    say(`by thread, over all: ${JSON.stringify(all.threadMicrosPerSend)}`)
     return {
       channels,
-      warmMicros: round(warm.cpuMicrosPerSend),
-      allMicros: round(all.cpuMicrosPerSend),
+      warmMicros: warm.micros,
+      allMicros: all.micros,
       warmHitRate: round(warmHitRate, 3),
-      generator: round(warm.generatorShare, 2)
+      allByThread: all.byThread,
+      generator: round(warm.generator, 2)
     }
   } finally {
     await server.stop("SIGKILL")
