@@ -55,9 +55,14 @@ export class Connections {
     connection.early = null
     this.closedBy.set(why, (this.closedBy.get(why) ?? 0) + 1)
     edge.connections.delete(connection)
-    edge.topics.removeAll(connection)
-    if (state === "live") edge.presence.went(connection.user, connection.device)
-    else this.#options.onUnauthenticatedGone(connection.address)
+    if (state !== "live") this.#options.onUnauthenticatedGone(connection.address)
+    const leave = () => {
+      edge.topics.removeAll(connection)
+      if (state === "live") edge.presence.went(connection.user, connection.device)
+    }
+    // Ten thousand that are cut off at once come in one turn of the event loop, and each may be on hundreds of topics.
+    // Nothing is delivered to it meanwhile: it is closed.
+    if (!edge.departures.run(leave)) leave()
   }
 
   readonly handlers: SocketHandlers = {

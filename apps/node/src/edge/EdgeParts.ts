@@ -27,7 +27,7 @@ import { RawSockets } from "./RawSockets.ts"
 import { type OpRates, ratePerSecond, RateTable } from "./RateLimit.ts"
 import type { Personal, Topic } from "./Topic.ts"
 import { TopicRepair } from "./TopicRepair.ts"
-import { Turns } from "./Turns.ts"
+import { turnMsMin, Turns } from "./Turns.ts"
 import { Upgrade } from "./Upgrade.ts"
 
 /** Interval of the sweep over idle topics and silent links. */
@@ -94,6 +94,8 @@ export const assembleEdge = (
     presence,
     lag,
     turns: new Turns(),
+    // Nobody waits for them.
+    departures: new Turns(() => performance.now(), turnMsMin),
     close,
     rateTable: new RateTable(settings.rateTableMax),
     opRates: opRatesOf(settings),

@@ -34,6 +34,8 @@ export interface EdgeRuntime {
   readonly lag: Lag
   /** For what a herd of clients asks at once. */
   readonly turns: Turns
+  /** For what is left of connections that end at once. */
+  readonly departures: Turns
   readonly rateTable: RateTable
   readonly opRates: OpRates
   readonly frameRate: Rate

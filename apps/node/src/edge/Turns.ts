@@ -9,13 +9,14 @@
  * Time for such work in one turn of the event loop: as much as all else took since the last one, within these bounds, so
  * that a busy loop does not leave it less and less. One job may take longer.
  */
-const turnMsMin = 10
+export const turnMsMin = 10
 const turnMsMax = 50
 /** Jobs that wait; more are refused. */
 const waitingMax = 100_000
 
 export class Turns {
   readonly #now: () => number
+  readonly #turnMsMax: number
   #waiting: Array<() => void> = []
   #next = 0
   #usedMs = 0
@@ -23,8 +24,9 @@ export class Turns {
   #endedAt = 0
   #scheduled = false
 
-  constructor(now: () => number = () => performance.now()) {
+  constructor(now: () => number = () => performance.now(), msMax = turnMsMax) {
     this.#now = now
+    this.#turnMsMax = msMax
   }
 
   get waiting(): number {
@@ -57,7 +59,7 @@ export class Turns {
   }
 
   readonly #turn = (): void => {
-    this.#turnMs = Math.min(turnMsMax, Math.max(turnMsMin, this.#now() - this.#endedAt))
+    this.#turnMs = Math.min(this.#turnMsMax, Math.max(turnMsMin, this.#now() - this.#endedAt))
     this.#usedMs = 0
     while (this.#usedMs < this.#turnMs) {
       const job = this.#waiting[this.#next]

@@ -1,7 +1,7 @@
 /** A herd that comes back: topics that the owner serves already are not attached again, and permission is asked all the same. */
 import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
 import { channelTopic } from "@parley/actors/owner/OwnerProtocol"
-import { Turns } from "../../src/edge/Turns.ts"
+import { turnMsMin, Turns } from "../../src/edge/Turns.ts"
 import { clientId, EdgeHarness, until } from "./EdgeHarness.ts"
 
 let harness: EdgeHarness
@@ -82,6 +82,39 @@ describe("a topic that outlives its last connection", () => {
   })
 })
 
+describe("a connection that is cut off with many others", () => {
+  it("is shown nothing from then on, and is off its topics and out of presence in its turn", async () => {
+    harness.owners.channel("team:cut", ["fay", "gil"])
+    const [fay, gil] = [await harness.join("fay"), await harness.join("gil")]
+    const { connections, departures, outbound, topics } = harness.edge.runtime
+    const topic = topics.channel("team:cut")
+    const own = topics.connectionsOf("fay")
+    // As if thousands had ended in this turn of the event loop: each leaves in a later one.
+    let others = 0
+    const busy = () => {
+      const until = performance.now() + 12
+      while (performance.now() < until);
+      if (others++ < 5) departures.run(busy)
+    }
+    departures.run(busy)
+    own[0]?.socket.destroy()
+    await until(() => own[0]?.state === "closed")
+    expect(connections.has(own[0]!)).toBe(false)
+    expect([departures.waiting > 0, topic.size]).toEqual([true, 2])
+    const { frames } = outbound
+    say("team:cut")
+    await until(() => gil.events("team:cut").length === 1)
+    expect(outbound.frames).toBe(frames + 1)
+    await until(() => topic.size === 1)
+    expect(topics.connectionsOf("fay")).toEqual([])
+    // Who is back before that is another connection.
+    await fay.whenClosed()
+    const again = await harness.join("fay")
+    say("team:cut")
+    await until(() => again.events("team:cut").length === 1)
+  })
+})
+
 describe("turns", () => {
   it("do what there is time for in a turn, and the rest in the next ones, in order", async () => {
     let now = 0
@@ -114,6 +147,22 @@ describe("turns", () => {
     now += 1_000
     await new Promise((resolve) => setImmediate(resolve))
     expect(done).toBe(60)
+    await until(() => turns.waiting === 0)
+  })
+
+  it("take no more than they may where nobody waits for them", async () => {
+    let now = 0
+    const turns = new Turns(() => now, turnMsMin)
+    let done = 0
+    for (let job = 0; job < 100; job++) {
+      turns.run(() => {
+        done++
+        now++
+      })
+    }
+    now += 1_000
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(done).toBe(20)
     await until(() => turns.waiting === 0)
   })
 })
