@@ -318,10 +318,11 @@ export class EdgeTopics {
     const frame = frameOf(item.frame)
     for (const connection of topic.connections) {
       if (connection.background || connection.user === item.exceptUser) continue
-      // Nothing says yet that he may have it (†7).
-      if (topic.late?.get(connection)?.held) continue
       if (topic.readFanout && connection.watchedChannels?.has(topic.id) !== true) continue
-      this.#options.outbound.push(connection, frame, true)
+      const held = topic.late?.get(connection)?.held
+      // Nothing says yet that he may have it (†7); of a receipt there may not be another.
+      if (!held) this.#options.outbound.push(connection, frame, true)
+      else if (held.length < lateFramesMax) held.push({ to: Infinity, frame })
     }
   }
 }

@@ -1,7 +1,7 @@
 /** Interleavings of joining a topic with all else that happens to it: whoever was told of a channel hears of it from then on. */
 import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
 import { channelTopic } from "@parley/actors/owner/OwnerProtocol"
-import { clientId, EdgeHarness, type TestClient, until } from "./EdgeHarness.ts"
+import { clientId, EdgeHarness, type Frame, type TestClient, until } from "./EdgeHarness.ts"
 
 let harness: EdgeHarness
 beforeAll(async () => {
@@ -79,25 +79,30 @@ describe("a sync of which some topics are served, and others have to be attached
 })
 
 describe("a sync whose owner has not answered", () => {
-  it("gives nothing of the moment to who waits for his word (†7)", async () => {
+  it("keeps what is of the moment from who waits for his word, and gives it after (†7)", async () => {
     harness.owners.channel("team:typed", ["cid"])
     harness.owners.holds = ({ _tag }) => _tag === "Sync"
     const cid = await harness.hello("cid")
     const id = cid.post("sync", everything)
     await until(() => harness.owners.held.length === 1)
+    const read = { ev: "receipt", channel: "team:typed", user: "x", delivered: 1, read: 1 }
     harness.owners.publish({
       _tag: "Ephemeral",
       topic: channelTopic("team:typed"),
-      frame: `{"ev":"typing","channel":"team:typed","user":"x","on":true,"ttl_ms":6000}`,
+      frame: JSON.stringify(read),
       exceptUser: "",
       exceptConnection: 0
     })
     harness.owners.links.flush()
     await cid.request("ping")
-    expect(cid.frames.filter((frame) => frame["ev"] === "typing")).toEqual([])
+    const receipts = () => cid.frames.filter((frame) => frame["ev"] === "receipt")
+    expect(receipts()).toEqual([])
     harness.owners.release()
     await cid.answer(id)
     await hears(cid, "team:typed")
+    expect(receipts()).toEqual([read])
+    const at = (match: (frame: Frame) => boolean) => cid.frames.findIndex(match)
+    expect(at((frame) => frame["ev"] === "receipt")).toBeGreaterThan(at((frame) => frame["re"] === id))
   })
 })
 
