@@ -2,8 +2,13 @@
  * A record of the log that is not what was written, found while the shard is served or before: the shard is out of
  * service and says so, nothing of it is written or dropped, and the others go on (†24).
  */
+import { closeSync, openSync, readFileSync, writeSync } from "node:fs"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer } from "effect"
+import { persisterConsumer } from "@parley/actors/fanout/ConsumerNames"
 import type { LocalBus } from "@parley/actors/fanout/LocalBus"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import type { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
@@ -11,6 +16,8 @@ import { MemoryEventLog, MemoryEventLogFaults } from "@parley/storage/memory/Mem
 import { layerComposed } from "@parley/storage/ChannelStore"
 import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"
 import { MessageStore } from "@parley/storage/MessageStore"
+import { EventLog } from "@parley/storage/EventLog"
+import { SqliteEventLog } from "@parley/storage/sqlite/SqliteEventLog"
 import { layerRuntime } from "../../src/Runtime.ts"
 import { Readiness } from "../../src/http/HealthHttp.ts"
 import { layerReadinessOfShards } from "../../src/ReadinessOfShards.ts"
@@ -32,17 +39,48 @@ const outOfService = Effect.fnUntraced(function* <A>(
   assert.match(failure.detail ?? "", /log is damaged/)
 })
 
-/** The store's writes wait until the gate is open. */
-const layerHeldWrites = (gate: Deferred.Deferred<void>) =>
+const temporaryDirectory = Effect.acquireRelease(
+  Effect.promise(() => mkdtemp(join(tmpdir(), "parley-damage-"))),
+  (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true }))
+)
+
+/** The store's writes wait until the gate is open; `begun` is told of the first. */
+const layerHeldWrites = (gate: Deferred.Deferred<void>, begun = Deferred.makeUnsafe<void>()) =>
   Layer.effect(
     MessageStore,
     Effect.map(MessageStore, (store) =>
       MessageStore.of({
         ...store,
-        write: (events) => Effect.andThen(Deferred.await(gate), store.write(events))
+        write: (events) =>
+          Deferred.succeed(begun, undefined).pipe(
+            Effect.andThen(Deferred.await(gate)),
+            Effect.andThen(store.write(events))
+          )
       })
     )
   ).pipe((held) => Layer.fresh(layerComposed).pipe(Layer.provideMerge(held), Layer.provideMerge(layerMemoryStores)))
+
+const marked = "the text that is damaged"
+const filler = "x".repeat(200_000)
+/** Below it, so that it does not share a page with where the log is cut. */
+const fillersBefore = 20
+/** Above it, so that nothing of it is in memory: neither with the records committed last, nor in the file's cache. */
+const fillersAfter = 120
+
+/** Overwrites the text wherever the file, and the log that is written ahead of it, has it. Returns in how many places. */
+const overwriteText = (file: string): number => {
+  let count = 0
+  // In this order: what goes from one into the other meanwhile is found in the second, or damaged already.
+  for (const name of [`${file}-wal`, file]) {
+    const bytes = readFileSync(name)
+    const descriptor = openSync(name, "r+")
+    for (let at = bytes.indexOf(marked); at !== -1; at = bytes.indexOf(marked, at + 1), count++) {
+      writeSync(descriptor, Buffer.alloc(8, 0xa5), 0, 8, at)
+    }
+    closeSync(descriptor)
+  }
+  return count
+}
 
 describe("†24 damage of the log", () => {
   it.live("that the owner meets takes the shard out of service, with an answer that says so", () =>
@@ -107,6 +145,59 @@ describe("†24 damage of the log", () => {
         )
       )
     }).pipe(Effect.provide(layerHeld))
+  )
+
+  it.live(
+    "on the disk, under a server that goes on, is found by who reads it, and neither shown, cut nor written over",
+    () =>
+      Effect.gen(function* () {
+        const file = join(yield* temporaryDirectory, "log.sqlite")
+        const [gate, begun] = [Deferred.makeUnsafe<void>(), Deferred.makeUnsafe<void>()]
+        const layer = layerReadinessOfShards(shardCount).pipe(
+          Layer.provideMerge(layerRuntime({ shardCount })),
+          Layer.provideMerge(
+            SqliteEventLog.layer({ file, softBytes: 100_000_000, hardBytes: 110_000_000, reserveBytes: 262_144 })
+          ),
+          Layer.provideMerge(layerHeldWrites(gate, begun))
+        )
+        yield* Effect.gen(function* () {
+          const { calls, create, history, send } = yield* world
+          const log = yield* EventLog
+          const store = yield* MessageStore
+          const { runner } = yield* LocalRunnerService
+          const whole = wholeOf(calls.shardOf)
+          const shard = calls.shardOf(broken)
+          yield* create("ana", broken, ["ana"])
+          // The persister has read up to here, and waits.
+          yield* Deferred.await(begun)
+          for (let sent = 0; sent < fillersBefore; sent++) yield* send("ana", broken, filler)
+          const { seq: damaged } = yield* send("ana", broken, marked)
+          for (let sent = 0; sent < fillersAfter; sent++) yield* send("ana", broken, filler)
+          yield* create("ana", whole, ["ana"])
+          assert.isAbove(overwriteText(file), 0)
+          yield* Deferred.succeed(gate, undefined)
+          yield* until(
+            "it is found",
+            Effect.sync(() => runner.quarantined.has(shard))
+          )
+          const what = runner.quarantined.get(shard) ?? ""
+          assert.match(what, /^at \d+: the checksum does not match/)
+          const place = Number(/\d+/.exec(what)?.[0])
+          yield* outOfService(send("ana", broken, "m"))
+          yield* outOfService(history("ana", broken))
+          const { seq } = yield* send("ana", whole, "after the damage")
+          const rows = (channel: string, after: number) =>
+            store.messages(channel, { after, before: 999, limit: 9, newest: true })
+          yield* until(
+            "the other is stored",
+            Effect.map(rows(whole, seq - 1), (stored) => stored.length === 1)
+          )
+          assert.deepStrictEqual(yield* rows(broken, damaged - 1), [])
+          const damage = yield* Effect.flip(log.readAfter(shard, place - 1, 1))
+          assert.deepInclude(damage, { _tag: "LogDamaged", position: place })
+          assert.isBelow(yield* log.consumerPosition(persisterConsumer, shard), place)
+        }).pipe(Effect.provide(layer))
+      }).pipe(Effect.scoped)
   )
 
   it.live("below what an opening replays is found before the shard is served, and said in the same words", () =>
