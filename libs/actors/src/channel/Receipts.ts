@@ -4,6 +4,7 @@
  * user's own business and takes nothing back here.
  */
 import type { Receipt } from "@parley/protocol/Frame"
+import type { WireText } from "@parley/protocol/WireText"
 
 interface Progress {
   readonly delivered: number
@@ -11,14 +12,26 @@ interface Progress {
 }
 
 const none: Progress = { delivered: 0, read: 0 }
+const noReceipts: WireText = ',"receipts":[]'
 
 export class Receipts {
   readonly #byUser = new Map<string, Progress>()
   /** Whether the store's cursors are in. */
   loaded = false
+  #field: WireText = noReceipts
+  /** The head that the field was made at; -1: there is news since. */
+  #fieldAt = -1
 
-  get empty(): boolean {
-    return this.#byUser.size === 0
+  /** `,"receipts":[…]` of a channel's head; kept until there is news, or a commit, which may be a removal. */
+  field(channel: { readonly committedSeq: number; isMember(user: string): boolean | undefined }): WireText {
+    if (this.#fieldAt !== channel.committedSeq) {
+      this.#fieldAt = channel.committedSeq
+      this.#field =
+        this.#byUser.size === 0
+          ? noReceipts
+          : `,"receipts":${JSON.stringify(this.list((user) => channel.isMember(user) === true))}`
+    }
+    return this.#field
   }
 
   /** Takes what a user reports, up to the committed head; what is news, or undefined. */
@@ -28,6 +41,7 @@ export class Receipts {
     const next = { delivered: Math.max(before.delivered, Math.min(delivered, head), nextRead), read: nextRead }
     if (next.read === before.read && next.delivered === before.delivered) return undefined
     this.#byUser.set(user, next)
+    this.#fieldAt = -1
     return next
   }
 

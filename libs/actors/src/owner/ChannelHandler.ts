@@ -225,16 +225,16 @@ export class ChannelHandler {
 
   #sync(request: ChannelRequest & { readonly _tag: "Sync" }, reply: Reply, notMine: () => void): void {
     const { eventsMax, items, user } = request
-    const results: Array<SyncResult> = []
+    const residents = items.map((item) => this.residents.ready(item.channel))
+    const states = residents.map((resident) => resident?.state)
     const left: Array<number> = []
-    for (const [index, item] of items.entries()) {
-      const resident = this.residents.ready(item.channel)
-      const result = resident?.state === undefined ? undefined : syncNow(resident.state, user, item, eventsMax)
+    const results = syncNow(states, user, items, eventsMax).map((result, place) => {
+      const resident = residents[place]
       // Those that have to wait for something take their place when they have it.
-      results.push(result ?? unanswered)
-      if (result === undefined) left.push(index)
+      if (result === undefined) left.push(place)
       else if (resident !== undefined) resident.used = true
-    }
+      return result ?? unanswered
+    })
     // Nobody waited since the lease was looked at (†18).
     if (left.length === 0) return reply({ ok: results })
     this.#syncLater(request, results, left, reply, notMine)

@@ -38,7 +38,7 @@ export class ChannelReceipts {
   render(state: ChannelState, done: (field: WireText) => void): void {
     if (!shows(state)) return done("")
     const table = this.#table(state)
-    const answer = () => done(fieldOf(state, table))
+    const answer = () => done(table.field(state))
     if (table.loaded) return answer()
     const { cursors } = this.#owner.context.stores
     this.#owner.context.run(cursors.ofChannel(state.channel), (result) => {
@@ -56,12 +56,7 @@ export class ChannelReceipts {
 }
 
 /** The same where no store has to be asked; undefined: it has. */
-export const receiptsHere = (state: ChannelState): WireText | undefined =>
-  !shows(state) ? "" : state.receipts?.loaded === true ? fieldOf(state, state.receipts) : undefined
-
-const fieldOf = (state: ChannelState, table: Receipts): WireText =>
-  table.empty ? noReceipts : `,"receipts":${JSON.stringify(table.list((user) => state.isMember(user) === true))}`
-
-const noReceipts: WireText = ',"receipts":[]'
+export const receiptsHere = (state: ChannelState | undefined): WireText | undefined =>
+  state === undefined || !shows(state) ? "" : state.receipts?.loaded === true ? state.receipts.field(state) : undefined
 
 const shows = (state: ChannelState): boolean => state.memberCount <= Limits.receiptsMembersMax

@@ -50,40 +50,58 @@ export const unreadCounts = (
 }
 
 /**
- * One channel's part of a sync where all of it is in memory, as it is for nearly every channel of a herd; undefined: it
- * has to be asked for (`syncChannel`).
+ * A sync of channels of which all is in memory, as it is of nearly all channels of a herd, for a user who came once to each
+ * and stayed, as nearly all did. Undefined for the others: they have to be asked for (`syncChannel`). By columns: each look
+ * waits for memory that no cache holds, and the looks of a column wait together.
  */
 export const syncNow = (
-  state: ChannelState,
+  states: ReadonlyArray<ChannelState | undefined>,
   user: string,
+  items: ReadonlyArray<SyncItem>,
+  eventsMax: number
+): ReadonlyArray<SyncResult | undefined> => {
+  const since = states.map((state) => state?.members.onlyStay(user, state.committedSeq))
+  const cards = states.map((state, at) =>
+    state === undefined || since[at] === undefined || !state.exists ? undefined : SyncCard.of(state)
+  )
+  const receipts = states.map((state, at) => (cards[at] === undefined ? undefined : receiptsHere(state)))
+  const unread = cards.map((card, at) => {
+    const [item, state] = [items[at], states[at]]
+    return item === undefined || state === undefined || receipts[at] === undefined
+      ? undefined
+      : card?.plainUnread(state, Math.max(item.cursor.seq, (since[at] ?? 1) - 1), user)
+  })
+  return items.map((item, at) => {
+    const [card, field, state] = [cards[at], receipts[at], states[at]]
+    return card === undefined || field === undefined || state === undefined
+      ? undefined
+      : answerOf(state, card, user, (since[at] ?? 1) - 1, unread[at], field, item, eventsMax)
+  })
+}
+
+const answerOf = (
+  state: ChannelState,
+  card: SyncCard,
+  user: string,
+  readableAfter: number,
+  plainUnread: number | undefined,
+  receipts: WireText,
   item: SyncItem,
   eventsMax: number
 ): SyncResult | undefined => {
-  const { channel, committedSeq: head } = state
-  // One who came once and stayed, as nearly all did.
-  const since = state.members.onlyStay(user, head)
-  const receipts = receiptsHere(state)
-  if (since === undefined || receipts === undefined || !state.exists) return undefined
-  const { cursor } = item
-  const readableAfter = since - 1
+  const { channel, cursor } = item
+  const head = card.seq
   const reload = mustReload(state, head, item)
   const from = reload || item.held === null ? head : item.held.seq
   const after = Math.max(from, readableAfter)
-  if (after < state.tailFrom) return undefined
-  const card = SyncCard.of(state)
-  const seen = Math.max(cursor.seq, readableAfter)
-  const plain = card.plainUnread(state, seen, user)
+  if (after < head && after < state.tailFrom) return undefined
   const { mentions, unread } =
-    plain === undefined ? (state.unreadInTail(seen, user) ?? unknownCounts) : { unread: plain, mentions: 0 }
+    plainUnread === undefined
+      ? (state.unreadInTail(Math.max(cursor.seq, readableAfter), user) ?? unknownCounts)
+      : { unread: plainUnread, mentions: 0 }
   if (unread < 0) return undefined
-  const member: ForMember = {
-    role: state.roleOf(user),
-    cursor,
-    unread,
-    mentions,
-    readsLast: card.lastSeq > readableAfter,
-    receipts
-  }
+  const readsLast = card.lastSeq > readableAfter
+  const member: ForMember = { role: state.roleOf(user), cursor, unread, mentions, readsLast, receipts }
   const whole = !reload && from >= readableAfter
   const kept = whole ? card.kept(from, member) : undefined
   if (kept !== undefined) return { _tag: "Sync", channel, sync: kept, head }

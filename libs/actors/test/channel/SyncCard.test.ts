@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest"
 import { channelLimitsDefault, type ChannelState } from "../../src/channel/ChannelState.ts"
 import { Receipts } from "../../src/channel/Receipts.ts"
 import { syncNow } from "../../src/owner/ChannelSync.ts"
+import type { SyncItem } from "../../src/owner/OwnerProtocol.ts"
 import { Harness, history, run, tightLimits, users } from "./ChannelHarness.ts"
 
 const eventsMax = 3
@@ -35,13 +36,10 @@ const expected = (state: ChannelState, user: string, held: number, cursor: numbe
   }
 }
 
+const sync = (state: ChannelState, user: string, item: Omit<SyncItem, "channel">) =>
+  syncNow([state], user, [{ channel: state.channel, ...item }], eventsMax)[0]
 const ask = (state: ChannelState, user: string, held: number, cursor: number, generation = state.generation) =>
-  syncNow(
-    state,
-    user,
-    { channel: state.channel, held: { generation, seq: held }, cursor: { generation: 0, seq: cursor } },
-    eventsMax
-  )
+  sync(state, user, { held: { generation, seq: held }, cursor: { generation: 0, seq: cursor } })
 const answer = (...asked: Parameters<typeof ask>): unknown => {
   const result = ask(...asked)
   return result?._tag === "Sync" ? JSON.parse(fromWire(result.sync)) : result
@@ -117,9 +115,23 @@ describe("a sync of a channel in memory", () => {
       expect(answer(state, "ben", held, 0, generation)).toMatchObject({ from: 1, to: 1, reload: true, events: [] })
       expect(answer(state, "ben", 1, 0)).toMatchObject({ from: 1, reload: false })
     }
-    expect(syncNow(state, "ben", { channel: state.channel, held: null, cursor: { generation: 0, seq: 0 } }, 3)).toEqual(
-      ask(state, "ben", 0, 0, 0)
-    )
+    expect(sync(state, "ben", { held: null, cursor: { generation: 0, seq: 0 } })).toEqual(ask(state, "ben", 0, 0, 0))
+  })
+
+  it("is one of many: each place has its own channel's, and none where somebody has to be asked", () => {
+    const [first, second, third] = [room(), room(), room()]
+    second.must("ann", { op: "remove_members", members: ["cat"] })
+    third.must("ann", { op: "send", text: "hi", mentions: [] })
+    const states = [first.state, undefined, second.state, third.state]
+    const items = [1, 1, 2, 1].map((seq) => ({
+      channel: "group:room",
+      held: { generation: 1, seq },
+      cursor: { generation: 0, seq: 0 }
+    }))
+    const results = syncNow(states, "cat", items, eventsMax)
+    expect(results).toEqual([ask(first.state, "cat", 1, 0), undefined, undefined, ask(third.state, "cat", 1, 0)])
+    expect(results.map((result) => result?._tag)).toEqual(["Sync", undefined, undefined, "Sync"])
+    expect(syncNow(states, "ben", items, eventsMax)[2]).toEqual(ask(second.state, "ben", 2, 0))
   })
 
   it("shows a receipt to whoever asks after it", () => {

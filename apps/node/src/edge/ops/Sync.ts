@@ -12,7 +12,7 @@ import type { ApiFailure } from "@parley/protocol/ApiError"
 import type { WireText } from "@parley/protocol/WireText"
 import type { Connection } from "../Connection.ts"
 import { answerFailure, answerOk, type EdgeRuntime } from "../EdgeRuntime.ts"
-import { decodeOp, parseFrame } from "../Frames.ts"
+import { decodeOp } from "../Frames.ts"
 import { ask } from "../OwnerAnswers.ts"
 import { isServed, type Topic } from "../Topic.ts"
 import { type InboxPlace, inOrder, type PageToken, readToken, tokenAfter, writeToken } from "./SyncOrder.ts"
@@ -48,10 +48,9 @@ const later = (edge: EdgeRuntime, connection: Connection, text: string, token: P
 
 /** A sync that was read before. */
 const readAgain = (text: string): Op<"sync"> => {
-  const parsed = parseFrame(text)
-  const decoded = parsed._tag === "Frame" ? decodeOp("sync", parsed.value) : undefined
-  if (decoded === undefined || "failure" in decoded || decoded.frame.op !== "sync")
-    throw new Error("a sync can't be read twice")
+  const value: object = JSON.parse(text)
+  const decoded = decodeOp("sync", value)
+  if ("failure" in decoded || decoded.frame.op !== "sync") throw new Error("a sync can't be read twice")
   return decoded.frame
 }
 
@@ -134,12 +133,14 @@ class SyncPage {
     if (rest.length > page.length) this.#more = page.at(-1)?.channel ?? null
     const { topics } = this.#edge
     let found = 0
-    this.#parts = page.map(({ channel, cursor }) => {
+    // Looked for in one go: each waits for memory that no cache holds, and so they wait together.
+    const topicsOfPage = page.map(({ channel }) => topics.channel(channel))
+    this.#parts = page.map(({ channel, cursor }, at) => {
       const place = held.get(channel)
       if (place !== undefined) found++
       return {
         item: { channel, cursor, held: place === undefined ? null : { generation: place[1], seq: place[2] } },
-        topic: topics.channel(channel),
+        topic: topicsOfPage[at] ?? topics.channel(channel),
         joins: false,
         joining: false,
         result: undefined
