@@ -146,6 +146,11 @@ describe("what a server writes down at its most talkative level", () => {
 
   it("has no user and no channel as a label of a metric", () => {
     expect(metrics).toContain("parley_edge_ops_total")
+    for (const consumer of ["persister", "member-fanout"]) {
+      expect(metrics).toMatch(new RegExp(`parley_consumer_lag_seconds\\{consumer="${consumer}"\\} \\d`))
+    }
+    expect(metrics).toMatch(/parley_entities\{[^}]*kind="channel"[^}]*\} [1-9]/)
+    expect(metrics).toMatch(/parley_log_bytes [1-9]/)
     for (const id of [user, other, channel, device]) expect(metrics).not.toContain(id)
   })
 

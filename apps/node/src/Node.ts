@@ -11,6 +11,7 @@ import { layer as layerSqliteStores } from "@parley/storage/sqlite/SqliteStores"
 import { Authentication } from "./edge/Authentication.ts"
 import { Edge } from "./edge/Edge.ts"
 import { layerHttp } from "./http/Http.ts"
+import { layerOwnerMetrics } from "./http/OwnerMetrics.ts"
 import { NodeConfig } from "./NodeConfig.ts"
 import { layerRuntime } from "./Runtime.ts"
 import { layerAckBeforeCommit, layerLoseLastLink, layerStall } from "./TestFaults.ts"
@@ -51,7 +52,7 @@ const layerOwners = Layer.unwrap(
       bounds: { residentBytesMax: bytes, warmBytesMax: bytes, fanoutThreshold },
       forgetIds: testFault === "forget-ids"
     })
-    const ready = layerReadinessOfShards(shards).pipe(Layer.provideMerge(runtime))
+    const ready = Layer.merge(layerReadinessOfShards(shards), layerOwnerMetrics).pipe(Layer.provideMerge(runtime))
     if (testFault === "lose-last-link") return layerLoseLastLink.pipe(Layer.provideMerge(ready))
     if (testFault === "stall") return layerStall.pipe(Layer.provideMerge(ready))
     return testFault === "ack-before-commit" ? ready.pipe(Layer.provide(layerAckBeforeCommit)) : ready

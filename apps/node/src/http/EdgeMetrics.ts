@@ -4,18 +4,8 @@
  */
 import { Effect, Metric } from "effect"
 import { Edge } from "../edge/Edge.ts"
+import { total } from "./Totals.ts"
 
-/** A count that the hot path keeps in a field; the registry's counter follows it when it is read. */
-const total = (name: string, description: string) => {
-  const counter = Metric.counter(name, { description, incremental: true })
-  const known = new Map<string, number>()
-  return (now: number, attributes: Readonly<Record<string, string>> = {}) => {
-    const key = Object.values(attributes).join()
-    const before = known.get(key) ?? 0
-    known.set(key, now)
-    return Metric.update(Metric.withAttributes(counter, attributes), now - before)
-  }
-}
 const gauge = (name: string, description: string) => Metric.gauge(name, { description })
 
 const connections = gauge("parley_edge_connections", "Open connections.")

@@ -19,6 +19,7 @@ import { layerHttpAuthentication } from "./HttpAuthentication.ts"
 import { layerInspectHttp } from "./InspectHttp.ts"
 import { layerMessagesHttp } from "./MessagesHttp.ts"
 import { layerParkedHttp } from "./ParkedHttp.ts"
+import { recordMetricSources } from "./MetricSources.ts"
 import { recordParkedMetrics } from "./ParkedMetrics.ts"
 import { layerTokensHttp } from "./TokensHttp.ts"
 import { layerUsersHttp } from "./UsersHttp.ts"
@@ -46,6 +47,7 @@ const layerMetrics = HttpRouter.add(
   Effect.gen(function* () {
     yield* recordEdgeMetrics()
     yield* recordParkedMetrics
+    yield* recordMetricSources
     const body = yield* PrometheusMetrics.format()
     return HttpServerResponse.text(body, { contentType: "text/plain; version=0.0.4; charset=utf-8" })
   })

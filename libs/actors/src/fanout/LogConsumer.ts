@@ -10,6 +10,7 @@ import type { Entry } from "../log/Entry.ts"
 import { entriesOfRecord } from "../log/SealedEntries.ts"
 import { damageText } from "../log/UnconsumedRecords.ts"
 import { CommitSignal } from "./CommitSignal.ts"
+import { ConsumerLags } from "./ConsumerLags.ts"
 import { cutOf } from "./ConsumerNames.ts"
 
 /** Bytes of records taken in one step: it bounds a batch, what is in memory, and how long the event loop is held. */
@@ -71,6 +72,9 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       Effect.sync(() =>
         signal.onCommitted((shard) => {
           look(shard)
+          const now = performance.now()
+          committedAt.set(shard, now)
+          if (!waiting.has(shard)) waiting.set(shard, now)
           wake()
         })
       ),
@@ -82,9 +86,32 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     const look = (shard: number): void => {
       if (!givenUp.has(shard)) dirty.add(shard)
     }
+    /** Since when each shard has had something that is not done, and when it last got something. */
+    const waiting = new Map<number, number>()
+    const committedAt = new Map<number, number>()
+    /** Shards of which all was read that was there at this time. */
+    const readAll = new Map<number, number>()
+    /** What was read is done: only what came after that is waiting. */
+    const settled = (shard: number): void => {
+      const at = readAll.get(shard)
+      if (at === undefined) return
+      if ((committedAt.get(shard) ?? 0) < at) waiting.delete(shard)
+      else waiting.set(shard, at)
+    }
+    const lags = yield* ConsumerLags
+    yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        lags.register(options.name, () => {
+          const since = Math.min(...waiting.values())
+          return since === Number.POSITIVE_INFINITY ? 0 : performance.now() - since
+        })
+      ),
+      (unregister) => Effect.sync(unregister)
+    )
     const giveUp = (damage: { readonly shard: number; readonly position: LogPosition; readonly what: string }) => {
       givenUp.add(damage.shard)
       dirty.delete(damage.shard)
+      waiting.delete(damage.shard)
       signal.damaged(damage.shard, damageText(damage))
     }
     const readAfter = (shard: number, after: LogPosition) =>
@@ -98,9 +125,9 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     /** Takes the shard's next records after `after`; answers up to where, undefined where there are none. */
     const step = Effect.fnUntraced(function* (shard: number, after: LogPosition) {
       const limit = options.limit?.(shard)
-      const records = (yield* readAfter(shard, after)).filter(
-        (record) => limit === undefined || record.position <= limit
-      )
+      const at = performance.now()
+      const there = yield* readAfter(shard, after)
+      const records = there.filter((record) => limit === undefined || record.position <= limit)
       if (options.catchUp !== undefined) {
         // After the read: a cut is written down before it is made, so what was read has no hole that is not seen here.
         const cut = yield* log.consumerPosition(cutOf(options.name), shard)
@@ -122,10 +149,13 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
         bytes += record.bytes.length
         last = record
       }
+      const full = bytes * 2 > consumerBytesMax
+      if (full || records.length < there.length) readAll.delete(shard)
+      else readAll.set(shard, at)
       if (last === undefined) return undefined
       if (entries.length > 0) yield* options.apply(shard, entries)
       done += entries.length
-      return { position: last.position, full: bytes * 2 > consumerBytesMax }
+      return { position: last.position, full }
     })
 
     /** Shards whose last step failed, and until when they are left alone: one such shard must not stop the others. */
@@ -137,6 +167,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
           Effect.suspend(() => {
             const waitMs = Math.min(retryMsMax, (failed.get(shard)?.waitMs ?? retryMsMin / 2) * 2)
             failed.set(shard, { until: performance.now() + waitMs, waitMs })
+            readAll.delete(shard)
             // Once when it begins; then rarely, for it may stay so until a person has looked at it.
             return waitMs === retryMsMin || waitMs === retryMsMax
               ? Effect.logWarning("consumer step failed, trying again", error)
@@ -159,7 +190,9 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
         // A step that had nothing to wait for holds the event loop: what came meanwhile goes first.
         yield* Effect.yieldNow
       }
-      return position === from ? undefined : { shard, position }
+      if (position !== from) return { shard, position }
+      settled(shard)
+      return undefined
     })
 
     /** The steps of each shard that has something, one sync for all, then their positions. */
@@ -178,6 +211,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
         for (const { position, shard } of moved) {
           yield* log.setConsumerPosition(options.name, shard, position)
           positions.set(shard, position)
+          settled(shard)
           look(shard)
           options.moved?.(shard, position)
         }

@@ -83,6 +83,9 @@ export class Residents<S extends EntityState> {
   readonly #warm = new Map<string, string>()
   #residentBytes = 0
   #warmBytes = 0
+  /** Entities that became resident out of warm state, and out of the store. */
+  wokenWarm = 0
+  wokenCold = 0
   #resting: Iterator<Resident<S>> = this.#residents.values()
   /** Residents when the round began. */
   #restRound = 0
@@ -256,7 +259,11 @@ export class Residents<S extends EntityState> {
 
   #start(id: string): Resident<S> {
     const warm = this.takeWarm(id)
-    if (warm !== undefined) return this.put(id, this.#options.decode(id, warm.bytes))
+    if (warm !== undefined) {
+      this.wokenWarm++
+      return this.put(id, this.#options.decode(id, warm.bytes))
+    }
+    this.wokenCold++
     const resident: Resident<S> = {
       id,
       state: undefined,

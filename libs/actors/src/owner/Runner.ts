@@ -91,6 +91,10 @@ export class Runner implements LocalRunner {
     return [...this.#owners.keys()]
   }
 
+  get owners(): Iterable<ShardOwner> {
+    return this.#owners.values()
+  }
+
   owner(shard: number): ShardOwner | undefined {
     return this.#owners.get(shard)
   }

@@ -4,6 +4,7 @@ import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
 import { Deferred, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { CommitSignal } from "../../src/fanout/CommitSignal.ts"
+import { ConsumerLags } from "../../src/fanout/ConsumerLags.ts"
 import {
   busyEntriesPerSecond,
   consumerBytesMax,
@@ -125,6 +126,42 @@ describe("an idle consumer", () => {
       yield* TestClock.adjust(consumerGatherMs)
       assert.deepStrictEqual([applied, yield* log.consumerPosition("test", shard)], [[1], last])
     }).pipe(Effect.scoped, Effect.provide(layers))
+  )
+
+  it.live("says for how long it has had something to do, and 0 once that is done", () =>
+    Effect.gen(function* () {
+      const signal = yield* CommitSignal
+      const lags = yield* ConsumerLags
+      const gate = yield* Deferred.make<void>()
+      let fails = true
+      const lagMs = () => lags.now().find(([consumer]) => consumer === "lagging")?.[1]
+      assert.isUndefined(lagMs())
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* runConsumer<string>({
+            name: "lagging",
+            shardCount: 1,
+            apply: () =>
+              Effect.suspend(() => {
+                if (!fails) return Effect.void
+                Deferred.doneUnsafe(gate, Effect.void)
+                return Effect.fail("not now")
+              })
+          })
+          assert.strictEqual(lagMs(), 0)
+          yield* fill(3)
+          signal.committed(shard)
+          yield* Deferred.await(gate)
+          const before = lagMs() ?? 0
+          assert.isAbove(before, 0)
+          yield* Effect.sleep(20)
+          assert.isAbove(lagMs() ?? 0, before)
+          fails = false
+          while (lagMs() !== 0) yield* Effect.sleep(5)
+        })
+      )
+      assert.isUndefined(lagMs())
+    }).pipe(Effect.provide(layers))
   )
 })
 

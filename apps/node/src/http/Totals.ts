@@ -1,0 +1,14 @@
+/** Counts that a hot path keeps in plain fields: the registry's counter follows them when somebody reads it. */
+import { Metric } from "effect"
+
+export const total = (name: string, description: string) => {
+  const counter = Metric.counter(name, { description, incremental: true })
+  const known = new Map<string, number>()
+  return (now: number, attributes: Readonly<Record<string, string>> = {}) => {
+    const key = Object.values(attributes).join()
+    const before = known.get(key) ?? 0
+    known.set(key, now)
+    // What is counted anew (a shard that came back) goes on from there.
+    return Metric.update(Metric.withAttributes(counter, attributes), now < before ? now : now - before)
+  }
+}
