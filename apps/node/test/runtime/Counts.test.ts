@@ -1,7 +1,9 @@
 /** Counts that the store has a part in, while the channel goes on: exact as of the head that they name. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer } from "effect"
+import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import type { UnreadCounts } from "@parley/actors/owner/OwnerProtocol"
+import { layerComposed } from "@parley/storage/ChannelStore"
 import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
 import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"
 import { MessageStore } from "@parley/storage/MessageStore"
@@ -56,6 +58,64 @@ describe("unread, counted with the store's help", () => {
           Layer.provideMerge(MemoryEventLog.layer({ positions: "dense" })),
           Layer.provideMerge(layerSlowCounts),
           Layer.provideMerge(layerMemoryStores)
+        )
+      )
+    )
+  )
+})
+
+describe("a resume while the store can't be written", () => {
+  /** The store's writes wait for it. */
+  let gate: Deferred.Deferred<void> | undefined
+  const layerHeldWrites = Layer.effect(
+    MessageStore,
+    Effect.map(MessageStore, (store) =>
+      MessageStore.of({
+        ...store,
+        write: (events) =>
+          Effect.suspend(() => (gate === undefined ? Effect.void : Deferred.await(gate))).pipe(
+            Effect.andThen(store.write(events))
+          )
+      })
+    )
+  ).pipe((held) => Layer.fresh(layerComposed).pipe(Layer.provideMerge(held), Layer.provideMerge(layerMemoryStores)))
+
+  // More than a tail keeps of what is stored.
+  const text = "x".repeat(14_000)
+  const sent = 400
+
+  it.live("is answered at once, with exact counts, though what it has not read was deleted meanwhile", () =>
+    Effect.gen(function* () {
+      const { calls, create, mutate, send, sync } = yield* world
+      const { runner } = yield* LocalRunnerService
+      yield* create("ana", channel, ["ana", "ben"])
+      const first = yield* mutate("ana", { op: "send", channel, cid: newId(), text, mentions: ["ben"] })
+      for (let at = 1; at < sent; at++) yield* send("ana", channel, text)
+      const head = first.seq + sent - 1
+      const state = () => runner.owner(calls.shardOf(channel))?.channels.residents.peek(channel)?.state
+      yield* until(
+        "the tail begins above what will be deleted",
+        Effect.sync(() => (state()?.tailFrom ?? 0) > first.seq + 1)
+      )
+      gate = Deferred.makeUnsafe<void>()
+      for (const target of [first.seq, first.seq + 1]) {
+        yield* mutate("ana", { op: "delete", channel, cid: newId(), target })
+      }
+      const began = performance.now()
+      const result = yield* sync("ben", channel, { generation: 1, seq: head })
+      if (result?._tag !== "Sync") return assert.fail(JSON.stringify(result))
+      assert.isBelow(performance.now() - began, 5_000)
+      const { events, head: counted } = JSON.parse(result.sync) // our own encoding
+      assert.deepStrictEqual(
+        [events.map(({ kind }: { readonly kind: string }) => kind), counted.unread, counted.mentions],
+        [["delete", "delete"], sent - 2, 0]
+      )
+      yield* Deferred.succeed(gate, undefined)
+    }).pipe(
+      Effect.provide(
+        layerRuntime({ shardCount }).pipe(
+          Layer.provideMerge(MemoryEventLog.layer({ positions: "dense" })),
+          Layer.provideMerge(layerHeldWrites)
         )
       )
     )

@@ -24,6 +24,12 @@ export interface TailEvent {
   readonly deleted?: number
 }
 
+/** `(after, upTo]`. */
+export interface SeqRange {
+  readonly after: number
+  readonly upTo: number
+}
+
 export interface Unread {
   readonly unread: number
   readonly mentions: number
@@ -209,21 +215,28 @@ export class Tail {
   }
 
   /**
-   * Unread where the tail starts above `after`: the store counts `(after, storeUpTo]`, and `inTail` adds the rest.
-   * `unsettled` are deletes above the floor of messages in the store's part: whether its count has them is not known
-   * until the floor passes them, so the sum is at most this much too high, for as long as the persister lags.
+   * Unread where the tail starts above `after`: the store counts in `stored`, ranges within `(after, storeUpTo]`, and
+   * `inTail` adds the rest. What a delete above the floor took away is in none of them: whether the store's count has the
+   * delete is not known until the floor passes it, and with a store that can't be written that is not soon.
    */
   unreadSplit(
     after: number,
     user: string
-  ): { readonly storeUpTo: number; readonly inTail: Unread; readonly unsettled: number } {
-    let unsettled = 0
-    for (const event of this.#changesAfter(this.floor)) {
-      const stored = event.target > after && event.target <= this.from
-      if (event.kind === "delete" && stored && deletedAuthor(event) !== user) unsettled++
-    }
+  ): { readonly storeUpTo: number; readonly stored: ReadonlyArray<SeqRange>; readonly inTail: Unread } {
     const storeUpTo = Math.max(after, this.from)
-    return { storeUpTo, inTail: this.unread(storeUpTo, user) ?? { unread: 0, mentions: 0 }, unsettled }
+    const unsettled: Array<number> = []
+    for (const event of this.#changesAfter(this.floor)) {
+      const inStore = event.target > after && event.target <= this.from
+      if (event.kind === "delete" && inStore && deletedAuthor(event) !== user) unsettled.push(event.target)
+    }
+    const stored: Array<SeqRange> = []
+    let begin = after
+    for (const target of unsettled.sort((a, b) => a - b)) {
+      if (target - 1 > begin) stored.push({ after: begin, upTo: target - 1 })
+      begin = target
+    }
+    if (storeUpTo > begin) stored.push({ after: begin, upTo: storeUpTo })
+    return { storeUpTo, stored, inTail: this.unread(storeUpTo, user) ?? { unread: 0, mentions: 0 } }
   }
 
   /** Whether an event after `head` changed a message in `(after, upTo]`; also where that is no longer known. */

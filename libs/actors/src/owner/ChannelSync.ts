@@ -13,6 +13,9 @@ import type { SyncItem, SyncResult, UnreadCounts } from "./OwnerProtocol.ts"
 import type { ShardOwner } from "./ShardOwner.ts"
 import { learnMembers, storeBehindRetryMs, storeBehindTriesMax, whenStoreReady } from "./StoreLookups.ts"
 
+/** Ranges that the store counts for one answer. */
+const storedRangesMax = 32
+
 /** Undeleted messages of others after `after`, up to the committed head; undefined where the store can't be asked. */
 export const unreadCounts = (
   owner: ShardOwner,
@@ -32,20 +35,26 @@ export const unreadCounts = (
     setTimeout(() => unreadCounts(owner, state, user, after, done, tries + 1), storeBehindRetryMs)
   }
   if (!owner.storeReady) return again()
-  const { inTail, storeUpTo, unsettled } = state.unreadSplit(seen, user)
-  // A delete above the floor may or may not be in the store's count: asked again once the floor has passed it.
-  if (unsettled > 0) return again()
+  const { inTail, stored, storeUpTo } = state.unreadSplit(seen, user)
+  // Many deletes that the store may lack: asked again once the floor has passed them.
+  if (stored.length > storedRangesMax) return again()
   const { inbox, messages } = owner.context.stores
-  const counts = Effect.all([
-    messages.countUnread(state.channel, seen, storeUpTo, user),
-    inbox.countMentions(user, state.channel, seen, storeUpTo)
-  ])
+  const counts = Effect.forEach(stored, ({ after, upTo }) =>
+    Effect.all([
+      messages.countUnread(state.channel, after, upTo, user),
+      inbox.countMentions(user, state.channel, after, upTo)
+    ])
+  )
   owner.context.run(counts, (result) => {
     if (!("ok" in result)) return done(undefined)
     // A delete that came while the store was asked may be in its count: whoever adds the delete to it would be one short.
     if (state.changedSince(head, seen, storeUpTo)) return again()
-    const [unread, mentions] = result.ok
-    done({ unread: inTail.unread + unread, mentions: inTail.mentions + mentions, head, n })
+    let { mentions, unread } = inTail
+    for (const [messages, naming] of result.ok) {
+      unread += messages
+      mentions += naming
+    }
+    done({ unread, mentions, head, n })
   })
 }
 
