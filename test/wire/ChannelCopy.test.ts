@@ -36,7 +36,7 @@ const sync = (to: number, cursor: number, from?: number): ChannelSync =>
 
 /** As the device makes it of an own ack, or as it is pushed. */
 const event = (seq: number, fields: object): ChannelEvent =>
-  ({ seq, at: 1, by: "ben", cid: `c${seq}`, ...fields }) as unknown as ChannelEvent
+  ({ seq, at: 1, by: "ben", cid: `c${seq}`, ...fields }) as unknown as ChannelEvent // as: ids as in messages
 
 const counts = (cursor: number, head: number) => ({
   cursor: { generation: 0, seq: cursor },
