@@ -78,8 +78,9 @@ const compose = (
       const row = yield* directory.channel(channel)
       if (Option.isNone(row)) return undefined
       const newest = Option.getOrUndefined(yield* messages.newest(channel, newestSeqs))
-      const [stays] = yield* directory.stays([channel], staysMax)
-      return { row: row.value, newest, stays }
+      // Each user has one at least.
+      const stays = yield* directory.members(channel, "", staysMax + 1)
+      return { row: row.value, newest, stays: stays.length > staysMax ? undefined : stays }
     })
   return ChannelStore.of({
     write: ({ events, members, named, rows, taken }) =>

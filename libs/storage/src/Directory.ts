@@ -66,11 +66,6 @@ export class Directory extends Context.Service<
       afterUser: string,
       limit: number
     ): Effect.Effect<ReadonlyArray<Membership>, StoreUnavailable>
-    /** All stays in each channel, in the order of the question, by user, then `from`; undefined: more than `max`. */
-    stays(
-      channels: ReadonlyArray<string>,
-      max: number
-    ): Effect.Effect<ReadonlyArray<ReadonlyArray<Membership> | undefined>, StoreUnavailable>
     /** All stays of one user in one channel. */
     membership(channel: string, user: string): Effect.Effect<ReadonlyArray<Membership>, StoreUnavailable>
     writeMembers(rows: ReadonlyArray<Membership>): Effect.Effect<void, StoreUnavailable | StoreRefused>

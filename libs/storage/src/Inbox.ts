@@ -1,28 +1,28 @@
 /**
- * Which channels a reconnecting user should look at first, and the index of his mentions. The member fan-out writes
- * the first, coalesced and idempotent; it orders work, heads decide what is new (†10), so it need not outlive a process.
- * Mentions are counted, and last.
+ * Which channels a reconnecting user should look at first, and the index of his mentions. An inbox is made when it is
+ * read: the member fan-out notes when each channel got its last message, and a user's inbox is those of his own channels
+ * whose last message is after his cursor. It orders work, heads decide what is new (†10), so it need not outlive a
+ * process. Mentions are counted, and last.
  */
 import type { Effect } from "effect"
 import { Context } from "effect"
 import type { StoreRefused, StoreUnavailable } from "./StoreError.ts"
 
-export interface InboxEntry {
-  readonly user: string
+/** A channel's last message. */
+export interface Activity {
   readonly channel: string
-  /** The newest seq that put the channel there. */
   readonly seq: number
-}
-
-/** `place` says when the channel came in: larger is later, and it keeps its place while it is there. */
-export interface PlacedEntry extends InboxEntry {
-  readonly place: number
 }
 
 /** Up to where a user has read a channel. */
 export interface ReadUpTo {
   readonly channel: string
   readonly seq: number
+}
+
+/** `place` says when the channel's last message came in: larger is later. Seqs of different channels don't compare. */
+export interface InboxPlace extends Activity {
+  readonly place: number
 }
 
 export interface Mention {
@@ -34,12 +34,13 @@ export interface Mention {
 export class Inbox extends Context.Service<
   Inbox,
   {
-    /** Puts channels into inboxes; one that is there already keeps its place (and nothing is written). */
-    add(entries: ReadonlyArray<InboxEntry>): Effect.Effect<void, StoreUnavailable | StoreRefused>
-    /** Newest first: by when the channel came in, since seqs of different channels don't compare. */
-    list(user: string, limit: number): Effect.Effect<ReadonlyArray<PlacedEntry>, StoreUnavailable>
-    /** Takes channels out once read up to a seq; an entry put there by a later seq stays. */
-    remove(user: string, read: ReadonlyArray<ReadUpTo>): Effect.Effect<void, StoreUnavailable>
+    /**
+     * Gives the channels places, later than all before, in this order; a seq not above the one that is known changes
+     * nothing. So a channel's place and seq only grow while they are kept, and one that is forgotten comes back later.
+     */
+    active(messages: ReadonlyArray<Activity>): Effect.Effect<void, StoreUnavailable>
+    /** The places of those channels whose last message is after what was read; those long silent may have none. */
+    placesOf(read: ReadonlyArray<ReadUpTo>): Effect.Effect<ReadonlyArray<InboxPlace>, StoreUnavailable>
     addMentions(mentions: ReadonlyArray<Mention>): Effect.Effect<void, StoreUnavailable | StoreRefused>
     /** A deleted message, or one edited not to name the user, takes its mention away for ever. */
     removeMentions(mentions: ReadonlyArray<Mention>): Effect.Effect<void, StoreUnavailable | StoreRefused>

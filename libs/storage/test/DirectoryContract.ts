@@ -90,23 +90,6 @@ export const directoryContract = <E>(name: string, layer: Layer.Layer<Directory,
         })
       )
 
-      it.effect("all stays of many channels come in the order of the question, unless they are too many", () =>
-        Effect.gen(function* () {
-          const directory = yield* Directory
-          const [small, large, empty] = [freshChannel(), freshChannel(), freshChannel()]
-          const own = [stay(small, "ann", 1, 4), stay(small, "ann", 6, null, "owner"), stay(small, "ben", 2, null)]
-          yield* directory.writeMembers([...own, ...["a", "b", "c", "d"].map((user) => stay(large, user, 1, null))])
-          assert.deepStrictEqual(yield* directory.stays([large, small, empty], 3), [undefined, own, []])
-          const many = Array.from({ length: 150 }, () => freshChannel())
-          yield* directory.writeMembers(many.map((channel, at) => stay(channel, `u${at}`, 1, null)))
-          const found = yield* directory.stays(many, 10)
-          assert.deepStrictEqual(
-            found.map((stays) => stays?.map(({ user }) => user)),
-            many.map((_, at) => [`u${at}`])
-          )
-        })
-      )
-
       it.effect("lists the channels that have a row, ascending, in pages", () =>
         Effect.gen(function* () {
           const directory = yield* Directory

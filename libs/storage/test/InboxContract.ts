@@ -8,113 +8,83 @@ import { freshChannel } from "./History.ts"
 
 const freshUser = (): string => `u-${randomUUID()}`
 
-/** Without places: those only order. */
-const list = (inbox: Inbox["Service"], user: string, limit: number) =>
-  Effect.map(inbox.list(user, limit), (entries) => entries.map(({ channel, seq, user }) => ({ user, channel, seq })))
-
 export const inboxContract = <E>(name: string, layer: Layer.Layer<Inbox, E>): void => {
   describe(`${name} keeps the Inbox contract`, () => {
     withLayer(layer)((it) => {
-      it.effect("lists channels by when they came in, newest first, whatever their seqs", () =>
+      it.effect("†10 an inbox is those of the asked channels whose last message was not read", () =>
         Effect.gen(function* () {
           const inbox = yield* Inbox
-          const [user, a, b, c] = [freshUser(), freshChannel(), freshChannel(), freshChannel()]
-          yield* inbox.add([
-            { user, channel: a, seq: 500 },
-            { user, channel: b, seq: 3 }
+          const [a, b, c, silent] = [freshChannel(), freshChannel(), freshChannel(), freshChannel()]
+          yield* inbox.active([
+            { channel: a, seq: 500 },
+            { channel: b, seq: 3 },
+            { channel: c, seq: 7 }
           ])
-          yield* inbox.add([
-            { user, channel: c, seq: 40 },
-            { user: freshUser(), channel: c, seq: 40 }
-          ])
-          const listed = yield* list(inbox, user, 10)
-          assert.deepStrictEqual(listed, [
-            { user, channel: c, seq: 40 },
-            { user, channel: b, seq: 3 },
-            { user, channel: a, seq: 500 }
-          ])
-          assert.deepStrictEqual(
-            (yield* list(inbox, user, 2)).map((it) => it.channel),
-            [c, b]
+          const asked = (seqs: Record<string, number>) =>
+            inbox
+              .placesOf(Object.entries(seqs).map(([channel, seq]) => ({ channel, seq })))
+              .pipe(Effect.map((places) => places.map(({ channel, seq }) => ({ channel, seq }))))
+          assert.sameDeepMembers(
+            [...(yield* asked({ [a]: 499, [b]: 0, [silent]: 0 }))],
+            [
+              { channel: a, seq: 500 },
+              { channel: b, seq: 3 }
+            ]
           )
-          assert.deepStrictEqual(yield* list(inbox, freshUser(), 10), [])
+          assert.deepStrictEqual(yield* asked({ [a]: 500, [b]: 3, [c]: 8 }), [])
+          assert.deepStrictEqual(yield* asked({}), [])
         })
       )
 
-      it.effect("†10 a place is later than those before it, and stays while the channel is there", () =>
+      it.effect(
+        "†10 a place is later than those before it, whatever the seqs, and a channel's last message gives it",
+        () =>
+          Effect.gen(function* () {
+            const inbox = yield* Inbox
+            const [a, b, c] = [freshChannel(), freshChannel(), freshChannel()]
+            const inOrder = inbox
+              .placesOf([a, b, c].map((channel) => ({ channel, seq: 0 })))
+              .pipe(Effect.map((places) => places.toSorted((x, y) => y.place - x.place)))
+            yield* inbox.active([
+              { channel: a, seq: 500 },
+              { channel: b, seq: 3 }
+            ])
+            yield* inbox.active([{ channel: c, seq: 40 }])
+            const before = yield* inOrder
+            assert.deepStrictEqual(
+              before.map(({ channel }) => channel),
+              [c, b, a]
+            )
+            assert.isAbove(before.at(-1)?.place ?? 0, 0)
+            yield* inbox.active([{ channel: a, seq: 501 }])
+            const after = yield* inOrder
+            assert.deepStrictEqual(
+              after.map(({ channel }) => channel),
+              [a, c, b]
+            )
+            assert.isAbove(after[0]?.place ?? 0, before[0]?.place ?? 0)
+            assert.deepStrictEqual(after.slice(1), before.slice(0, 2))
+          })
+      )
+
+      it.effect("†10 a message that is noted late, or again, moves nothing", () =>
         Effect.gen(function* () {
           const inbox = yield* Inbox
-          const [user, a, b] = [freshUser(), freshChannel(), freshChannel()]
-          yield* inbox.add([{ user, channel: a, seq: 1 }])
-          const [first] = yield* inbox.list(user, 10)
-          yield* inbox.add([
-            { user, channel: b, seq: 1 },
-            { user, channel: a, seq: 2 }
+          const [a, b] = [freshChannel(), freshChannel()]
+          const places = inbox.placesOf([
+            { channel: a, seq: 0 },
+            { channel: b, seq: 0 }
           ])
-          const [later, same] = yield* inbox.list(user, 10)
-          assert.deepStrictEqual(same?.place, first?.place)
-          assert.isAbove(later?.place ?? 0, first?.place ?? 0)
-          assert.isAbove(first?.place ?? 0, 0)
-        })
-      )
-
-      it.effect("†10 a channel that is in it already keeps its place", () =>
-        Effect.gen(function* () {
-          const inbox = yield* Inbox
-          const [user, a, b] = [freshUser(), freshChannel(), freshChannel()]
-          yield* inbox.add([
-            { user, channel: a, seq: 1 },
-            { user, channel: b, seq: 1 }
+          yield* inbox.active([
+            { channel: a, seq: 7 },
+            { channel: b, seq: 1 }
           ])
-          yield* inbox.add([{ user, channel: a, seq: 2 }])
-          assert.deepStrictEqual(yield* list(inbox, user, 10), [
-            { user, channel: b, seq: 1 },
-            { user, channel: a, seq: 1 }
+          const before = yield* places
+          yield* inbox.active([
+            { channel: a, seq: 7 },
+            { channel: a, seq: 6 }
           ])
-        })
-      )
-
-      it.effect("reading takes a channel out, unless a later seq put it there", () =>
-        Effect.gen(function* () {
-          const inbox = yield* Inbox
-          const [user, channel] = [freshUser(), freshChannel()]
-          yield* inbox.add([{ user, channel, seq: 7 }])
-          yield* inbox.remove(user, [{ channel, seq: 6 }])
-          assert.deepStrictEqual(yield* list(inbox, user, 10), [{ user, channel, seq: 7 }])
-          yield* inbox.remove(user, [{ channel, seq: 7 }])
-          assert.deepStrictEqual(yield* list(inbox, user, 10), [])
-          yield* inbox.add([{ user, channel, seq: 8 }])
-          assert.deepStrictEqual(yield* list(inbox, user, 10), [{ user, channel, seq: 8 }])
-        })
-      )
-
-      it.effect("a put that comes late, or again, does not bring back what was read", () =>
-        Effect.gen(function* () {
-          const inbox = yield* Inbox
-          const [user, channel] = [freshUser(), freshChannel()]
-          yield* inbox.remove(user, [{ channel, seq: 7 }])
-          yield* inbox.add([{ user, channel, seq: 7 }])
-          assert.deepStrictEqual(yield* list(inbox, user, 10), [])
-          yield* inbox.add([{ user, channel, seq: 8 }])
-          yield* inbox.remove(user, [{ channel, seq: 3 }])
-          assert.deepStrictEqual(yield* list(inbox, user, 10), [{ user, channel, seq: 8 }])
-        })
-      )
-
-      it.effect("a channel that comes back comes in first", () =>
-        Effect.gen(function* () {
-          const inbox = yield* Inbox
-          const [user, a, b] = [freshUser(), freshChannel(), freshChannel()]
-          yield* inbox.add([
-            { user, channel: a, seq: 1 },
-            { user, channel: b, seq: 1 }
-          ])
-          yield* inbox.remove(user, [{ channel: a, seq: 1 }])
-          yield* inbox.add([{ user, channel: a, seq: 2 }])
-          assert.deepStrictEqual(
-            (yield* list(inbox, user, 10)).map((it) => it.channel),
-            [a, b]
-          )
+          assert.deepStrictEqual(yield* places, before)
         })
       )
 

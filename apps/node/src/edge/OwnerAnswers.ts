@@ -14,7 +14,7 @@ import type {
   SyncResult,
   UnreadCounts
 } from "@parley/actors/owner/OwnerProtocol"
-import type { PlacedEntry } from "@parley/storage/Inbox"
+import type { InboxPlace } from "@parley/storage/Inbox"
 import type { Membership } from "@parley/storage/Directory"
 import type { WireText } from "@parley/protocol/WireText"
 
@@ -31,7 +31,7 @@ export interface OwnerAnswers {
   readonly InspectChannel: unknown
   readonly Standing: SessionStanding
   readonly Open: SessionView
-  readonly Inbox: ReadonlyArray<PlacedEntry>
+  readonly Inbox: ReadonlyArray<InboxPlace>
   readonly MoveCursor: CursorMoved
   readonly MarkUnread: CursorMoved
   readonly Notice: unknown

@@ -12,7 +12,6 @@ export const layerFakeDirectory = Layer.effect(
       channelIds: unused,
       writeChannels: unused,
       moveChannels: unused,
-      stays: unused,
       members: unused,
       membership: unused,
       writeMembers: unused,

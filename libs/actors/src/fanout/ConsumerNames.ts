@@ -3,7 +3,7 @@ import { Context } from "effect"
 
 /** Its position is the store's (†25). */
 export const persisterConsumer = "persister"
-/** Tells sessions, and puts channels into inboxes. */
+/** Tells sessions, and notes when channels got their last messages. */
 export const memberFanoutConsumer = "member-fanout"
 
 /** Consumers that are cut loose where the log needs the room, and catch up from the store (†3). */

@@ -1,14 +1,14 @@
 /**
  * The member fan-out: driven by the log alone, it tells each member's session what it would miss (added, removed,
- * mentioned: the row before the notice, †12), and for channels that write their fan-out puts the channel into each
- * member's inbox. Idempotent, coalesced, allowed to lag: the inbox orders work, heads decide what is new (†10).
+ * mentioned: the row before the notice, †12), and notes when a channel, of either fan-out, got its last message, of which
+ * inboxes are made. Idempotent, coalesced, allowed to lag: the inbox orders work, heads decide what is new (†10).
  *
- * Who is a member is asked as of the event's own seq: memberships are intervals, and this consumer never goes beyond
- * the persister, so that the intervals up to that seq are all there, and later ones change nothing (†11).
+ * Whom an event is about is what the event itself says, as of its own seq; no table is asked who is a member, so that
+ * none is ahead of it, and each session knows by the seqs what of it is past (†11). It follows the persister: one round
+ * for what a step of that stored.
  */
 import { Effect, Layer, Schema } from "effect"
-import { Directory } from "@parley/storage/Directory"
-import { Inbox, type InboxEntry } from "@parley/storage/Inbox"
+import { type Activity, Inbox } from "@parley/storage/Inbox"
 import { StoreSync } from "@parley/storage/StoreSync"
 import { EventLog, type LogPosition } from "@parley/storage/EventLog"
 import { type ApiFailure, errorCodes, errorTable } from "@parley/protocol/ApiError"
@@ -22,12 +22,6 @@ import { mentionRowsOf } from "./MentionRows.ts"
 import { type Notice, noticesOf } from "./Notices.ts"
 import { makeParking } from "./Parking.ts"
 
-/** Stays in a channel that inbox entries are written for; above, the channel reads its fan-out anyway. */
-const inboxStaysMax = 1_000
-/** A channel that goes on is put into inboxes again at most this often: the inbox only orders work (†10). */
-const inboxEveryMs = 30_000
-/** Channels whose last such time is kept; past it all are forgotten, which costs some writes. */
-const inboxTimesMax = 100_000
 /** Notices under way at once. */
 const noticesAtOnce = 64
 
@@ -45,15 +39,24 @@ const poisonOf = (error: NoticeFailed | StoreRefused | StoreUnavailable): string
   return known === undefined || errorTable[known].retryable ? undefined : `${error.user}'s session: ${error.code}`
 }
 
+/** The last message of each channel, in the order in which they came. */
+const lastMessages = (entries: ReadonlyArray<Entry>): ReadonlyArray<Activity> => {
+  const last = new Map<string, number>()
+  for (const { id, kind, seq } of entries) {
+    if (kind !== "message") continue
+    last.delete(id)
+    last.set(id, seq)
+  }
+  return Array.from(last, ([channel, seq]) => ({ channel, seq }))
+}
+
 export const layerMemberFanout = Layer.effectDiscard(
   Effect.gen(function* () {
     const calls = yield* OwnerCalls
-    const directory = yield* Directory
     const inbox = yield* Inbox
     const sync = yield* StoreSync
     const signal = yield* CommitSignal
     const log = yield* EventLog
-    const inboxTimes = new Map<string, number>()
     const storedUpTo = new Map<number, LogPosition>()
     yield* Effect.acquireRelease(
       Effect.sync(() =>
@@ -79,32 +82,6 @@ export const layerMemberFanout = Layer.effectDiscard(
         )
       })
 
-    /** The newest message of each channel whose members' inboxes are due. */
-    const inboxesDue = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> => {
-      const newest = new Map<string, Entry>()
-      for (const entry of entries) if (entry.kind === "message") newest.set(entry.id, entry)
-      const now = Date.now()
-      return [...newest.values()].filter(({ id }) => now - (inboxTimes.get(id) ?? 0) >= inboxEveryMs)
-    }
-    const inboxesDone = (due: ReadonlyArray<Entry>): void => {
-      const now = Date.now()
-      if (inboxTimes.size + due.length > inboxTimesMax) inboxTimes.clear()
-      for (const { id } of due) inboxTimes.set(id, now)
-    }
-
-    /** An entry for each member at the message's seq. */
-    const inboxEntries = Effect.fnUntraced(function* (due: ReadonlyArray<Entry>) {
-      const channels = due.map(({ id }) => id)
-      const stays = yield* directory.stays(channels, inboxStaysMax)
-      const out: Array<InboxEntry> = []
-      for (const [index, { by, id, seq }] of due.entries()) {
-        for (const { from, to, user } of stays[index] ?? []) {
-          if (user !== by && from <= seq && (to === null || to >= seq)) out.push({ user, channel: id, seq })
-        }
-      }
-      return out
-    })
-
     /** Something was written since the last sync that must outlive the process: inboxes need not. */
     let wrote = false
     // Notices may come in any order and again, so nothing has to wait behind one that can't be given.
@@ -117,13 +94,11 @@ export const layerMemberFanout = Layer.effectDiscard(
         const entries = consumed.map((item) => item.entry).filter((entry) => entry.topic === "channel")
         const notices = entries.flatMap(noticesOf)
         const { named, taken } = mentionRowsOf(entries)
-        const due = inboxesDue(entries)
-        const rows = due.length > 0 ? yield* inboxEntries(due) : []
         if (named.length + taken.length > 0) wrote = true
         if (named.length > 0) yield* inbox.addMentions(named)
         if (taken.length > 0) yield* inbox.removeMentions(taken)
-        if (rows.length > 0) yield* inbox.add(rows)
-        inboxesDone(due)
+        const active = lastMessages(entries)
+        if (active.length > 0) yield* inbox.active(active)
         yield* Effect.forEach(notices, notify, { concurrency: noticesAtOnce, discard: true })
       })
     })

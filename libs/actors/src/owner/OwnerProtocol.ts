@@ -149,8 +149,11 @@ export type SessionRequest =
   | { readonly _tag: "Standing"; readonly user: string }
   /** The user's position, channels with cursors, and personal events after `after` (reload: these can't be continued). */
   | { readonly _tag: "Open"; readonly user: string; readonly after: Position }
-  /** The channels that a reconnecting user should look at first, newest first (†10). */
-  | { readonly _tag: "Inbox"; readonly user: string; readonly limit: number }
+  /**
+   * The channels that a reconnecting user should look at first, with their places (†10). Those that he marked unread
+   * after the user seq `asOf` are left out: pages that were begun then have passed their places.
+   */
+  | { readonly _tag: "Inbox"; readonly user: string; readonly asOf: number }
   /** Moves the cursor forward (merge by max), tells the other devices. The counts were the channel's answer. */
   | {
       readonly _tag: "MoveCursor"

@@ -3,7 +3,6 @@
  * and written behind to the cursor store, and a session leaves memory only after they are (†5). A user who is only
  * connected has no resident session: his edge holds a small record.
  */
-import { Effect } from "effect"
 import type { ApiFailure } from "@parley/protocol/ApiError"
 import type { WireText } from "@parley/protocol/WireText"
 import {
@@ -13,6 +12,7 @@ import {
   decideNotice,
   decideRevoke,
   moveCursor,
+  readUpTo,
   type SessionDecision,
   SessionState,
   standingOf,
@@ -60,7 +60,7 @@ export class SessionHandler {
             return reply({ ok: view(state, request.after) })
           case "Inbox": {
             const { inbox } = this.owner.context.stores
-            return this.owner.context.run(inbox.list(request.user, request.limit), (result) =>
+            return this.owner.context.run(inbox.placesOf(readUpTo(state, request.asOf)), (result) =>
               reply("ok" in result ? { ok: result.ok } : { failure: { code: "unavailable" } })
             )
           }
@@ -130,7 +130,7 @@ export class SessionHandler {
   /** Writes changed cursors behind; sessions that are done with rest. */
   tick(): void {
     this.residents.rest()
-    const { cursors, inbox } = this.owner.context.stores
+    const { cursors } = this.owner.context.stores
     for (const resident of this.#dirty) {
       const { state } = resident
       const changed = state?.takeDirtyCursors() ?? []
@@ -139,10 +139,7 @@ export class SessionHandler {
         resident.dirty = false
         continue
       }
-      const read = changed.map(({ channel, position }) => ({ channel, seq: position.seq }))
-      // What was read has no place in the inbox any more; where this is lost it costs some order (†10).
-      const written = Effect.andThen(cursors.merge(resident.id, changed), inbox.remove(resident.id, read))
-      this.owner.context.run(written, (result) => {
+      this.owner.context.run(cursors.merge(resident.id, changed), (result) => {
         // They are values: writing them again later is as good.
         if (!("ok" in result)) state.putDirtyCursors(changed.map((cursor) => cursor.channel))
         else if (!state.hasDirtyCursors) {

@@ -370,4 +370,20 @@ export const view = (state: SessionState, after: Position): SessionView => {
   }
 }
 
+/**
+ * Up to where he has read each of his channels, but for those that he marked unread after the user seq `asOf`: as seen
+ * from there a cursor only moves forward.
+ */
+export const readUpTo = (
+  state: SessionState,
+  asOf: number
+): ReadonlyArray<{ readonly channel: string; readonly seq: number }> => {
+  const read: Array<{ readonly channel: string; readonly seq: number }> = []
+  for (const channel of state.channels.keys()) {
+    const { generation, seq } = state.cursorOf(channel)
+    if (generation <= asOf) read.push({ channel, seq })
+  }
+  return read
+}
+
 const nothing: ReadonlyArray<WireText> = []

@@ -15,6 +15,7 @@ export {
   commit,
   dropMention,
   moveCursor,
+  readUpTo,
   replay,
   sessionLimits,
   SessionState,

@@ -65,14 +65,6 @@ const make = (): Directory["Service"] => {
       ),
     writeChannels: (rows) => Effect.sync(() => rows.forEach(writeChannel)),
     moveChannels: (moves) => Effect.sync(() => moves.forEach(moveChannel)),
-    stays: (asked, max) =>
-      Effect.sync(() =>
-        asked.map((channel) => {
-          const users = [...(members.get(channel)?.keys() ?? [])].sort(byId)
-          const stays = users.flatMap((user) => staysOf(channel, user))
-          return stays.length > max ? undefined : stays
-        })
-      ),
     members: (channel, afterUser, limit) =>
       Effect.sync(() =>
         [...(members.get(channel)?.keys() ?? [])]

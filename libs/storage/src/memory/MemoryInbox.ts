@@ -1,81 +1,75 @@
 /**
- * Inboxes in memory, which is where the embedded server has them (a cluster has Redis): they order work and nothing
- * else, so a restart may lose them (†10). Bounded: the inbox that was written longest ago goes first. What was taken out
- * leaves the seq up to which it was read, so that a put which comes late does not bring it back. Mentions, which are
- * counted, are kept here for tests only; a removed one leaves itself, for the same reason.
+ * When channels got their last messages, in memory, which is where the embedded server has it (a cluster has Redis):
+ * inboxes are made of it, which order work and nothing else, so a restart may lose it (†10). Bounded: the places of
+ * longest ago go. Mentions, which are counted, are kept here for tests only; a removed one leaves itself, so that a write
+ * which comes late does not bring it back.
  */
 import { Effect, Layer } from "effect"
-import { Inbox, type InboxEntry, type PlacedEntry, type ReadUpTo } from "../Inbox.ts"
+import { type Activity, Inbox, type InboxPlace, type ReadUpTo } from "../Inbox.ts"
 
-/** Channels in all inboxes together, those taken out included; each takes some 150 bytes. */
-export const inboxRowsMax = 250_000
+/** Channels whose last message is known, at most; each takes some 150 bytes. */
+export const activeChannelsMax = 250_000
 
-interface Row {
-  readonly seq: number
-  /** Order of coming in; 0 once taken out. */
-  readonly place: number
-  readonly removedSeq: number
+interface Last {
+  seq: number
+  place: number
 }
 
-const absent: Row = { seq: 0, place: 0, removedSeq: 0 }
-
-export class Inboxes {
-  readonly #rowsMax: number
+/**
+ * Two halves: what is noted goes into the newer one, and when that is full the older one is let go as a whole. One map
+ * with the oldest taken out one by one would be searched through its holes each time.
+ */
+export class ActiveChannels {
+  readonly #halfMax: number
   readonly #now: () => number
-  /** By user, the one written last at the end. */
-  readonly #inboxes = new Map<string, Map<string, Row>>()
-  #rows = 0
+  #newer = new Map<string, Last>()
+  #older = new Map<string, Last>()
   #lastPlace = 0
 
-  constructor(rowsMax = inboxRowsMax, now: () => number = Date.now) {
-    this.#rowsMax = rowsMax
+  constructor(channelsMax = activeChannelsMax, now: () => number = Date.now) {
+    this.#halfMax = Math.max(1, Math.floor(channelsMax / 2))
     this.#now = now
   }
 
-  get rows(): number {
-    return this.#rows
+  /** Entries held: a channel may have one in either half. */
+  get size(): number {
+    return this.#newer.size + this.#older.size
   }
 
-  add({ channel, seq, user }: InboxEntry): void {
-    const row = this.#inboxes.get(user)?.get(channel) ?? absent
-    if (row.place > 0 || seq <= row.removedSeq) return
+  note({ channel, seq }: Activity): void {
+    const known = this.#newer.get(channel)
+    if (seq <= ((known ?? this.#older.get(channel))?.seq ?? 0)) return
     // Later than all of an earlier process, whose pages of a sync may still be asked for.
-    this.#lastPlace = Math.max(this.#lastPlace + 1, this.#now() * 1_000)
-    this.#put(user, channel, { seq, place: this.#lastPlace, removedSeq: row.removedSeq })
-  }
-
-  remove(user: string, { channel, seq }: ReadUpTo): void {
-    const row = this.#inboxes.get(user)?.get(channel) ?? absent
-    if (row.removedSeq >= seq) return
-    this.#put(user, channel, { ...row, place: row.seq > seq ? row.place : 0, removedSeq: seq })
-  }
-
-  list(user: string, limit: number): ReadonlyArray<PlacedEntry> {
-    return [...(this.#inboxes.get(user) ?? [])]
-      .flatMap(([channel, { place, seq }]) => (place === 0 ? [] : [{ user, channel, seq, place }]))
-      .sort((a, b) => b.place - a.place)
-      .slice(0, limit)
-  }
-
-  #put(user: string, channel: string, row: Row): void {
-    const inbox = this.#inboxes.get(user) ?? new Map<string, Row>()
-    this.#inboxes.delete(user)
-    this.#inboxes.set(user, inbox)
-    if (!inbox.has(channel)) this.#rows++
-    inbox.set(channel, row)
-    for (const [oldest, rows] of this.#inboxes) {
-      if (this.#rows <= this.#rowsMax || oldest === user) return
-      this.#inboxes.delete(oldest)
-      this.#rows -= rows.size
+    const place = (this.#lastPlace = Math.max(this.#lastPlace + 1, this.#now() * 1_000))
+    if (known !== undefined) {
+      known.seq = seq
+      known.place = place
+      return
     }
+    if (this.#newer.size >= this.#halfMax) {
+      this.#older = this.#newer
+      this.#newer = new Map()
+    }
+    this.#newer.set(channel, { seq, place })
+  }
+
+  placesOf(read: ReadonlyArray<ReadUpTo>): ReadonlyArray<InboxPlace> {
+    const places: Array<InboxPlace> = []
+    for (const { channel, seq } of read) {
+      const last = this.#newer.get(channel) ?? this.#older.get(channel)
+      if (last !== undefined && last.seq > seq) places.push({ channel, seq: last.seq, place: last.place })
+    }
+    return places
   }
 }
 
 /** The half of the seam that is in memory. */
-export const inboxesOf = (inboxes: Inboxes): Pick<Inbox["Service"], "add" | "list" | "remove"> => ({
-  add: (entries) => Effect.sync(() => entries.forEach((entry) => inboxes.add(entry))),
-  list: (user, limit) => Effect.sync(() => inboxes.list(user, limit)),
-  remove: (user, read) => Effect.sync(() => read.forEach((upTo) => inboxes.remove(user, upTo)))
+export const inboxesOf = (channels: ActiveChannels): Pick<Inbox["Service"], "active" | "placesOf"> => ({
+  active: (messages) =>
+    Effect.sync(() => {
+      for (const message of messages) channels.note(message)
+    }),
+  placesOf: (read) => Effect.sync(() => channels.placesOf(read))
 })
 
 const make = (): Inbox["Service"] => {
@@ -87,7 +81,7 @@ const make = (): Inbox["Service"] => {
     return known
   }
   return Inbox.of({
-    ...inboxesOf(new Inboxes()),
+    ...inboxesOf(new ActiveChannels()),
     addMentions: (added) =>
       Effect.sync(() => {
         for (const { user, channel, seq } of added) if (!of(user, channel).has(seq)) of(user, channel).set(seq, false)

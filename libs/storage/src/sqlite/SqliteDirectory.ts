@@ -4,10 +4,8 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import type { ChannelMove, ChannelRow, Membership, SessionRow, UserRow } from "../Directory.ts"
-import { type Columns, ColumnsReader, ColumnsWriter } from "./Columns.ts"
-import { readStays, type StayRow, writeStays } from "./StayColumns.ts"
 import type { ChannelKeys, GrowingChannelKeys } from "./SqliteChannelKeys.ts"
-import { inTransaction, rowOf, rowsOf } from "./StoreFile.ts"
+import { rowOf, rowsOf } from "./StoreFile.ts"
 import type { WriteTransaction } from "./StoreCalls.ts"
 
 /** Users one page of members has at most, whatever the caller asks for; all those of a channel whose members are resident. */
@@ -84,7 +82,6 @@ export const directoryReads = (db: DatabaseSync, keys: ChannelKeys) => {
     SELECT ${stay} FROM members WHERE channel = ?1 AND user IN
       (SELECT DISTINCT user FROM members WHERE channel = ?1 AND user > ?2 ORDER BY user LIMIT ?3)
     ORDER BY user, first`)
-  const all = db.prepare(`SELECT ${stay} FROM members WHERE channel = ? ORDER BY user, first LIMIT ?`)
   const ofUser = db.prepare(`SELECT ${stay} FROM members WHERE channel = ? AND user = ? ORDER BY first`)
   // Written out of order, an old stay may still lack its end while a later one is there already: the latest decides.
   const open = db.prepare(`
@@ -108,16 +105,6 @@ export const directoryReads = (db: DatabaseSync, keys: ChannelKeys) => {
       const users = Math.min(Math.max(limit, 0), memberPageMax)
       return rowsOf<Omit<Membership, "channel">>(page, key, afterUser, users).map((row) => ({ channel: name, ...row }))
     },
-    stays: (names: ReadonlyArray<string>, max: number): Columns =>
-      inTransaction(db, "BEGIN", () => {
-        const columns = new ColumnsWriter()
-        for (const name of names) {
-          const key = keys.find(name)
-          const found = key === undefined ? [] : rowsOf<StayRow>(all, key, max + 1)
-          writeStays(columns, found.length > max ? undefined : found)
-        }
-        return columns.finish()
-      }),
     membership: (name: string, who: string): ReadonlyArray<Membership> => {
       const key = keys.find(name)
       if (key === undefined) return []
@@ -133,13 +120,4 @@ export const directoryReads = (db: DatabaseSync, keys: ChannelKeys) => {
       return row === undefined ? null : { ...row }
     }
   }
-}
-
-/** The near side of `stays`. */
-export const readStaysOf = (
-  channels: ReadonlyArray<string>,
-  answer: Columns
-): ReadonlyArray<ReadonlyArray<Membership> | undefined> => {
-  const columns = new ColumnsReader(answer)
-  return channels.map((channel) => readStays(columns, channel))
 }

@@ -10,14 +10,13 @@ import { CursorStore } from "../CursorStore.ts"
 import { DataDirectoryDamaged } from "../DataDirectory.ts"
 import { Directory } from "../Directory.ts"
 import { Inbox } from "../Inbox.ts"
-import { Inboxes, inboxesOf } from "../memory/MemoryInbox.ts"
+import { ActiveChannels, inboxesOf } from "../memory/MemoryInbox.ts"
 import { MessageStore } from "../MessageStore.ts"
 import { ParkedEvents } from "../ParkedEvents.ts"
 import { StoreUnavailable } from "../StoreError.ts"
 import { StoreSync } from "../StoreSync.ts"
 import { packEvents } from "./EventColumns.ts"
 import { packStep, readChannels } from "./SqliteChannelStore.ts"
-import { readStaysOf } from "./SqliteDirectory.ts"
 import type { ReaderCalls, WriterCalls } from "./StoreCalls.ts"
 import type { OpenFailure } from "./StoreFile.ts"
 import { makeStoreThread, type StoreThread } from "./StoreThread.ts"
@@ -129,10 +128,6 @@ const directory = (writer: Writer, reader: Reader): Directory["Service"] =>
     members: (channel, afterUser, limit) => reader.call("members", channel, afterUser, limit),
     membership: (channel, user) => reader.call("membership", channel, user),
     moveChannels: (moves) => inParts(moves, (part) => writer.write("moveChannels", part)),
-    stays: (channels, max) =>
-      inQuestions(channels, (part) =>
-        Effect.map(reader.call("stays", part, max), (answer) => readStaysOf(part, answer))
-      ),
     writeMembers: (rows) => inParts(rows, (part) => writer.write("writeMembers", part)),
     channelsOf: (user) => reader.call("channelsOf", user),
     session: (user) => optional(reader.call("session", user)),
@@ -143,8 +138,8 @@ const directory = (writer: Writer, reader: Reader): Directory["Service"] =>
 
 const inbox = (writer: Writer, reader: Reader): Inbox["Service"] =>
   Inbox.of({
-    // A row written for each member of each channel would be most of what is written, and orders work only.
-    ...inboxesOf(new Inboxes()),
+    // They order work only, and need not outlive the process.
+    ...inboxesOf(new ActiveChannels()),
     addMentions: (mentions) => inParts(mentions, (part) => writer.write("addMentions", part)),
     removeMentions: (mentions) => inParts(mentions, (part) => writer.write("removeMentions", part)),
     countMentions: (user, channel, afterSeq, upTo) => reader.call("countMentions", user, channel, afterSeq, upTo)

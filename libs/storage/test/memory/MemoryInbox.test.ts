@@ -1,40 +1,41 @@
 import { describe, expect, it } from "vitest"
-import { Inboxes } from "../../src/memory/MemoryInbox.ts"
+import { ActiveChannels } from "../../src/memory/MemoryInbox.ts"
 
-const channelsOf = (inboxes: Inboxes, user: string) => inboxes.list(user, 100).map(({ channel }) => channel)
+const names = Array.from({ length: 50 }, (_, at) => `c${at}`)
+const placesOf = (channels: ActiveChannels) => channels.placesOf(names.map((channel) => ({ channel, seq: 0 })))
+const channelsOf = (channels: ActiveChannels) => placesOf(channels).map(({ channel }) => channel)
 
-describe("inboxes in memory", () => {
-  it("are bounded: the one that was written longest ago goes, and is filled again by what comes", () => {
-    const inboxes = new Inboxes(6)
-    for (const user of ["ann", "ben", "cem"]) {
-      for (const channel of ["a", "b"]) inboxes.add({ user, channel, seq: 1 })
+describe("when channels got their last messages, in memory", () => {
+  it("is bounded: the places of longest ago go, and one that comes again is the latest", () => {
+    const channels = new ActiveChannels(10)
+    for (const [at, channel] of names.entries()) {
+      channels.note({ channel, seq: 1 })
+      expect(channels.size).toBeLessThanOrEqual(10)
+      // Those of the last half are always there.
+      const kept = channelsOf(channels)
+      expect(kept).toEqual(names.slice(at + 1 - kept.length, at + 1))
+      expect(kept.length).toBeGreaterThanOrEqual(Math.min(at + 1, 5))
     }
-    inboxes.remove("ann", { channel: "a", seq: 1 })
-    inboxes.add({ user: "dan", channel: "a", seq: 1 })
-    expect(channelsOf(inboxes, "ben")).toEqual([])
-    expect(channelsOf(inboxes, "ann")).toEqual(["b"])
-    expect(inboxes.rows).toBe(5)
-    inboxes.add({ user: "ben", channel: "b", seq: 2 })
-    expect(channelsOf(inboxes, "ben")).toEqual(["b"])
-    expect(inboxes.rows).toBe(6)
+    channels.note({ channel: "c0", seq: 1 })
+    expect(placesOf(channels).toSorted((a, b) => b.place - a.place)[0]?.channel).toBe("c0")
   })
 
-  it("of one user who has more than all may have stay", () => {
-    const inboxes = new Inboxes(3)
-    for (let at = 0; at < 5; at++) inboxes.add({ user: "ann", channel: `c${at}`, seq: 1 })
-    expect(channelsOf(inboxes, "ann").length).toBe(5)
-    inboxes.add({ user: "ben", channel: "a", seq: 1 })
-    expect(inboxes.rows).toBe(1)
+  it("keeps a channel that goes on, with one place", () => {
+    const channels = new ActiveChannels(10)
+    for (const [at, channel] of names.entries()) {
+      channels.note({ channel: "busy", seq: at + 1 })
+      channels.note({ channel, seq: 1 })
+      expect(channels.placesOf([{ channel: "busy", seq: at }])).toHaveLength(1)
+    }
   })
 
-  it("†10 give places that are later than those of an earlier process", () => {
+  it("†10 has places that are later than those of an earlier process", () => {
     let now = 1_000
-    const place = (inboxes: Inboxes) => inboxes.list("ann", 1)[0]?.place ?? 0
-    const before = new Inboxes(10, () => now)
-    for (let at = 0; at < 10; at++) before.add({ user: "ann", channel: `c${at}`, seq: 1 })
+    const before = new ActiveChannels(100, () => now)
+    for (const channel of names) before.note({ channel, seq: 1 })
     now++
-    const after = new Inboxes(10, () => now)
-    after.add({ user: "ann", channel: "c0", seq: 1 })
-    expect(place(after)).toBeGreaterThan(place(before))
+    const after = new ActiveChannels(100, () => now)
+    after.note({ channel: "c0", seq: 1 })
+    expect(placesOf(after)[0]?.place).toBeGreaterThan(Math.max(...placesOf(before).map(({ place }) => place)))
   })
 })

@@ -17,9 +17,6 @@ import { ask } from "../OwnerAnswers.ts"
 import { isServed, type Topic } from "../Topic.ts"
 import { type InboxPlace, inOrder, type PageToken, readToken, tokenAfter, writeToken } from "./SyncOrder.ts"
 
-/** Places of the inbox that put a sync in order: enough for the first pages, which are those that somebody waits for. */
-const inboxPlacesMax = 1_000
-
 interface Lost {
   readonly channel: string
   readonly seq: number
@@ -118,7 +115,8 @@ class SyncPage {
   #readInbox(then: () => void): void {
     const { calls } = this.#edge
     const { user } = this.#connection
-    ask(calls, calls.shardOf(user), { _tag: "Inbox", user, limit: inboxPlacesMax }, (reply) => {
+    const asOf = (this.#token?.session ?? this.#view.position).seq
+    ask(calls, calls.shardOf(user), { _tag: "Inbox", user, asOf }, (reply) => {
       this.#inbox = "ok" in reply ? reply.ok : []
       then()
     })

@@ -1,8 +1,10 @@
 /**
  * The order of a sync's channels: those of the user's inbox first, newest first, so that a device that is far behind
  * gets what is alive before what is merely there; then the others by id. An inbox changes while pages are asked for, so
- * a page begins at a place in it as it was when the sync began: what came in later is among the others, what was taken
- * out is, too. So each channel comes, most of them once (the inbox orders work, heads decide what is new, †10).
+ * a page begins at a place in it as it was when the sync began: what came in later is among the others, what was read
+ * meanwhile is, too. So each channel comes, most of them once (the inbox orders work, heads decide what is new, †10).
+ * It rests on this: as of where a sync began a channel may leave its place, but none ever takes one that was passed.
+ * Places only grow, and so do cursors but for those marked unread, which the session leaves out.
  */
 import type { Position } from "@parley/protocol/Ids"
 import { channelIdPattern } from "@parley/protocol/Ids"
@@ -43,14 +45,14 @@ export const inOrder = <Channel extends { readonly channel: string }>(
   return [...placed.map(({ one }) => one), ...others]
 }
 
-/** The token of the page after the one that ends with `last`. */
+/** The token of the page after the one that ends with `last`. Once without an inbox, it goes by ids to the end. */
 export const tokenAfter = (
   last: string,
   inbox: ReadonlyArray<InboxPlace>,
   token: PageToken | undefined,
   session: Position
 ): PageToken => {
-  const top = token?.top ?? Math.max(0, ...inbox.map(({ place }) => place))
+  const top = inbox.length === 0 ? 0 : (token?.top ?? inbox.reduce((newest, { place }) => Math.max(newest, place), 0))
   const place = placesOf(inbox, token).get(last)
   return place === undefined ? { session, top, place: 0, after: last } : { session, top, place, after: "" }
 }
