@@ -3,10 +3,10 @@
  * nothing else that matters; losing it is routine, for clients resume at another edge by sync. Released, it drains.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
-import { Context, Effect, Layer, Schema } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import { renderFailure } from "@parley/protocol/ApiError"
-import { NodeConfig, type NodeSettings } from "../NodeConfig.ts"
+import { NodeConfig } from "../NodeConfig.ts"
 import { Authentication } from "./Authentication.ts"
 import type { Connections } from "./Connections.ts"
 import type { EdgeLinks } from "./EdgeLinks.ts"
@@ -14,17 +14,7 @@ import type { EdgeRuntime } from "./EdgeRuntime.ts"
 import type { RawSockets } from "./RawSockets.ts"
 import type { Upgrade } from "./Upgrade.ts"
 import { assembleEdge } from "./EdgeParts.ts"
-
-/** The server can't listen where it was told to. */
-export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFailed", {
-  host: Schema.String,
-  port: Schema.Int,
-  cause: Schema.Defect()
-}) {
-  override get message() {
-    return `can't listen on ${this.host}:${this.port}: ${String(this.cause)}`
-  }
-}
+import { listen, type ListenFailed } from "./Listeners.ts"
 
 /** Where the server listens; the port is the one it got. */
 export class Listening extends Context.Service<
@@ -83,22 +73,3 @@ const notReady =
     response.writeHead(503, { "content-type": "application/json", connection: "close" })
     response.end(JSON.stringify({ error: renderFailure({ code: "draining" }) }))
   }
-
-const listen = (server: Server, { host, port }: NodeSettings) =>
-  Effect.acquireRelease(
-    Effect.callback<number, ListenFailed>((resume) => {
-      const onError = (cause: Error) => resume(Effect.fail(new ListenFailed({ host, port, cause })))
-      server.once("error", onError)
-      server.listen({ host, port, backlog: 4_096 }, () => {
-        server.off("error", onError)
-        const address = server.address()
-        resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : port))
-      })
-    }),
-    () =>
-      Effect.sync(() => {
-        // Connections that are still open are the drain's, which comes after.
-        server.close()
-        server.closeIdleConnections()
-      })
-  )

@@ -1,0 +1,65 @@
+/**
+ * Listening, with several sockets on the one port. Node takes one connection a turn of the event loop from each, and the
+ * kernel keeps a few thousand waiting for each; what comes beyond is dropped, and the client's kernel tries again after
+ * 1, 3, 7 and 15 s. A herd of ten thousand that comes back would be dropped like that, on an idle server in the end.
+ * More than a few at a time is not wanted: each has its handshake and its first frames in the same turn.
+ */
+import type { Server } from "node:http"
+import { createServer, type ListenOptions, type Server as NetServer } from "node:net"
+import { Effect, Schema, type Scope } from "effect"
+import type { NodeSettings } from "../NodeConfig.ts"
+
+/** The server can't listen where it was told to. */
+export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFailed", {
+  host: Schema.String,
+  port: Schema.Int,
+  cause: Schema.Defect()
+}) {
+  override get message() {
+    return `can't listen on ${this.host}:${this.port}: ${String(this.cause)}`
+  }
+}
+
+/** Connections that may wait for each socket, if the kernel lets them (`somaxconn`). */
+const backlog = 4_096
+/** Sockets on the port where the kernel shares connections out among several. */
+const listenersMax = process.platform === "linux" ? 4 : 1
+
+/** Listens until the scope ends; the port is the one it got. */
+export const listen = (
+  server: Server,
+  { host, port }: NodeSettings
+): Effect.Effect<number, ListenFailed, Scope.Scope> =>
+  Effect.gen(function* () {
+    if (listenersMax === 1) return yield* held(server, { host, port, backlog })
+    // Alone first: sockets that share a port would share it with those of another server as well.
+    const got = yield* Effect.scoped(held(createServer(), { host, port, backlog }))
+    for (let i = 1; i < listenersMax; i++) {
+      // As the HTTP server's own sockets are made.
+      const other = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => server.emit("connection", socket))
+      yield* held(other, { host, port: got, backlog, reusePort: true })
+    }
+    return yield* held(server, { host, port: got, backlog, reusePort: true })
+  })
+
+const held = (server: NetServer, options: ListenOptions & { readonly host: string; readonly port: number }) =>
+  Effect.acquireRelease(
+    Effect.callback<number, ListenFailed>((resume) => {
+      const { host, port } = options
+      const onError = (cause: Error) => resume(Effect.fail(new ListenFailed({ host, port, cause })))
+      server.once("error", onError)
+      server.listen(options, () => {
+        server.off("error", onError)
+        const address = server.address()
+        resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : port))
+      })
+    }),
+    () =>
+      Effect.sync(() => {
+        // Connections that are still open are the drain's, which comes after.
+        server.close()
+        if ("closeIdleConnections" in server && typeof server.closeIdleConnections === "function") {
+          server.closeIdleConnections()
+        }
+      })
+  )
