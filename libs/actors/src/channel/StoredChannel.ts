@@ -79,11 +79,12 @@ const storedMembers = (count: number, stays: ReadonlyArray<Membership> | undefin
   const rows: Array<MemberRow> = []
   const owners: Array<string> = []
   let present = 0
-  for (let at = 0; stays !== undefined && at < stays.length;) {
-    const user = stays[at]?.user ?? ""
+  const known = stays ?? []
+  for (let at = 0; at < known.length;) {
+    const user = known[at]?.user ?? ""
     const past: Array<number> = []
     let joined = 0
-    for (let stay = stays[at]; stay?.user === user; stay = stays[++at]) {
+    for (let stay = known[at]; stay?.user === user; stay = known[++at]) {
       if (stay.to !== null) past.push(stay.from, stay.to)
       else {
         joined = stay.from

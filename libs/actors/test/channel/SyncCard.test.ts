@@ -5,7 +5,7 @@ import { channelLimitsDefault, type ChannelState } from "../../src/channel/Chann
 import { Receipts } from "../../src/channel/Receipts.ts"
 import { syncNow } from "../../src/owner/ChannelSync.ts"
 import type { SyncItem } from "../../src/owner/OwnerProtocol.ts"
-import { Harness, history, run, tightLimits, users } from "./ChannelHarness.ts"
+import { type Harness, history, run, tightLimits, users } from "./ChannelHarness.ts"
 
 const eventsMax = 3
 
@@ -23,7 +23,15 @@ const expected = (state: ChannelState, user: string, held: number, cursor: numbe
   const receipts = state.receipts?.list((user) => state.isMember(user) === true)
   return {
     head: {
-      ...{ channel, generation, seq, n, name, topic, members, role: stay.role, fanout },
+      channel,
+      generation,
+      seq,
+      n,
+      name,
+      topic,
+      members,
+      role: stay.role,
+      fanout,
       cursor: { generation: 0, seq: cursor },
       ...counts,
       last: last === null || last.seq <= readableAfter ? null : JSON.parse(fromWire(last.body)),

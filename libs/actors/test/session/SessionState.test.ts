@@ -44,6 +44,7 @@ const markUnread = (state: SessionState, seq: number, cid: string, now = start):
 
 /** The logged event of a personal event's body. */
 const entryOfBody = (body: string): Entry => {
+  // as: the session made it
   const { at, kind, user_seq: seq } = JSON.parse(body) as { at: number; kind: string; user_seq: number }
   return { ...entryOf(decideNotice(SessionState.empty("ann"), notice("added", 1), start)), seq, at, kind, body }
 }
