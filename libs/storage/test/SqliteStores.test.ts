@@ -1,7 +1,17 @@
 /** The SQLite stores keep the contracts of their seams; what is theirs alone: reopening, refusing, syncing, bounds. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Option } from "effect"
-import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync, closeSync, statSync } from "node:fs"
+import {
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+  closeSync,
+  statSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -100,6 +110,30 @@ describe("SQLite stores", () => {
       // Nothing of the call was written.
       const { messages } = yield* session(file, readStores(history))
       assert.deepStrictEqual(messages, [])
+    })
+  )
+
+  it.effect.skipIf(process.platform !== "linux")("write in a thread that gives way to all others", () =>
+    Effect.gen(function* () {
+      const file = yield* temporaryFile
+      const niceness = (tid: string): readonly [name: string, nice: number] => {
+        const stat = readFileSync(`/proc/self/task/${tid}/stat`, "utf8")
+        // The name stands in brackets and may have any chars; niceness is the 17th field after it.
+        const [name = "", rest = ""] = [
+          stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")")),
+          stat.slice(stat.lastIndexOf(")") + 2)
+        ]
+        return [name, Number(rest.split(" ")[16])]
+      }
+      const threads = yield* session(
+        file,
+        Effect.sync(() => readdirSync("/proc/self/task").map(niceness))
+      )
+      const [own] = niceness(String(process.pid)).slice(1)
+      const of = (role: string) => threads.filter(([name]) => name === `store-${role}`).map(([, nice]) => nice)
+      assert.isNotEmpty(of("write"))
+      for (const nice of of("write")) assert.strictEqual(nice, Math.max(5, Number(own)))
+      for (const nice of of("read")) assert.strictEqual(nice, own)
     })
   )
 

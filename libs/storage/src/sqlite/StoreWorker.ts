@@ -2,6 +2,7 @@
  * One thread of the SQLite stores: opens the file in its role, then answers calls one after another. A call that throws
  * is answered with its error; the thread goes on. No Effect here: a thread should start fast.
  */
+import { getPriority, setPriority } from "node:os"
 import { parentPort, workerData } from "node:worker_threads"
 import { readerCalls, writerCalls } from "./StoreCalls.ts"
 import { isRefusal, openForReading, openForWriting, type OpenFailure } from "./StoreFile.ts"
@@ -34,8 +35,16 @@ const answer = (...answers: ReadonlyArray<ThreadAnswer>): void => port.postMessa
 const answersMax = 32
 const answersWaitMsMax = 2
 
+/**
+ * The writer gives way to the event loop and the log where there are fewer cores than threads: acks wait for those two,
+ * and nobody for what is written behind. A third of their share is left to it, so it can't fall behind for ever.
+ */
+const writerNiceness = 5
+
 // Reason for `as`: StoreThread starts this file with exactly these.
 const { file, role } = workerData as ThreadOptions
+// On Linux this is the calling thread's priority; elsewhere it would be the whole process's.
+if (role === "write" && process.platform === "linux") setPriority(Math.max(getPriority(), writerNiceness))
 const opened = role === "write" ? openForWriting(file) : openForReading(file)
 
 if ("_tag" in opened) {
