@@ -44,6 +44,10 @@ export const loadChannelsMax = 64
 export class ChannelStore extends Context.Service<
   ChannelStore,
   {
+    /**
+     * The id bounds of rows that only move may stay behind those of the events (`movesOf`): the newest event's time
+     * bounds its channel's ids, and who reads the row takes the larger of both (†29).
+     */
     write(step: ChannelStep): Effect.Effect<void, StoreUnavailable | StoreRefused>
     /** One answer a channel, in the order of the question; undefined: the directory has no row of it. */
     load(load: ChannelLoad): Effect.Effect<ReadonlyArray<StoredChannel | undefined>, StoreUnavailable>

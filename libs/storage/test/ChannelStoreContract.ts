@@ -10,7 +10,6 @@ import { type ChannelRow, Directory, type Membership } from "../src/Directory.ts
 import { Inbox } from "../src/Inbox.ts"
 import { MessageStore, type StoredEvent } from "../src/MessageStore.ts"
 import { freshChannel, History } from "./History.ts"
-import { clientIdTime } from "@parley/protocol/Ids"
 
 const nothing: ChannelStep = { events: [], named: [], taken: [], members: [], rows: [] }
 
@@ -49,6 +48,94 @@ const readAll = Effect.fnUntraced(function* (channel: string) {
 })
 
 type Seams = ChannelStore | Directory | Inbox | MessageStore
+
+/** One write of a channel: mostly plain messages of a step, which is what a server does. */
+const write = fc.record({
+  by: fc.constantFrom("step", "step", "step", "step with a row", "messages", "move"),
+  events: fc.array(
+    fc.record({
+      seq: fc.integer({ min: 3, max: 14 }),
+      generation: fc.constantFrom(1, 1, 1, 2),
+      kind: fc.constantFrom("message", "message", "message", "message", "added", "edit", "delete"),
+      target: fc.integer({ min: 2, max: 13 })
+    }),
+    { minLength: 1, maxLength: 3 }
+  )
+})
+type Write = typeof write extends fc.Arbitrary<infer A> ? A : never
+
+const eventOf = (history: History, { generation, kind, seq, target }: Write["events"][number]): StoredEvent => {
+  // One event a place and generation (ONE-ORDER), with the count of messages that belongs to it.
+  const options = { generation, by: generation === 1 ? "ann" : "ben" }
+  const changes = target < seq && (seq + generation) % 4 === 0
+  const event =
+    kind === "edit" && changes
+      ? history.edit(seq, target, `edit ${seq}`, options)
+      : kind === "delete" && changes
+        ? history.delete(seq, target, options)
+        : kind === "added"
+          ? history.added(seq, options)
+          : history.message(seq, `m${generation} ${seq}`, options)
+  return { ...event, n: generation * 100 + seq }
+}
+
+type Place = Pick<StoredEvent, "generation" | "seq" | "n">
+const later = (a: Place, b: Place): Place =>
+  b.generation > a.generation || (b.generation === a.generation && b.seq > a.seq) ? b : a
+
+/** Does the writes, and looks after each whether head and row are where all of them together say. */
+const checkWrites = Effect.fnUntraced(function* (history: History, writes: ReadonlyArray<Write>) {
+  const [store, directory, messages] = [yield* ChannelStore, yield* Directory, yield* MessageStore]
+  const { channel } = history
+  const first = history.added(1)
+  yield* store.write({ ...nothing, events: [first], rows: [rowAt(channel, first)] })
+  let [head, position]: [Place, Place] = [first, first]
+  const kept = new Map<string, StoredEvent>([["1 1", first]])
+  for (const { by, events: planned } of writes) {
+    const events = planned.map((it) => {
+      const place = `${it.generation} ${it.seq}`
+      const event = kept.get(place) ?? eventOf(history, it)
+      if (by !== "move") kept.set(place, event)
+      return event
+    })
+    const newest = events.reduce<Place>(later, { generation: 0, seq: 0, n: 0 })
+    if (by === "move") {
+      const { generation, n, seq } = newest
+      yield* directory.moveChannels([{ channel, generation, seq, n, idBound: 0 }])
+    } else {
+      head = later(head, newest)
+      if (by === "messages") yield* messages.write(events)
+      // A row is at the newest event there is: its writer has them all.
+      else
+        yield* store.write({
+          ...nothing,
+          events,
+          rows: by === "step" ? [] : [{ ...rowAt(channel, first), ...later(position, newest), channel }]
+        })
+    }
+    if (by !== "messages") position = later(position, newest)
+    const [loaded] = yield* store.load({ channels: [channel], newestSeqs: 5, staysMax: 5 })
+    const { generation, n, seq } = head
+    assert.deepStrictEqual(yield* messages.head(channel), Option.some({ generation, seq, n }))
+    assert.deepStrictEqual(loaded?.newest, Option.getOrUndefined(yield* messages.newest(channel, 5)))
+    const row = Option.getOrThrow(yield* directory.channel(channel))
+    assert.deepInclude(row, { generation: position.generation, seq: position.seq, n: position.n, name: "имя" })
+    assert.deepStrictEqual(loaded?.row, row)
+  }
+  const ordered = new History()
+  const events = [...kept.values()].map((it) => ({ ...it, channel: ordered.channel }))
+  yield* messages.write(events.toSorted((a, b) => a.generation - b.generation || a.seq - b.seq))
+  assert.deepStrictEqual(
+    yield* messages.events(channel, 0, 1e9, 100),
+    yield* messages.events(ordered.channel, 0, 1e9, 100)
+  )
+  for (const upTo of [7, 11, 1e9]) {
+    assert.strictEqual(
+      yield* messages.countUnread(channel, 0, upTo, "ann"),
+      yield* messages.countUnread(ordered.channel, 0, upTo, "ann")
+    )
+  }
+})
 
 export const channelStoreContract = <E>(name: string, layer: Layer.Layer<Seams, E>): void => {
   describe(`${name} keeps the ChannelStore contract`, () => {
@@ -102,11 +189,10 @@ export const channelStoreContract = <E>(name: string, layer: Layer.Layer<Seams, 
                       const written = picks.flatMap((at) => events.slice(at, at + 1))
                       for (const event of written) yield* store.write({ ...nothing, events: [event] })
                       const top = written.reduce((a, b) => (b.seq > a.seq ? b : a))
-                      const idBound = Math.max(...written.map(({ cid }) => clientIdTime(cid)))
-                      assert.deepStrictEqual(
-                        yield* directory.channel(channel),
-                        Option.some({ ...rowAt(channel, first), seq: top.seq, n: top.n, idBound })
-                      )
+                      const { idBound, ...row } = Option.getOrThrow(yield* directory.channel(channel))
+                      const { idBound: least, ...expected } = rowAt(channel, top)
+                      assert.deepStrictEqual(row, expected)
+                      assert.isAtLeast(idBound, least)
                     })
                   )
                 ),
@@ -114,6 +200,23 @@ export const channelStoreContract = <E>(name: string, layer: Layer.Layer<Seams, 
               )
             )
           })
+      )
+
+      it.effect(
+        "†32 head, row and counts follow from all that was written, by whichever seam and in whichever order",
+        () =>
+          Effect.gen(function* () {
+            const run = Effect.runPromiseWith(yield* Effect.context<Seams>())
+            yield* Effect.promise(() =>
+              fc.assert(
+                fc.asyncProperty(fc.array(write, { minLength: 1, maxLength: 20 }), (writes) =>
+                  run(checkWrites(new History(), writes))
+                ),
+                { numRuns: 200 }
+              )
+            )
+          }),
+        60_000
       )
 
       it.effect("a channel without a row gets none by its messages", () =>

@@ -15,8 +15,9 @@ import {
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { ChannelStore } from "../src/ChannelStore.ts"
 import { CursorStore } from "../src/CursorStore.ts"
-import { Directory } from "../src/Directory.ts"
+import { type ChannelRow, Directory } from "../src/Directory.ts"
 import { Inbox } from "../src/Inbox.ts"
 import { MessageStore } from "../src/MessageStore.ts"
 import { layer } from "../src/sqlite/SqliteStores.ts"
@@ -308,6 +309,60 @@ describe("SQLite stores", () => {
         texts.filter((it) => it.includes("secret")),
         []
       )
+    })
+  )
+
+  it.effect("plain messages of steps write no row of their channel, any other event does", () =>
+    Effect.gen(function* () {
+      const file = yield* temporaryFile
+      const history = new History()
+      const { channel } = history
+      const created = history.added(1)
+      const row: ChannelRow = {
+        channel,
+        generation: 1,
+        seq: 1,
+        n: 0,
+        name: "",
+        topic: "",
+        fanout: "write",
+        createdAt: 1,
+        members: 1,
+        idBound: 0
+      }
+      const writes = [
+        { events: [created], rows: [row] },
+        { events: [history.message(2, "m"), history.message(3, "m")], rows: [] },
+        { events: [history.message(4, "m", { generation: 2 })], rows: [] },
+        { events: [5, 6, 7].map((seq) => history.message(seq, "m", { generation: 2 })), rows: [] },
+        { events: [history.edit(8, 7, "e", { generation: 2 })], rows: [] },
+        { events: [history.message(2_000, "m", { generation: 2 })], rows: [] }
+      ]
+      const written: Array<unknown> = []
+      for (const { events, rows } of writes) {
+        const step = { events, rows, named: [], taken: [], members: [] }
+        const [head] = yield* session(
+          file,
+          Effect.gen(function* () {
+            yield* (yield* ChannelStore).write(step)
+            const head = Option.getOrThrow(yield* (yield* MessageStore).head(channel))
+            const { generation, n, seq } = Option.getOrThrow(yield* (yield* Directory).channel(channel))
+            assert.deepStrictEqual({ generation, seq, n }, head)
+            return [head.seq]
+          })
+        )
+        const db = new DatabaseSync(file, { readOnly: true })
+        written.push([head, db.prepare("SELECT head_seq FROM channels").get()?.["head_seq"]])
+        db.close()
+      }
+      assert.deepStrictEqual(written, [
+        [1, 1],
+        [3, 1],
+        [4, 4],
+        [7, 4],
+        [8, 8],
+        [2_000, 8]
+      ])
     })
   )
 

@@ -5,16 +5,16 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import type { ChannelLoad, ChannelStep, StoredChannel } from "../ChannelStore.ts"
-import type { ChannelRow } from "../Directory.ts"
 import { currentBody } from "../MessageRow.ts"
 import { type Columns, ColumnsReader, ColumnsWriter } from "./Columns.ts"
 import { type EventColumns, packEvents, unpackEvents } from "./EventColumns.ts"
 import type { DirectoryRows } from "./SqliteDirectory.ts"
 import type { MentionRowWrites } from "./SqliteMentions.ts"
 import type { MessageRowWrites } from "./SqliteMessageStore.ts"
-import { readStays, type StayRow, writeStays } from "./StayColumns.ts"
+import { readStays, type StayTuple, writeStays } from "./StayColumns.ts"
 import type { WriteTransaction } from "./StoreCalls.ts"
-import { inTransaction, rowOf, rowsOf } from "./StoreFile.ts"
+import { inTransaction, limitOf, rowOf, rowsOf, tuplesOf } from "./StoreFile.ts"
+import { seqLimit } from "./StoreMigrations.ts"
 
 /** A step on its way to the writer: most of it is events. */
 export interface PackedStep extends Omit<ChannelStep, "events"> {
@@ -37,70 +37,98 @@ export const channelStoreWrites = (
     })
 })
 
-interface ChannelColumns extends Omit<ChannelRow, "channel"> {
-  readonly key: number
-  readonly headGeneration: number
-  readonly headSeq: number
-  readonly headN: number
-}
+type ChannelTuple = readonly [
+  key: number,
+  headGeneration: number,
+  headSeq: number,
+  headN: number,
+  topSeq: number,
+  generation: number,
+  seq: number,
+  n: number,
+  idBound: number,
+  members: number,
+  createdAt: number,
+  readFanout: number,
+  name: string,
+  topic: string
+]
+type MessageTuple = readonly [seq: number, n: number, body: Uint8Array, edited: number]
+type EventTuple = readonly [seq: number, body: Uint8Array]
 
-interface BodyColumns {
-  readonly seq: number
+interface EditColumns {
   readonly created: number
   readonly edit_generation: number
   readonly edit_seq: number
   readonly delete_generation: number
   readonly edit: Uint8Array
-  readonly body: Uint8Array
 }
 
 const latin1 = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1")
 
-/** A message's body in its current form; nearly all are as they were sent. */
-const bodyOf = (row: BodyColumns): Uint8Array => {
-  if (row.edit.length === 0) return row.body
-  const current = currentBody({
-    created: row.created,
-    n: 0,
-    by: "",
-    body: latin1(row.body),
-    editGeneration: row.edit_generation,
-    editSeq: row.edit_seq,
-    edit: latin1(row.edit),
-    deleteGeneration: row.delete_generation,
-    deleteSeq: 0
-  })
-  return Buffer.from(current, "latin1")
-}
-
 export const channelStoreReads = (db: DatabaseSync) => {
-  const channel = db.prepare(`
-    SELECT key, head_generation AS headGeneration, head_seq AS headSeq, head_n AS headN, generation, seq, n,
-      id_bound AS idBound, members, created_at AS createdAt, fanout, name, topic
-    FROM channels WHERE id = ? AND generation >= 0`)
+  const channel = tuplesOf(
+    db,
+    `
+    SELECT key, head_generation, head_seq, head_n, top_seq, generation, seq, n, id_bound, members, created_at,
+      fanout = 'read', name, topic
+    FROM channels WHERE id = ? AND generation >= 0`
+  )
   const range = "id > (?1 << 40) | ?2 AND id <= (?1 << 40) | ?3"
-  const messages = db.prepare(`
-    SELECT id & 1099511627775 AS seq, created, edit_generation, edit_seq, delete_generation, edit, body
-    FROM messages WHERE ${range} AND created >= 0 ORDER BY id`)
-  const events = db.prepare(`SELECT id & 1099511627775 AS seq, body FROM channel_events WHERE ${range} ORDER BY id`)
-  const stays = db.prepare(
-    'SELECT user, first AS "from", last AS "to", role, seq FROM members WHERE channel = ? ORDER BY user, first LIMIT ?'
+  const messages = tuplesOf(
+    db,
+    `
+    SELECT id & ${seqLimit}, n, body, length(edit) FROM messages
+    WHERE ${range} AND created >= 0 ORDER BY id DESC ${limitOf("?4")}`
+  )
+  const edited = db.prepare(`
+    SELECT created, edit_generation, edit_seq, delete_generation, edit FROM messages WHERE id = (?1 << 40) | ?2`)
+  const events = tuplesOf(db, `SELECT id & ${seqLimit}, body FROM channel_events WHERE ${range} ORDER BY id`)
+  const stays = tuplesOf(
+    db,
+    `
+    SELECT user, first, ifnull(last, 0), role = 'owner', seq FROM members
+    WHERE channel = ? ORDER BY user, first ${limitOf("?")}`
   )
 
-  /** Two ascending lists with no seq in common, as one. */
-  const writeEvents = (columns: ColumnsWriter, key: number, first: number, last: number): void => {
-    const sent = rowsOf<BodyColumns>(messages, key, first, last)
-    const others = rowsOf<{ seq: number; body: Uint8Array }>(events, key, first, last)
+  /** A message's body in its current form; nearly all are as they were sent. */
+  const bodyOf = (key: number, [seq, n, body, hasEdit]: MessageTuple): Uint8Array => {
+    const row = hasEdit === 0 ? undefined : rowOf<EditColumns>(edited, key, seq)
+    if (row === undefined) return body
+    const current = currentBody({
+      created: row.created,
+      n,
+      by: "",
+      body: latin1(body),
+      editGeneration: row.edit_generation,
+      editSeq: row.edit_seq,
+      edit: latin1(row.edit),
+      deleteGeneration: row.delete_generation,
+      deleteSeq: 0
+    })
+    return Buffer.from(current, "latin1")
+  }
+
+  /** Messages of the range, newest first, and the other events in it: no seq is in both. */
+  const writeEvents = (
+    columns: ColumnsWriter,
+    key: number,
+    sent: ReadonlyArray<MessageTuple>,
+    first: number,
+    last: number
+  ): void => {
+    // Messages alone are most of what a channel has: where they fill the range there is nothing else in it.
+    const others = sent.length === last - first ? [] : rowsOf<EventTuple>(events, key, first, last)
     columns.number(sent.length + others.length)
-    let at = 0
-    const upTo = (seq: number): void => {
-      for (let row = sent[at]; row !== undefined && row.seq < seq; row = sent[++at]) {
-        columns.number(row.seq)
-        columns.wire(bodyOf(row))
+    let at = sent.length - 1
+    const upTo = (end: number): void => {
+      for (let row = sent[at]; row !== undefined && row[0] < end; row = sent[--at]) {
+        columns.number(row[0])
+        columns.wire(bodyOf(key, row))
       }
     }
-    for (const { body, seq } of others) {
+    for (const [seq, body] of others) {
       upTo(seq)
       columns.number(seq)
       columns.wire(body)
@@ -108,26 +136,50 @@ export const channelStoreReads = (db: DatabaseSync) => {
     upTo(Number.POSITIVE_INFINITY)
   }
 
+  /** The messages that may be among the newest events, newest first: with the one that is the head, if one is (ChannelHead). */
+  const newestMessages = ([key, headGeneration, headSeq, , topSeq]: ChannelTuple, seqs: number) => {
+    if (headGeneration < 0) return []
+    const first = Math.max(0, headSeq - seqs)
+    const found = rowsOf<MessageTuple>(messages, key, first, seqLimit, Math.max(1, seqs))
+    const [top = 0] = found[0] ?? []
+    // Between head and top are rows of earlier generations only.
+    return top > headSeq && top <= topSeq ? rowsOf<MessageTuple>(messages, key, first, headSeq, seqs) : found
+  }
+
   const writeChannel = (columns: ColumnsWriter, id: string, newestSeqs: number, staysMax: number): void => {
-    const row = rowOf<ChannelColumns>(channel, id)
+    const row = rowOf<ChannelTuple>(channel, id)
     columns.number(row === undefined ? 0 : 1)
     if (row === undefined) return
-    columns.number(row.generation)
-    columns.number(row.seq)
-    columns.number(row.n)
-    columns.number(row.idBound)
-    columns.number(row.members)
-    columns.number(row.createdAt)
-    columns.number(row.fanout === "read" ? 1 : 0)
-    columns.text(row.name)
-    columns.text(row.topic)
-    columns.number(row.headGeneration)
-    if (row.headGeneration >= 0) {
-      columns.number(row.headSeq)
-      columns.number(row.headN)
-      writeEvents(columns, row.key, Math.max(0, row.headSeq - newestSeqs), row.headSeq)
+    const [key, headGeneration, headSeq, headN, topSeq, generation, seq, n, idBound, members] = row
+    const sent = newestMessages(row, newestSeqs)
+    const [newest, newestN] = sent[0] ?? [0, 0]
+    // As in ChannelHead: a message above the base is the head, and the row is there, too.
+    const above = newest > topSeq
+    const moved = above && (headGeneration > generation || (headGeneration === generation && newest > seq))
+    columns.number(moved ? headGeneration : generation)
+    columns.number(moved ? newest : seq)
+    columns.number(moved ? newestN : n)
+    columns.number(idBound)
+    columns.number(members)
+    columns.number(row[10])
+    columns.number(row[11])
+    columns.text(row[12])
+    columns.text(row[13])
+    columns.number(headGeneration)
+    if (headGeneration >= 0) {
+      const last = above ? newest : headSeq
+      const first = Math.max(0, last - newestSeqs)
+      columns.number(last)
+      columns.number(above ? newestN : headN)
+      writeEvents(
+        columns,
+        key,
+        sent.filter(([at]) => at > first),
+        first,
+        last
+      )
     }
-    const found = row.members > staysMax ? undefined : rowsOf<StayRow>(stays, row.key, staysMax + 1)
+    const found = members > staysMax ? undefined : rowsOf<StayTuple>(stays, key, staysMax + 1)
     writeStays(columns, found === undefined || found.length > staysMax ? undefined : found)
   }
 

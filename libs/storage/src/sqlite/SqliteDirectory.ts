@@ -4,8 +4,9 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import type { ChannelMove, ChannelRow, Membership, SessionRow, UserRow } from "../Directory.ts"
+import { fromChannels, rowGeneration, rowN, rowSeq } from "./ChannelHead.ts"
 import type { ChannelKeys, GrowingChannelKeys } from "./SqliteChannelKeys.ts"
-import { rowOf, rowsOf } from "./StoreFile.ts"
+import { limitOf, rowOf, rowsOf } from "./StoreFile.ts"
 import type { WriteTransaction } from "./StoreCalls.ts"
 
 /** Users one page of members has at most, whatever the caller asks for; all those of a channel whose members are resident. */
@@ -74,13 +75,14 @@ export const directoryWrites = (db: DatabaseSync, rows: DirectoryRows, write: Wr
 
 export const directoryReads = (db: DatabaseSync, keys: ChannelKeys) => {
   const channel = db.prepare(`
-    SELECT generation, seq, n, name, topic, fanout, created_at AS createdAt, members, id_bound AS idBound
-    FROM channels WHERE key = ? AND generation >= 0`)
-  const ids = db.prepare("SELECT id FROM channels WHERE id > ? AND generation >= 0 ORDER BY id LIMIT ?")
+    SELECT ${rowGeneration} AS generation, ${rowSeq} AS seq, ${rowN} AS n, c.name, c.topic, c.fanout,
+      c.created_at AS createdAt, c.members, c.id_bound AS idBound
+    FROM ${fromChannels} WHERE c.key = ? AND c.generation >= 0`)
+  const ids = db.prepare(`SELECT id FROM channels WHERE id > ? AND generation >= 0 ORDER BY id ${limitOf("?")}`)
   const stay = 'user, role, first AS "from", last AS "to", seq'
   const page = db.prepare(`
     SELECT ${stay} FROM members WHERE channel = ?1 AND user IN
-      (SELECT DISTINCT user FROM members WHERE channel = ?1 AND user > ?2 ORDER BY user LIMIT ?3)
+      (SELECT DISTINCT user FROM members WHERE channel = ?1 AND user > ?2 ORDER BY user ${limitOf("?3")})
     ORDER BY user, first`)
   const ofUser = db.prepare(`SELECT ${stay} FROM members WHERE channel = ? AND user = ? ORDER BY first`)
   // Written out of order, an old stay may still lack its end while a later one is there already: the latest decides.

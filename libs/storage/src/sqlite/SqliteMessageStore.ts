@@ -4,7 +4,7 @@
  * in a channel's sequence is held by one event, the one of the largest generation: a message in `messages`, any other
  * in `channel_events`. Plain messages are never parsed.
  */
-import type { DatabaseSync } from "node:sqlite"
+import type { DatabaseSync, StatementSync } from "node:sqlite"
 import type { WireText } from "@parley/protocol/WireText"
 import { idTimeOf } from "../ChannelStore.ts"
 import { voidEdit } from "../CurrentForm.ts"
@@ -21,10 +21,21 @@ import {
   withoutMessage
 } from "../MessageRow.ts"
 import type { NewestEvents, StoredAck, StoredEvent, StoredMessage } from "../MessageStore.ts"
+import {
+  fromChannels,
+  headGeneration,
+  headN,
+  headSeq,
+  newestSeq,
+  rowGeneration,
+  rowN,
+  rowSeq,
+  topSeq
+} from "./ChannelHead.ts"
 import { type EventColumns, unpackEvents } from "./EventColumns.ts"
 import type { ChannelKeys, GrowingChannelKeys } from "./SqliteChannelKeys.ts"
 import { blockOf, unreadCountReads, unreadCountWrites } from "./SqliteUnreadCounts.ts"
-import { inTransaction, rowOf, rowsOf } from "./StoreFile.ts"
+import { inTransaction, limitOf, rowOf, rowsOf, tuplesOf } from "./StoreFile.ts"
 import type { WriteTransaction } from "./StoreCalls.ts"
 import { seqLimit } from "./StoreMigrations.ts"
 
@@ -79,7 +90,22 @@ interface ChannelHeadColumns {
   readonly rowSeq: number
   readonly rowN: number
   readonly idBound: number
+  /** The newest message above the base; null: there is none. */
+  readonly newest: number | null
 }
+
+type ChannelHeadTuple = readonly [
+  key: number,
+  generation: number,
+  seq: number,
+  n: number,
+  top: number,
+  rowGeneration: number,
+  rowSeq: number,
+  rowN: number,
+  idBound: number,
+  newest: number | null
+]
 
 /** A channel within one write. */
 interface Touched {
@@ -90,21 +116,33 @@ interface Touched {
   n: number
   top: number
   idTime: number
+  /** The largest position that was written. */
+  last: { readonly generation: number; readonly seq: number; readonly n: number }
+  /** The newest message above the base, of the base's generation. */
+  newest: number | null
 }
+
+const nowhere = { generation: -1, seq: 0, n: 0 }
+
+const isLater = (it: { readonly generation: number; readonly seq: number }, generation: number, seq: number): boolean =>
+  it.generation > generation || (it.generation === generation && it.seq > seq)
 
 /** What is written within a transaction that is open already. */
 export const messageRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
-  const head = `SELECT key, head_generation AS generation, head_seq AS seq, head_n AS n, top_seq AS top,
-    generation AS rowGeneration, seq AS rowSeq, n AS rowN, id_bound AS idBound FROM channels`
-  const channelByKey = db.prepare(`${head} WHERE key = ?`)
-  const channelById = db.prepare(`${head} WHERE id = ?`)
+  const head = `SELECT c.key, ${headGeneration}, ${headSeq}, ${headN}, ${topSeq}, ${rowGeneration}, ${rowSeq}, ${rowN},
+    c.id_bound, ${newestSeq} FROM ${fromChannels}`
+  const channelByKey = tuplesOf(db, `${head} WHERE c.key = ?`)
+  const channelById = tuplesOf(db, `${head} WHERE c.id = ?`)
   const saveChannel = db.prepare(`
     UPDATE channels SET head_generation = ?, head_seq = ?, head_n = ?, top_seq = ?, generation = ?, seq = ?, n = ?,
       id_bound = ? WHERE key = ?`)
   const message = db.prepare(`SELECT ${messageColumns} FROM messages WHERE id = (? << 40) | ?`)
-  const messageValues = "VALUES ((?1 << 40) | ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
-  const insertMessage = db.prepare(`INSERT OR IGNORE INTO messages ${messageValues}`)
-  const replaceMessage = db.prepare(`INSERT OR REPLACE INTO messages ${messageValues}`)
+  const insertMessage = db.prepare(
+    "INSERT OR IGNORE INTO messages VALUES ((?1 << 40) | ?2, ?3, ?4, ?5, -1, 0, -1, 0, x'', ?6)"
+  )
+  const replaceMessage = db.prepare(
+    "INSERT OR REPLACE INTO messages VALUES ((?1 << 40) | ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+  )
   const event = db.prepare("SELECT generation FROM channel_events WHERE id = (? << 40) | ?")
   const dropEvent = db.prepare("DELETE FROM channel_events WHERE id = (? << 40) | ?")
   const upsertEvent = db.prepare(`
@@ -122,7 +160,6 @@ export const messageRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
       body_hash = excluded.body_hash
     WHERE (excluded.generation, excluded.seq) > (generation, seq)`)
   const counts = unreadCountWrites(db)
-  const nothing = new Uint8Array(0)
 
   const load = (touched: Touched, seq: number): MessageRow => {
     const columns = rowOf<MessageColumns>(message, touched.key, seq)
@@ -153,13 +190,15 @@ export const messageRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
   }
 
   const putMessage = (touched: Touched, it: StoredEvent): void => {
-    const other = rowOf<{ generation: number }>(event, touched.key, it.seq)
+    // Above the top there is nothing to look for.
+    const other = it.seq > touched.top ? undefined : rowOf<{ generation: number }>(event, touched.key, it.seq)
     if (other !== undefined) {
       if (other.generation >= it.generation) return
       dropEvent.run(touched.key, it.seq)
     }
+    if (it.seq > touched.top && it.generation === touched.before.generation) touched.newest = it.seq
     const { key } = touched
-    const inserted = insertMessage.run(key, it.seq, it.generation, it.n, it.by, -1, 0, -1, 0, nothing, toBlob(it.body))
+    const inserted = insertMessage.run(key, it.seq, it.generation, it.n, it.by, toBlob(it.body))
     if (inserted.changes === 1) {
       moveCount(touched, it.seq, null, it.by)
       return
@@ -203,7 +242,8 @@ export const messageRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
     if (it.cid !== "") {
       rememberId.run(it.cid, touched.key, it.by, it.generation, it.seq, it.n, it.at, it.bodyHash)
     }
-    if (it.generation > touched.generation || (it.generation === touched.generation && it.seq > touched.seq)) {
+    if (isLater(it, touched.last.generation, touched.last.seq)) touched.last = it
+    if (isLater(it, touched.generation, touched.seq)) {
       touched.generation = it.generation
       touched.seq = it.seq
       touched.n = it.n
@@ -212,34 +252,39 @@ export const messageRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
     touched.idTime = Math.max(touched.idTime, idTimeOf(it))
   }
 
+  const read = (statement: StatementSync, channel: number | string): ChannelHeadColumns | undefined => {
+    const row = rowOf<ChannelHeadTuple>(statement, channel)
+    if (row === undefined) return undefined
+    const [key, generation, seq, n, top, rowGeneration, rowSeq, rowN, idBound, newest] = row
+    return { key, generation, seq, n, top, rowGeneration, rowSeq, rowN, idBound, newest }
+  }
+
   const find = (name: string): ChannelHeadColumns | undefined => {
     const key = keys.remembered(name)
-    return key === undefined
-      ? rowOf<ChannelHeadColumns>(channelById, name)
-      : rowOf<ChannelHeadColumns>(channelByKey, key)
+    return key === undefined ? read(channelById, name) : read(channelByKey, key)
   }
 
   const touch = (name: string): Touched => {
-    const before = find(name) ?? rowOf<ChannelHeadColumns>(channelByKey, keys.ensure(name))
+    const before = find(name) ?? read(channelByKey, keys.ensure(name))
     if (before === undefined) throw new Error(`channel ${name} has a key but no row`)
     const { generation, key, n, seq, top } = before
     keys.remember(name, key)
-    return { key, before, generation, seq, n, top, idTime: 0 }
+    return { key, before, generation, seq, n, top, idTime: 0, last: nowhere, newest: before.newest }
   }
 
   /** `moves`: the directory's row goes where the events went. */
   const finish = (touched: Touched, moves: boolean): void => {
-    const { before, generation, key, n, seq, top } = touched
-    const there = moves && before.rowGeneration >= 0
-    const moved =
-      there && (generation > before.rowGeneration || (generation === before.rowGeneration && seq > before.rowSeq))
-    const idBound = there ? Math.max(before.idBound, touched.idTime) : before.idBound
+    const { before, generation, key, last, n, newest, seq, top } = touched
     const headMoved = generation !== before.generation || seq !== before.seq || top !== before.top
-    if (headMoved || moved || idBound !== before.idBound) {
-      const [rowGeneration, rowSeq, rowN] = moved
-        ? [generation, seq, n]
-        : [before.rowGeneration, before.rowSeq, before.rowN]
-      saveChannel.run(generation, seq, n, top, rowGeneration, rowSeq, rowN, idBound, key)
+    const there = moves && before.rowGeneration >= 0
+    const moved = there && isLater(last, before.rowGeneration, before.rowSeq)
+    // What the rows say themselves is not written (ChannelHead), nor an id bound alone (ChannelStore.write).
+    const follows = generation === before.generation && generation === before.rowGeneration
+    const said = moves && follows && seq === newest && top === newest
+    if ((headMoved || moved) && !said) {
+      const row = moved ? last : { generation: before.rowGeneration, seq: before.rowSeq, n: before.rowN }
+      const idBound = there ? Math.max(before.idBound, touched.idTime) : before.idBound
+      saveChannel.run(generation, seq, n, top, row.generation, row.seq, row.n, idBound, key)
     }
     const [closed, closing] = [blockOf(before.top), blockOf(top)]
     if (closing > closed) counts.closeBlocks(key, closed, closing)
@@ -281,15 +326,17 @@ export const messageWrites = (db: DatabaseSync, rows: MessageRowWrites, write: W
 export const messageReads = (db: DatabaseSync, keys: ChannelKeys) => {
   const range = "id > (?1 << 40) | ?2 AND id < (?1 << 40) | ?3"
   const page = (order: "ASC" | "DESC") =>
-    db.prepare(`SELECT ${messageColumns} FROM messages WHERE ${range} AND created >= 0 ORDER BY id ${order} LIMIT ?4`)
+    db.prepare(
+      `SELECT ${messageColumns} FROM messages WHERE ${range} AND created >= 0 ORDER BY id ${order} ${limitOf("?4")}`
+    )
   const oldest = page("ASC")
   const newest = page("DESC")
   const events = db.prepare(
-    `SELECT id & 1099511627775 AS seq, body FROM channel_events WHERE ${range} ORDER BY id LIMIT ?4`
+    `SELECT id & 1099511627775 AS seq, body FROM channel_events WHERE ${range} ORDER BY id ${limitOf("?4")}`
   )
-  const channel = db.prepare(
-    "SELECT head_generation AS generation, head_seq AS seq, head_n AS n, top_seq AS top FROM channels WHERE key = ?"
-  )
+  const channel = db.prepare(`
+    SELECT ${headGeneration} AS generation, ${headSeq} AS seq, ${headN} AS n, ${topSeq} AS top
+    FROM ${fromChannels} WHERE c.key = ?`)
   const id = db.prepare(
     "SELECT seq, n, at, body_hash AS bodyHash FROM message_ids WHERE cid = ? AND channel = ? AND sender = ?"
   )

@@ -2,7 +2,7 @@
 import type { DatabaseSync } from "node:sqlite"
 import type { ParkedEntity, ParkedEvent, ParkedKey } from "../ParkedEvents.ts"
 import type { WriteTransaction } from "./StoreCalls.ts"
-import { rowsOf } from "./StoreFile.ts"
+import { limitOf, rowsOf } from "./StoreFile.ts"
 
 /** Events one list has at most. */
 export const parkedListMax = 10_000
@@ -32,7 +32,7 @@ export const parkedWrites = (db: DatabaseSync, write: WriteTransaction) => {
 const columns = "consumer, topic, id, generation, seq, shard, kind, why, parked_at AS parkedAt, event"
 
 export const parkedReads = (db: DatabaseSync) => {
-  const order = "ORDER BY consumer, topic, id, generation, seq LIMIT ?"
+  const order = `ORDER BY consumer, topic, id, generation, seq ${limitOf("?")}`
   const ofEntity = db.prepare(
     `SELECT ${columns} FROM parked_events WHERE consumer = ? AND topic = ? AND id = ? ${order}`
   )

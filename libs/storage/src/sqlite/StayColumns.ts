@@ -2,18 +2,17 @@
 import type { Membership } from "../Directory.ts"
 import type { ColumnsReader, ColumnsWriter } from "./Columns.ts"
 
-/** A stay as its row has it: the channel is the question's. */
-export type StayRow = Omit<Membership, "channel">
+/** A stay as it is read of its table; `to` is 0 while it lasts, for seqs begin at 1. */
+export type StayTuple = readonly [user: string, from: number, to: number, owner: number, seq: number]
 
 /** Undefined: there are too many. */
-export const writeStays = (columns: ColumnsWriter, stays: ReadonlyArray<StayRow> | undefined): void => {
+export const writeStays = (columns: ColumnsWriter, stays: ReadonlyArray<StayTuple> | undefined): void => {
   columns.number(stays === undefined ? -1 : stays.length)
-  for (const { from, role, seq, to, user } of stays ?? []) {
+  for (const [user, from, to, owner, seq] of stays ?? []) {
     columns.text(user)
     columns.number(from)
-    // Seqs begin at 1.
-    columns.number(to ?? 0)
-    columns.number(role === "owner" ? 1 : 0)
+    columns.number(to)
+    columns.number(owner)
     columns.number(seq)
   }
 }

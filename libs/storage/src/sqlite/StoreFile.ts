@@ -31,6 +31,19 @@ export const rowsOf = <Row>(statement: StatementSync, ...values: ReadonlyArray<S
 export const rowOf = <Row>(statement: StatementSync, ...values: ReadonlyArray<SQLInputValue>): Row | undefined =>
   statement.get(...values) as unknown as Row | undefined
 
+/**
+ * The end of a statement: its rows are at most what is bound to `parameter`. SQLite looks at a bare `LIMIT ?` when it
+ * plans, and so compiles the statement anew each time it is run; at an expression it does not look.
+ */
+export const limitOf = (parameter: string): string => `LIMIT ${parameter} + 0`
+
+/** A statement whose rows are arrays: objects of a dozen named values cost more than reading them. */
+export const tuplesOf = (db: DatabaseSync, sql: string): StatementSync => {
+  const statement = db.prepare(sql)
+  statement.setReturnArrays(true)
+  return statement
+}
+
 const transactions = new WeakMap<DatabaseSync, ReturnType<typeof prepareTransaction>>()
 const prepareTransaction = (db: DatabaseSync) => ({
   BEGIN: db.prepare("BEGIN"),

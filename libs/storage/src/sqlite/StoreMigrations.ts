@@ -24,8 +24,7 @@ export const migrations: ReadonlyArray<Migration> = [
     name: "history, directory, cursors, mentions",
     sql: `
 -- The integer that stands for a channel, its newest committed position, the largest seq of any generation; then
--- ChannelRow (generation -1: there is none). All that moves with a message is in one row: each page that a commit
--- touches is written twice.
+-- ChannelRow (generation -1: there is none). Plain messages write no row here: ChannelHead says what follows from them.
 CREATE TABLE channels (
   key INTEGER PRIMARY KEY CHECK (key <= ${channelsMax}),
   id TEXT NOT NULL UNIQUE,
