@@ -1,5 +1,5 @@
 /**
- * History in SQLite: what the store's threads run for MessageStore. A write is one transaction; every row takes the
+ * History into SQLite: what the writer's thread runs for MessageStore. A write is one transaction; every row takes the
  * larger (generation, seq) (†32, by MessageRow), so any order and any repetition of writes gives the same rows. A place
  * in a channel's sequence is held by one event, the one of the largest generation: a message in `messages`, any other
  * in `channel_events`. Plain messages are never parsed.
@@ -11,16 +11,14 @@ import { voidEdit } from "../CurrentForm.ts"
 import {
   absentMessage,
   countsFor,
-  currentBody,
   type MessageRow,
-  toStoredMessage,
   voidsEdits,
   withDelete,
   withEdit,
   withMessage,
   withoutMessage
 } from "../MessageRow.ts"
-import type { NewestEvents, StoredAck, StoredEvent, StoredMessage } from "../MessageStore.ts"
+import type { StoredEvent } from "../MessageStore.ts"
 import {
   fromChannels,
   headGeneration,
@@ -33,51 +31,15 @@ import {
   topSeq
 } from "./ChannelHead.ts"
 import { type EventColumns, unpackEvents } from "./EventColumns.ts"
-import type { ChannelKeys, GrowingChannelKeys } from "./SqliteChannelKeys.ts"
-import { blockOf, unreadCountReads, unreadCountWrites } from "./SqliteUnreadCounts.ts"
-import { inTransaction, limitOf, rowOf, rowsOf, tuplesOf } from "./StoreFile.ts"
+import { fromBlob, type MessageColumns, messageColumns, toBlob, toRow } from "./MessageColumns.ts"
+import type { GrowingChannelKeys } from "./SqliteChannelKeys.ts"
+import { blockOf, unreadCountWrites } from "./SqliteUnreadCounts.ts"
+import { rowOf, rowsOf, tuplesOf } from "./StoreFile.ts"
 import type { WriteTransaction } from "./StoreCalls.ts"
 import { seqLimit } from "./StoreMigrations.ts"
 
-/** Rows one page has at most, whatever the caller asks for. */
-export const pageRowsMax = 2_000
 /** Client ids forgotten in one transaction. */
 export const forgottenIdsMax = 5_000
-
-const toBlob = (wire: WireText): Uint8Array => Buffer.from(wire, "latin1")
-const fromBlob = (blob: Uint8Array): WireText =>
-  Buffer.from(blob.buffer, blob.byteOffset, blob.byteLength).toString("latin1")
-
-/** A seq from outside, as a bound of a range. */
-const clampSeq = (seq: number): number => Math.min(Math.max(Math.floor(seq), 0), seqLimit)
-
-interface MessageColumns {
-  readonly seq: number
-  readonly created: number
-  readonly n: number
-  readonly sender: string
-  readonly edit_generation: number
-  readonly edit_seq: number
-  readonly delete_generation: number
-  readonly delete_seq: number
-  readonly edit: Uint8Array
-  readonly body: Uint8Array
-}
-
-const messageColumns =
-  "id & 1099511627775 AS seq, created, n, sender, edit_generation, edit_seq, delete_generation, delete_seq, edit, body"
-
-const toRow = (columns: MessageColumns): MessageRow => ({
-  created: columns.created,
-  n: columns.n,
-  by: columns.sender,
-  body: fromBlob(columns.body),
-  editGeneration: columns.edit_generation,
-  editSeq: columns.edit_seq,
-  edit: fromBlob(columns.edit),
-  deleteGeneration: columns.delete_generation,
-  deleteSeq: columns.delete_seq
-})
 
 interface ChannelHeadColumns {
   readonly key: number
@@ -319,107 +281,6 @@ export const messageWrites = (db: DatabaseSync, rows: MessageRowWrites, write: W
       // The text of a UUIDv7 begins with its time: 8 hex digits, a hyphen, 4 more.
       const hex = Math.max(0, Math.floor(before)).toString(16).padStart(12, "0")
       return forgetIds.run(`${hex.slice(0, 8)}-${hex.slice(8)}`).changes === forgottenIdsMax
-    }
-  }
-}
-
-export const messageReads = (db: DatabaseSync, keys: ChannelKeys) => {
-  const range = "id > (?1 << 40) | ?2 AND id < (?1 << 40) | ?3"
-  const page = (order: "ASC" | "DESC") =>
-    db.prepare(
-      `SELECT ${messageColumns} FROM messages WHERE ${range} AND created >= 0 ORDER BY id ${order} ${limitOf("?4")}`
-    )
-  const oldest = page("ASC")
-  const newest = page("DESC")
-  const events = db.prepare(
-    `SELECT id & 1099511627775 AS seq, body FROM channel_events WHERE ${range} ORDER BY id ${limitOf("?4")}`
-  )
-  const channel = db.prepare(`
-    SELECT ${headGeneration} AS generation, ${headSeq} AS seq, ${headN} AS n, ${topSeq} AS top
-    FROM ${fromChannels} WHERE c.key = ?`)
-  const id = db.prepare(
-    "SELECT seq, n, at, body_hash AS bodyHash FROM message_ids WHERE cid = ? AND channel = ? AND sender = ?"
-  )
-  const counts = unreadCountReads(db)
-
-  /** Of one snapshot: a message and its edit are seen together or not at all. */
-  const eventsOf = (key: number, first: number, end: number, limit: number) =>
-    [
-      ...rowsOf<MessageColumns>(oldest, key, first, end, limit).map((columns) => ({
-        seq: columns.seq,
-        body: currentBody(toRow(columns))
-      })),
-      ...rowsOf<{ seq: number; body: Uint8Array }>(events, key, first, end, limit).map((row) => ({
-        seq: row.seq,
-        body: fromBlob(row.body)
-      }))
-    ]
-      .sort((a, b) => a.seq - b.seq)
-      .slice(0, limit)
-
-  const headOf = (key: number): { readonly generation: number; readonly seq: number; readonly n: number } | null => {
-    const row = rowOf<{ generation: number; seq: number; n: number }>(channel, key)
-    return row === undefined || row.generation < 0 ? null : { generation: row.generation, seq: row.seq, n: row.n }
-  }
-
-  return {
-    messages: (
-      name: string,
-      asked: { readonly after: number; readonly before: number; readonly limit: number; readonly newest: boolean }
-    ): ReadonlyArray<StoredMessage> => {
-      const key = keys.find(name)
-      if (key === undefined) return []
-      const limit = Math.min(Math.max(asked.limit, 0), pageRowsMax)
-      const statement = asked.newest ? newest : oldest
-      const rows = rowsOf<MessageColumns>(statement, key, clampSeq(asked.after), clampSeq(asked.before), limit).map(
-        (columns) => toStoredMessage(columns.seq, toRow(columns))
-      )
-      return asked.newest ? rows.reverse() : rows
-    },
-
-    events: (
-      name: string,
-      after: number,
-      upTo: number,
-      asked: number
-    ): ReadonlyArray<{ readonly seq: number; readonly body: WireText }> => {
-      const key = keys.find(name)
-      if (key === undefined) return []
-      const limit = Math.min(Math.max(asked, 0), pageRowsMax)
-      const [first, end] = [clampSeq(after), clampSeq(upTo + 1)]
-      return inTransaction(db, "BEGIN", () => eventsOf(key, first, end, limit))
-    },
-
-    countUnread: (name: string, after: number, upTo: number, user: string): number => {
-      const key = keys.find(name)
-      if (key === undefined) return 0
-      return inTransaction(db, "BEGIN", () => {
-        const top = rowOf<{ top: number }>(channel, key)?.top ?? 0
-        return counts.count(key, clampSeq(after) + 1, clampSeq(upTo), top, user)
-      })
-    },
-
-    findId: (name: string, sender: string, cid: string): StoredAck | null => {
-      const key = keys.find(name)
-      if (key === undefined) return null
-      const row = rowOf<StoredAck>(id, cid, key, sender)
-      return row === undefined ? null : { ...row }
-    },
-
-    head: (name: string): { readonly generation: number; readonly seq: number; readonly n: number } | null => {
-      const key = keys.find(name)
-      return key === undefined ? null : headOf(key)
-    },
-
-    newest: (name: string, seqs: number): NewestEvents | null => {
-      const key = keys.find(name)
-      if (key === undefined) return null
-      return inTransaction(db, "BEGIN", () => {
-        const head = headOf(key)
-        if (head === null) return null
-        const after = clampSeq(head.seq - Math.min(Math.max(seqs, 0), pageRowsMax))
-        return { head, events: eventsOf(key, after, clampSeq(head.seq + 1), pageRowsMax) }
-      })
     }
   }
 }
