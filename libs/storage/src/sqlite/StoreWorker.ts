@@ -43,8 +43,6 @@ const writerNiceness = 5
 
 // Reason for `as`: StoreThread starts this file with exactly these.
 const { file, role } = workerData as ThreadOptions
-// On Linux this is the calling thread's priority; elsewhere it would be the whole process's.
-if (role === "write" && process.platform === "linux") setPriority(Math.max(getPriority(), writerNiceness))
 const opened = role === "write" ? openForWriting(file) : openForReading(file)
 
 if ("_tag" in opened) {
@@ -85,5 +83,7 @@ if ("_tag" in opened) {
     }
     flush()
   })
+  // Not before: a start waits for this thread. On Linux it is the calling thread's priority, elsewhere the whole process's.
+  if (role === "write" && process.platform === "linux") setPriority(Math.max(getPriority(), writerNiceness))
   answer({ _tag: "Opened" })
 }
