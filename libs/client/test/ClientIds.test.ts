@@ -1,6 +1,7 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { clientIdPattern, clientIdTime } from "@parley/protocol/Ids"
+import { clientIdTime } from "@parley/protocol/ClientIdTime"
+import { clientIdPattern } from "@parley/protocol/Ids"
 import { ClientIds } from "../src/ClientIds.ts"
 import { Clock } from "../src/Clock.ts"
 

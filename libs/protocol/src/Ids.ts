@@ -63,9 +63,6 @@ export const ClientId = Schema.String.check(
   .pipe(Schema.brand("ClientId"))
 export type ClientId = typeof ClientId.Type
 
-/** Milliseconds since 1970 embedded in a UUIDv7. */
-export const clientIdTime = (id: string): number => parseInt(id.slice(0, 8) + id.slice(9, 13), 16)
-
 /** A place in a channel's or session's sequence. */
 export const Seq = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })).annotate({
   identifier: "Seq",

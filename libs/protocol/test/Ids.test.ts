@@ -1,7 +1,8 @@
 /** Ids become subjects, CQL values and file names: what could mean anything there is refused. */
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { ChannelId, ClientId, clientIdTime, DeviceId, Position, Seq, UserId } from "../src/Ids.ts"
+import { clientIdTime } from "../src/ClientIdTime.ts"
+import { ChannelId, ClientId, DeviceId, Position, Seq, UserId } from "../src/Ids.ts"
 
 const accepts = (schema: Schema.Codec<unknown, unknown>, value: unknown) => Schema.is(schema)(value)
 

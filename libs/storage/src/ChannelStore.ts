@@ -5,8 +5,8 @@
  * rely on one another: a later part is never there without the earlier ones of the same step.
  */
 import { Context, Effect, Layer, Option } from "effect"
-import { clientIdTime } from "@parley/protocol/Ids"
 import { type ChannelMove, type ChannelRow, Directory, type Membership } from "./Directory.ts"
+import { idTimeOf } from "./IdTime.ts"
 import { Inbox, type Mention } from "./Inbox.ts"
 import { MessageStore, type NewestEvents, type StoredEvent } from "./MessageStore.ts"
 import type { StoreRefused, StoreUnavailable } from "./StoreError.ts"
@@ -68,9 +68,6 @@ export const movesOf = (events: ReadonlyArray<StoredEvent>, but: ReadonlySet<str
   }
   return [...moves.values()]
 }
-
-/** The time in an event's client id; 0 where the channel made the event itself. */
-export const idTimeOf = ({ cid }: { readonly cid: string }): number => (cid === "" ? 0 : clientIdTime(cid))
 
 const compose = (
   messages: MessageStore["Service"],

@@ -1,7 +1,7 @@
 /**
  * What every MessageStore promises. Each backend runs it; channels have fresh names, so one store serves all tests.
  */
-import { clientIdTime } from "@parley/protocol/Ids"
+import { clientIdTime } from "@parley/protocol/ClientIdTime"
 import { fromWire, type WireText } from "@parley/protocol/WireText"
 import { assert, describe, layer as withLayer } from "@effect/vitest"
 import { Effect, type Layer, Option } from "effect"

@@ -5,7 +5,7 @@
  */
 import { Effect, Option } from "effect"
 import type { ChannelRow, Directory, Membership } from "@parley/storage/Directory"
-import { idTimeOf } from "@parley/storage/ChannelStore"
+import { idTimeOf } from "@parley/storage/IdTime"
 import { membersOf, settingsOf } from "@parley/actors/channel/EventBody"
 import type { Entry } from "@parley/actors/log/Entry"
 

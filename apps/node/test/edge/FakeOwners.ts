@@ -17,7 +17,7 @@ import type {
   SyncResult
 } from "@parley/actors/owner/OwnerProtocol"
 import { channelTopic, userTopic } from "@parley/actors/owner/OwnerProtocol"
-import { clientIdTime } from "@parley/protocol/Ids"
+import { clientIdTime } from "@parley/protocol/ClientIdTime"
 import { Limits } from "@parley/protocol/Limits"
 import { toWire } from "@parley/protocol/WireText"
 

@@ -3,7 +3,7 @@
  * that, whatever the caller may do by now. Then room, then what the op's own file says. Pure but for what it learns of
  * members from the store. Hot: watched by `bench send`.
  */
-import { clientIdTime } from "@parley/protocol/Ids"
+import { clientIdTime } from "@parley/protocol/ClientIdTime"
 import { Limits } from "@parley/protocol/Limits"
 import type { Caller, ChannelMutation } from "../owner/OwnerProtocol.ts"
 import type { ChannelState } from "./ChannelApply.ts"

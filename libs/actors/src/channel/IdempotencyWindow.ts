@@ -4,7 +4,7 @@
  * (above the floor) are never evicted, so "not here and not after T" means: ask the store. The ids with the oldest
  * embedded times go first, so that one client with a fast clock does not drive T, and with it everybody, into look-ups.
  */
-import { clientIdTime } from "@parley/protocol/Ids"
+import { clientIdTime } from "@parley/protocol/ClientIdTime"
 import type { Entry } from "../log/Entry.ts"
 
 export interface Remembered {

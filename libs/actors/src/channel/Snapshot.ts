@@ -3,7 +3,7 @@
  * other. What is there twice in memory stands here once: the last message as a place in the tail, a client id as the seq
  * of its event. A version that is not known is refused; the caller then replays or asks the store.
  */
-import { clientIdTime } from "@parley/protocol/Ids"
+import { clientIdTime } from "@parley/protocol/ClientIdTime"
 import type { StoredMessage } from "@parley/storage/MessageStore"
 import type { Remembered } from "./IdempotencyWindow.ts"
 import type { MemberRow, MembersSnapshot } from "./Members.ts"

@@ -3,7 +3,7 @@
  * what its user does. Changes nothing.
  */
 import type { ApiFailure } from "@parley/protocol/ApiError"
-import { clientIdTime } from "@parley/protocol/Ids"
+import { clientIdTime } from "@parley/protocol/ClientIdTime"
 import { Limits } from "@parley/protocol/Limits"
 import type { Entry } from "../log/Entry.ts"
 import type { Caller } from "../owner/OwnerProtocol.ts"

@@ -2,7 +2,7 @@
  * History in memory: for tests and servers that need not remember. Rows change by MessageRow, as in every backend;
  * pages and counts are found by looking at what there is.
  */
-import { clientIdTime } from "@parley/protocol/Ids"
+import { clientIdTime } from "@parley/protocol/ClientIdTime"
 import type { WireText } from "@parley/protocol/WireText"
 import { Effect, Layer, Option } from "effect"
 import { voidEdit } from "../CurrentForm.ts"

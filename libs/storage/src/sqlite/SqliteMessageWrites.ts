@@ -6,8 +6,8 @@
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import type { WireText } from "@parley/protocol/WireText"
-import { idTimeOf } from "../ChannelStore.ts"
 import { voidEdit } from "../CurrentForm.ts"
+import { idTimeOf } from "../IdTime.ts"
 import {
   absentMessage,
   countsFor,
