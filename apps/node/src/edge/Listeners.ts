@@ -34,12 +34,16 @@ export const listen = (
     if (listenersMax === 1) return yield* held(server, { host, port, backlog })
     // Alone first: sockets that share a port would share it with those of another server as well.
     const got = yield* Effect.scoped(held(createServer(), { host, port, backlog }))
+    const shared = { host, port: got, backlog, reusePort: true }
+    const shares = yield* Effect.option(Effect.scoped(held(createServer(), shared)))
+    // A kernel without it: one socket is what there is.
+    if (shares._tag === "None") return yield* held(server, { host, port: got, backlog })
     for (let i = 1; i < listenersMax; i++) {
       // As the HTTP server's own sockets are made.
       const other = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => server.emit("connection", socket))
-      yield* held(other, { host, port: got, backlog, reusePort: true })
+      yield* held(other, shared)
     }
-    return yield* held(server, { host, port: got, backlog, reusePort: true })
+    return yield* held(server, shared)
   })
 
 const held = (server: NetServer, options: ListenOptions & { readonly host: string; readonly port: number }) =>
