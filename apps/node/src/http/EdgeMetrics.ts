@@ -4,9 +4,7 @@
  */
 import { Effect, Metric } from "effect"
 import { Edge } from "../edge/Edge.ts"
-import { total } from "./Totals.ts"
-
-const gauge = (name: string, description: string) => Metric.gauge(name, { description })
+import { gauge, total } from "./MetricKinds.ts"
 
 const connections = gauge("parley_edge_connections", "Open connections.")
 const connectionsOpened = total("parley_edge_connections_opened_total", "Connections taken.")

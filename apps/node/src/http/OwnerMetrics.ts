@@ -9,9 +9,7 @@ import type { Runner } from "@parley/actors/owner/Runner"
 import { countOwners, type EntityCounts } from "@parley/actors/owner/OwnerCounts"
 import { EventLog } from "@parley/storage/EventLog"
 import { addMetricSource } from "./MetricSources.ts"
-import { total } from "./Totals.ts"
-
-const gauge = (name: string, description: string) => Metric.gauge(name, { description })
+import { gauge, total } from "./MetricKinds.ts"
 
 const shards = gauge("parley_shards", "Shards that this process owns.")
 const entities = gauge("parley_entities", "Entities in memory, by kind and form (resident, warm).")

@@ -1,6 +1,9 @@
-/** Counts that a hot path keeps in plain fields: the registry's counter follows them when somebody reads it. */
+/** How a node's metrics are made: what is at this moment, and what was counted since the start. */
 import { Metric } from "effect"
 
+export const gauge = (name: string, description: string) => Metric.gauge(name, { description })
+
+/** A count that a hot path keeps in a plain field: the registry's counter follows it when somebody reads it. */
 export const total = (name: string, description: string) => {
   const counter = Metric.counter(name, { description, incremental: true })
   const known = new Map<string, number>()
