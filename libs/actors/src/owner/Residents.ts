@@ -8,6 +8,7 @@
 import type { ApiFailure } from "@parley/protocol/ApiError"
 import type { Entry } from "../log/Entry.ts"
 import type { ShardMemory } from "./MemoryBudget.ts"
+import { WarmStates } from "./WarmStates.ts"
 
 /** Commands that may wait for one entity; further ones are refused as overloaded. */
 export const entityQueueMax = 4_096
@@ -79,9 +80,9 @@ export const restLooksMax = 64
 export class Residents<S extends EntityState> {
   readonly #options: ResidentsOptions<S>
   readonly #residents = new Map<string, Resident<S>>()
-  /** One byte a char: the heap packs strings better than buffers, and moves them together. */
-  readonly #warm = new Map<string, string>()
+  readonly #warm: WarmStates
   #residentBytes = 0
+  /** Of warm states, as the budget has it. */
   #warmBytes = 0
   /** Entities that became resident out of warm state, and out of the store. */
   wokenWarm = 0
@@ -94,6 +95,7 @@ export class Residents<S extends EntityState> {
 
   constructor(options: ResidentsOptions<S>) {
     this.#options = options
+    this.#warm = new WarmStates(options.memory.warm.bytesMax)
   }
 
   get residentCount(): number {
@@ -103,7 +105,7 @@ export class Residents<S extends EntityState> {
     return this.#residentBytes
   }
   get warmCount(): number {
-    return this.#warm.size
+    return this.#warm.count
   }
   get warmBytes(): number {
     return this.#warmBytes
@@ -124,9 +126,10 @@ export class Residents<S extends EntityState> {
     return this.#residents.get(id)
   }
 
+  /** The state holds until another one comes to rest. */
   warm(id: string): Warm | undefined {
-    const text = this.#warm.get(id)
-    return text === undefined ? undefined : { bytes: Buffer.from(text, "latin1") }
+    const bytes = this.#warm.get(id)
+    return bytes === undefined ? undefined : { bytes }
   }
 
   all(): Iterable<Resident<S>> {
@@ -166,29 +169,21 @@ export class Residents<S extends EntityState> {
   /** Tells that a resident was used and may have another size. */
   touch(resident: Resident<S>): void {
     const bytes = resident.state === undefined ? 0 : resident.state.bytes
-    this.#count("resident", bytes - resident.bytes)
+    this.#countResident(bytes - resident.bytes)
     resident.bytes = bytes
   }
 
   /** Puts a warm state, from a checkpoint or a hand-over. */
   putWarm(id: string, bytes: Uint8Array): void {
-    this.#dropWarm(id)
-    this.#warm.set(id, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1"))
-    this.#count("warm", bytes.length + warmOverheadBytes)
+    this.#warm.put(id, bytes)
+    this.#countWarm()
   }
 
-  /** Takes a warm state out, to make it resident. */
+  /** Takes a warm state out, to make it resident; it holds until another one comes to rest. */
   takeWarm(id: string): Warm | undefined {
-    const warm = this.warm(id)
-    this.#dropWarm(id)
-    return warm
-  }
-
-  #dropWarm(id: string): void {
-    const text = this.#warm.get(id)
-    if (text === undefined) return
-    this.#warm.delete(id)
-    this.#count("warm", -text.length - warmOverheadBytes)
+    const bytes = this.#warm.take(id)
+    this.#countWarm()
+    return bytes === undefined ? undefined : { bytes }
   }
 
   /** Puts a resident state, from replay. */
@@ -220,10 +215,10 @@ export class Residents<S extends EntityState> {
         this.#residents.set(resident.id, resident)
       }
     }
-    looks = 0
-    for (const id of this.#warm.keys()) {
-      if (!this.#options.memory.warm.exceeded || looks++ >= looksMax) break
-      if (this.#options.stored(id)) this.#dropWarm(id)
+    // Those that were woken left holes, which are looked at as well.
+    for (looks = 0; this.#options.memory.warm.exceeded && looks < looksMax * 2; looks++) {
+      if (!this.#warm.reclaim(this.#options.stored)) break
+      this.#countWarm()
     }
   }
 
@@ -251,10 +246,15 @@ export class Residents<S extends EntityState> {
     }
   }
 
-  #count(kind: "resident" | "warm", bytes: number): void {
-    if (kind === "resident") this.#residentBytes += bytes
-    else this.#warmBytes += bytes
-    this.#options.memory[kind].used += bytes
+  #countResident(bytes: number): void {
+    this.#residentBytes += bytes
+    this.#options.memory.resident.used += bytes
+  }
+
+  #countWarm(): void {
+    const { bytes } = this.#warm
+    this.#options.memory.warm.used += bytes - this.#warmBytes
+    this.#warmBytes = bytes
   }
 
   #start(id: string): Resident<S> {
@@ -310,10 +310,7 @@ export class Residents<S extends EntityState> {
     const { state } = resident
     if (state === undefined) return
     this.#residents.delete(resident.id)
-    this.#count("resident", -resident.bytes)
+    this.#countResident(-resident.bytes)
     this.putWarm(resident.id, state.encode())
   }
 }
-
-/** Map entry and string header of one warm state, about. */
-const warmOverheadBytes = 80
