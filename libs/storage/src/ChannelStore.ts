@@ -33,8 +33,8 @@ export interface StoredChannel {
 
 export interface ChannelLoad {
   readonly channels: ReadonlyArray<string>
-  /** Events of the last so many places, as `MessageStore.newest` gives them. */
-  readonly newestSeqs: number
+  /** For each channel: events of the last so many places, as `MessageStore.newest` gives them. */
+  readonly newestSeqs: ReadonlyArray<number>
   readonly staysMax: number
 }
 
@@ -95,7 +95,9 @@ const compose = (
         if (moves.length > 0) yield* directory.moveChannels(moves)
       }),
     load: ({ channels, newestSeqs, staysMax }) =>
-      Effect.forEach(channels, (channel) => loadOne(channel, newestSeqs, staysMax), { concurrency: "unbounded" })
+      Effect.forEach(channels, (channel, at) => loadOne(channel, newestSeqs[at] ?? 0, staysMax), {
+        concurrency: "unbounded"
+      })
   })
 }
 

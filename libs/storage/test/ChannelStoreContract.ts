@@ -114,7 +114,7 @@ const checkWrites = Effect.fnUntraced(function* (history: History, writes: Reado
         })
     }
     if (by !== "messages") position = later(position, newest)
-    const [loaded] = yield* store.load({ channels: [channel], newestSeqs: 5, staysMax: 5 })
+    const [loaded] = yield* store.load({ channels: [channel], newestSeqs: [5], staysMax: 5 })
     const { generation, n, seq } = head
     assert.deepStrictEqual(yield* messages.head(channel), Option.some({ generation, seq, n }))
     assert.deepStrictEqual(loaded?.newest, Option.getOrUndefined(yield* messages.newest(channel, 5)))
@@ -225,7 +225,7 @@ export const channelStoreContract = <E>(name: string, layer: Layer.Layer<Seams, 
           const history = new History()
           yield* store.write({ ...nothing, events: [history.message(1, "m")] })
           assert.isTrue(Option.isNone((yield* readAll(history.channel)).row))
-          assert.deepStrictEqual(yield* store.load({ channels: [history.channel], newestSeqs: 5, staysMax: 5 }), [
+          assert.deepStrictEqual(yield* store.load({ channels: [history.channel], newestSeqs: [5], staysMax: 5 }), [
             undefined
           ])
         })
@@ -258,11 +258,14 @@ export const channelStoreContract = <E>(name: string, layer: Layer.Layer<Seams, 
               })
             }
             const channels = [...histories.map(({ channel }) => channel), freshChannel()]
-            for (const [newestSeqs, staysMax] of [
-              [50, 10],
-              [7, 1],
-              [1, 2]
+            // A question may want much of one channel and little of the next.
+            for (const [depths, staysMax] of [
+              [[50], 10],
+              [[7], 1],
+              [[1], 2],
+              [[50, 1, 7], 10]
             ] as const) {
+              const newestSeqs = channels.map((_, at) => depths[at % depths.length] ?? 0)
               const loaded = yield* store.load({ channels, newestSeqs, staysMax })
               assert.strictEqual(loaded.length, channels.length)
               for (const [at, channel] of channels.entries()) {
@@ -274,7 +277,7 @@ export const channelStoreContract = <E>(name: string, layer: Layer.Layer<Seams, 
                 const stays = yield* directory.members(channel, "", 1_000)
                 assert.deepStrictEqual(loaded[at], {
                   row: row.value,
-                  newest: Option.getOrUndefined(yield* messages.newest(channel, newestSeqs)),
+                  newest: Option.getOrUndefined(yield* messages.newest(channel, newestSeqs[at] ?? 0)),
                   stays: stays.length > staysMax ? undefined : stays
                 })
               }
@@ -290,7 +293,7 @@ export const channelStoreContract = <E>(name: string, layer: Layer.Layer<Seams, 
           const { channel } = history
           const row = rowAt(channel, history.added(1))
           yield* directory.writeChannels([row])
-          const [loaded] = yield* store.load({ channels: [channel], newestSeqs: 5, staysMax: 5 })
+          const [loaded] = yield* store.load({ channels: [channel], newestSeqs: [5], staysMax: 5 })
           assert.deepStrictEqual(loaded, { row, newest: undefined, stays: [] })
         })
       )

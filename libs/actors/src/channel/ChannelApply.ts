@@ -12,8 +12,8 @@ import { membersOf, settingsOf } from "./EventBody.ts"
 import { IdempotencyWindow } from "./IdempotencyWindow.ts"
 import { Members } from "./Members.ts"
 import { type ChannelSettings, type ChannelSnapshot, decodeSnapshot, encodeSnapshot } from "./Snapshot.ts"
-import { type StoredEvents, type StoredHead, storedSnapshot } from "./StoredChannel.ts"
-import { Tail } from "./Tail.ts"
+import { type StoredHead, storedSnapshot } from "./StoredChannel.ts"
+import { type StoredEvents, Tail } from "./Tail.ts"
 
 interface Pending {
   readonly entry: Entry

@@ -13,7 +13,15 @@ import { Members, type Stay, visibleRanges } from "./Members.ts"
 import type { Receipts } from "./Receipts.ts"
 import type { ChannelSettings } from "./Snapshot.ts"
 import type { SyncCard } from "./SyncCard.ts"
-import { type MessageChange, type MessageRange, Tail, type Unread } from "./Tail.ts"
+import {
+  endingAt,
+  type MessageChange,
+  type MessageRange,
+  type StoredEvents,
+  storedTailEvent,
+  Tail,
+  type Unread
+} from "./Tail.ts"
 
 const noSettings: ChannelSettings = {
   exists: false,
@@ -56,6 +64,8 @@ export abstract class CommittedChannel {
   receipts: Receipts | undefined = undefined
   /** What syncs say of some committed head; see SyncCard. */
   card: SyncCard | undefined = undefined
+  /** Who waits for the tail to be filled up; undefined: nobody asks the store for it (TailFill). */
+  filling: Array<() => void> | undefined = undefined
   /** Who is typing: until when, and when that was shown. Never logged, not part of the encoded state. */
   typing: Map<string, { readonly until: number; readonly shown: number }> | undefined = undefined
 
@@ -103,6 +113,13 @@ export abstract class CommittedChannel {
   /** The newest message in its current form, also when the tail no longer has it. */
   lastMessage(): WireText | undefined {
     return this.tail.last?.body
+  }
+
+  /** Puts what the store has before the tail in front of it: ascending, in the store's current form. */
+  fillTail(events: StoredEvents): void {
+    this.tail.prepend(endingAt(this.tail.from, events).map(({ body }) => storedTailEvent(body)))
+    // What it says of its head stays right; what it counted before could not look this far.
+    this.card = undefined
   }
 
   /** Whether the user is in at the committed head; undefined: ask the store, and `learn`. */

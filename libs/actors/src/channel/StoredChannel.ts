@@ -4,19 +4,16 @@
  * the two; the state then stands at the smaller one, and the log's replay repeats the rest.
  */
 import { Limits } from "@parley/protocol/Limits"
-import type { WireText } from "@parley/protocol/WireText"
 import type { ChannelRow, Membership } from "@parley/storage/Directory"
 import type { MemberRow, MembersSnapshot } from "./Members.ts"
 import type { ChannelSnapshot } from "./Snapshot.ts"
-import { storedForm, storedTailEvent } from "./Tail.ts"
+import { endingAt, type StoredEvents, storedForm, storedTailEvent } from "./Tail.ts"
 
 export interface StoredHead {
   readonly generation: number
   readonly seq: number
   readonly n: number
 }
-/** The newest events in current form, ascending. */
-export type StoredEvents = ReadonlyArray<{ readonly seq: number; readonly body: WireText }>
 
 interface StoredMembers {
   readonly owners: ReadonlyArray<string>
@@ -65,14 +62,6 @@ export const storedSnapshot = (
  */
 const idBoundOf = (newest: { readonly at: number } | undefined): number =>
   newest === undefined ? Number.MAX_SAFE_INTEGER : newest.at + Limits.clientIdAheadMsMax
-
-/** The newest of the events that follow one another without a hole up to `seq`: a tail has no holes. */
-const endingAt = (seq: number, events: StoredEvents): StoredEvents => {
-  const upTo = events.filter((event) => event.seq <= seq)
-  let first = upTo.length
-  while (first > 0 && upTo[first - 1]?.seq === seq - (upTo.length - first)) first--
-  return upTo.slice(first)
-}
 
 /** `stays` are by user, then `from`. A page of the rows that is not all of them must not pass for all. */
 const storedMembers = (count: number, stays: ReadonlyArray<Membership> | undefined): StoredMembers => {

@@ -81,6 +81,17 @@ export const storedTailEvent = (body: WireText): TailEvent => {
   }
 }
 
+/** Events of the store in current form, ascending. */
+export type StoredEvents = ReadonlyArray<{ readonly seq: number; readonly body: WireText }>
+
+/** The newest of the events that follow one another without a hole up to `seq`: a tail has no holes. */
+export const endingAt = (seq: number, events: StoredEvents): StoredEvents => {
+  const upTo = events.filter((event) => event.seq <= seq)
+  let first = upTo.length
+  while (first > 0 && upTo[first - 1]?.seq === seq - (upTo.length - first)) first--
+  return upTo.slice(first)
+}
+
 /** The author of what a delete took away: named in the private part where it was somebody else's. */
 export const deletedAuthor = (event: { readonly by: string; readonly hidden: string }): string => {
   // as: hidden parts are made by ChannelDecide
@@ -145,6 +156,25 @@ export class Tail {
       this.#changes.push(event.seq)
       this.#change(event)
     }
+    this.#trim()
+  }
+
+  /**
+   * Puts the events that end where the tail begins in front of it, as the store had them at some moment: what the tail
+   * itself changes of them is applied, again where the store knew it (the last edit wins, a delete stays).
+   */
+  prepend(events: ReadonlyArray<TailEvent>): void {
+    const last = events.at(-1)
+    if (last === undefined) return
+    if (last.seq !== this.from) throw new Error(`tail begins after ${this.from}, got ${last.seq} (ONE-ORDER)`)
+    const changes = this.#changesAfter(this.from)
+    const { from } = this
+    this.#events = [...events, ...this.#events.slice(this.#start)]
+    this.#start = 0
+    this.from -= events.length
+    this.#changes = [...events.filter(isChange).map(({ seq }) => seq), ...changes.map(({ seq }) => seq)]
+    for (const event of events) this.bytes += costOf(event)
+    for (const change of changes) if (change.target <= from) this.#change(change)
     this.#trim()
   }
 

@@ -22,9 +22,10 @@ import type {
   TopicName
 } from "./OwnerProtocol.ts"
 import { channelTopic } from "./OwnerProtocol.ts"
-import { type PendingEvent, type Resident, Residents } from "./Residents.ts"
+import { type PendingEvent, type Resident, Residents, type WakeDepth } from "./Residents.ts"
 import type { Reply, ShardOwner } from "./ShardOwner.ts"
 import { findKnown, learnMembers } from "./StoreLookups.ts"
+import { behind, withTail } from "./TailFill.ts"
 
 export type ResidentChannel = Resident<ChannelState>
 
@@ -51,7 +52,7 @@ export class ChannelHandler {
         if (owner.context.forgetIds) forgetIds(state)
         return state
       },
-      load: (id, done) => loadChannel(owner, id, done),
+      load: (id, depth, done) => loadChannel(owner, id, depth, done),
       stored: (id) => owner.stored("channel", id)
     })
   }
@@ -63,7 +64,7 @@ export class ChannelHandler {
       return
     }
     const channel = request._tag === "Mutate" ? request.mutation.channel : request.channel
-    this.#turn(channel, notMine, fail, (resident, state) => {
+    const step = (resident: ResidentChannel, state: ChannelState) => {
       // Reads may have waited for the store: by then it may be somebody else's to answer (†18).
       const answer: Reply = (result) => (this.owner.serving ? reply(result) : notMine())
       switch (request._tag) {
@@ -82,7 +83,8 @@ export class ChannelHandler {
         case "InspectChannel":
           return reply({ ok: inspectChannel(this.owner, resident, state, request.payloads) })
       }
-    })
+    }
+    this.#turn(channel, notMine, fail, step, depthOf(request))
   }
 
   /** Delivers and commits one event; its waiters are told by the owner. */
@@ -158,7 +160,8 @@ export class ChannelHandler {
     channel: string,
     notMine: () => void,
     fail: (failure: ApiFailure) => void,
-    step: (resident: ResidentChannel, state: ChannelState) => void
+    step: (resident: ResidentChannel, state: ChannelState) => void,
+    depth?: WakeDepth
   ): void {
     // What is in memory was asked for before.
     if (this.residents.peek(channel) === undefined && !this.owner.has(channel)) return notMine()
@@ -168,7 +171,8 @@ export class ChannelHandler {
         if (!this.owner.serving) return notMine()
         if (resident.state !== undefined) step(resident, resident.state)
       },
-      (why) => fail({ code: why === "full" ? "overloaded" : "unavailable" })
+      (why) => fail({ code: why === "full" ? "overloaded" : "unavailable" }),
+      depth
     )
   }
 
@@ -267,7 +271,10 @@ export class ChannelHandler {
         channel,
         gone,
         (failure) => put({ _tag: "Failed", channel, failure }),
-        (_resident, state) => syncChannel(this.owner, state, user, item, eventsMax, put)
+        (_resident, state) =>
+          withTail(this.owner, state, behind(state, user, item), () =>
+            syncChannel(this.owner, state, user, item, eventsMax, put)
+          )
       )
     }
   }
@@ -280,8 +287,10 @@ export class ChannelHandler {
           failure: { code: "invalid", detail: `seq ${seq} is past the channel's head, ${state.committedSeq}` }
         })
       }
-      unreadCounts(this.owner, state, request.user, seq, (counts) =>
-        reply(counts === undefined ? { failure: { code: "unavailable" } } : { ok: counts })
+      withTail(this.owner, state, Math.max(seq, state.readableAfter(request.user)), () =>
+        unreadCounts(this.owner, state, request.user, seq, (counts) =>
+          reply(counts === undefined ? { failure: { code: "unavailable" } } : { ok: counts })
+        )
       )
     })
   }
@@ -339,6 +348,14 @@ export class ChannelHandler {
     else reply({ failure: { code: "not_found" } })
   }
 }
+
+/** What needs members and the newest event only, which is most of what is asked of a channel that nobody has open. */
+const depthOf = (request: ChannelRequest): WakeDepth =>
+  request._tag === "Typing" ||
+  request._tag === "Receipt" ||
+  (request._tag === "Mutate" && request.mutation.op === "send")
+    ? "head"
+    : "tail"
 
 const ignore = () => {}
 

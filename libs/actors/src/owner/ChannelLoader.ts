@@ -5,17 +5,22 @@
 import { Effect } from "effect"
 import { type ChannelLimits, channelLimitsDefault, ChannelState, replay } from "../channel/ChannelState.ts"
 import type { Directory, Membership } from "@parley/storage/Directory"
+import { messageFieldsOf } from "../channel/EventBody.ts"
 import { IdempotencyWindow } from "../channel/IdempotencyWindow.ts"
 import { decodeParked, parkedEventsMax } from "../fanout/Parking.ts"
 import { persisterConsumer } from "../fanout/ConsumerNames.ts"
 import type { Entry, Topic } from "../log/Entry.ts"
+import type { ColdAnswer } from "./ColdChannels.ts"
 import type { OwnerBounds } from "./OwnerContext.ts"
+import type { WakeDepth } from "./Residents.ts"
 import type { ShardOwner } from "./ShardOwner.ts"
 import { whenStoreReady } from "./StoreLookups.ts"
 
 /** Stays of present and former members that are loaded at most, and users a page. */
 const pagedStaysMax = 10_000
 const staysPageUsers = 1_000
+/** Newest events put back into the tail where somebody may look behind the head: enough for most resumes. */
+export const loadedTailEvents = 50
 
 export const channelLimits = (bounds: OwnerBounds): ChannelLimits => ({
   ...channelLimitsDefault,
@@ -51,22 +56,43 @@ export const parkedOf = Effect.fnUntraced(function* (owner: ShardOwner, topic: T
 export const loadChannel = (
   owner: ShardOwner,
   channel: string,
+  depth: WakeDepth,
   done: (state: ChannelState | undefined) => void
 ): void =>
   whenStoreReady(owner, (ready) => {
     if (!ready) return done(undefined)
-    if (!owner.parked.has("channel", channel)) return loadRows(owner, channel, [], done)
+    if (!owner.parked.has("channel", channel)) return loadRows(owner, channel, [], depth, done)
     // What is parked first: what is released meanwhile is in the rows by then.
     owner.context.run(parkedOf(owner, "channel", channel), (parked) => {
-      if ("ok" in parked) loadRows(owner, channel, parked.ok, done)
+      if ("ok" in parked) loadRows(owner, channel, parked.ok, depth, done)
       else done(undefined)
     })
   })
+
+/** Whether the head's event is one that says what the newest message is, or there is nothing before it. */
+const saysLast = ({ stored }: NonNullable<ColdAnswer>): boolean => {
+  const newest = stored?.newest
+  const event = newest?.events.at(-1)
+  return (
+    newest === undefined || newest.head.seq <= 1 || (event !== undefined && messageFieldsOf(event.body) !== undefined)
+  )
+}
+
+/** The head alone is one place in the store; with what the newest message is, for nearly all channels. */
+const askStore = (owner: ShardOwner, channel: string, depth: WakeDepth, done: (answer: ColdAnswer) => void): void => {
+  const { cold } = owner.context
+  if (depth === "tail") return cold.load(channel, loadedTailEvents, done)
+  cold.load(channel, 1, (answer) => {
+    if (answer === undefined || saysLast(answer)) done(answer)
+    else cold.load(channel, loadedTailEvents, done)
+  })
+}
 
 const loadRows = (
   owner: ShardOwner,
   channel: string,
   parked: ReadonlyArray<Entry>,
+  depth: WakeDepth,
   done: (state: ChannelState | undefined) => void
 ): void => {
   const limits = channelLimits(owner.context.bounds)
@@ -77,7 +103,7 @@ const loadRows = (
     if (owner.context.forgetIds) forgetIds(state)
     done(state)
   }
-  owner.context.cold.load(channel, (answer) => {
+  askStore(owner, channel, depth, (answer) => {
     if (answer === undefined) return done(undefined)
     const { stored } = answer
     if (stored === undefined) return found(ChannelState.empty(channel, limits))

@@ -7,8 +7,6 @@
 import type { ChannelStore, StoredChannel } from "@parley/storage/ChannelStore"
 import type { OwnerContext } from "./OwnerContext.ts"
 
-/** Newest events put back into the tail: enough for the last message, and for most resumes. */
-const loadedTailEvents = 50
 /** Stays that come with it; a channel of more is paged. */
 export const loadedStaysMax = 1_000
 /** Channels of one question, and questions under way at once. */
@@ -22,6 +20,7 @@ export type ColdAnswer = { readonly stored: StoredChannel | undefined } | undefi
 
 interface Waiting {
   readonly channel: string
+  readonly newestSeqs: number
   readonly done: (answer: ColdAnswer) => void
 }
 
@@ -42,10 +41,10 @@ export class ColdChannels {
     return this.#waiting.length - this.#next
   }
 
-  /** Calls back once, never from within. */
-  load(channel: string, done: (answer: ColdAnswer) => void): void {
+  /** With the events of so many places up to its head. Calls back once, never from within. */
+  load(channel: string, newestSeqs: number, done: (answer: ColdAnswer) => void): void {
     if (this.waiting >= coldChannelsWaitingMax) return queueMicrotask(() => done(undefined))
-    this.#waiting.push({ channel, done })
+    this.#waiting.push({ channel, newestSeqs, done })
     if (this.#scheduled || this.#underWay >= questionsAtOnce) return
     this.#scheduled = true
     setImmediate(this.#ask)
@@ -72,7 +71,8 @@ export class ColdChannels {
   #askFor(taken: ReadonlyArray<Waiting>): void {
     this.#underWay++
     const channels = taken.map(({ channel }) => channel)
-    const question = this.#store.load({ channels, newestSeqs: loadedTailEvents, staysMax: loadedStaysMax })
+    const newestSeqs = taken.map((it) => it.newestSeqs)
+    const question = this.#store.load({ channels, newestSeqs, staysMax: loadedStaysMax })
     this.#run(question, (result) => {
       this.#underWay--
       for (const [at, { done }] of taken.entries()) done("ok" in result ? { stored: result.ok[at] } : undefined)

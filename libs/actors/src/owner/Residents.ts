@@ -58,11 +58,14 @@ export interface Resident<S extends EntityState> {
   bytes: number
 }
 
+/** What a cold entity wakes for: a step that looks at its head alone, or one that may look behind it. */
+export type WakeDepth = "head" | "tail"
+
 export interface ResidentsOptions<S extends EntityState> {
   readonly memory: ShardMemory
   readonly decode: (id: string, bytes: Uint8Array) => S
   /** Loads a cold entity; calls back once, never from within, undefined where the store can't be asked now. */
-  readonly load: (id: string, done: (state: S | undefined) => void) => void
+  readonly load: (id: string, depth: WakeDepth, done: (state: S | undefined) => void) => void
   /** Whether all of the entity is in the store: only then it may leave memory for warm state, and warm state be dropped. */
   readonly stored: (id: string) => boolean
 }
@@ -137,14 +140,19 @@ export class Residents<S extends EntityState> {
   }
 
   /** Takes the entity's next turn; `full` where too many wait already, `failed` where it can't be loaded. */
-  turn(id: string, step: (resident: Resident<S>) => void, refused: (why: "full" | "failed") => void): void {
+  turn(
+    id: string,
+    step: (resident: Resident<S>) => void,
+    refused: (why: "full" | "failed") => void,
+    depth: WakeDepth = "tail"
+  ): void {
     const ready = this.ready(id)
     if (ready !== undefined) {
       ready.used = true
       step(ready)
       return
     }
-    const resident = this.#residents.get(id) ?? this.#start(id)
+    const resident = this.#residents.get(id) ?? this.#start(id, depth)
     if (resident.state !== undefined && resident.holds === 0 && resident.waiting.length === 0) {
       step(resident)
       return
@@ -257,7 +265,7 @@ export class Residents<S extends EntityState> {
     this.#warmBytes = bytes
   }
 
-  #start(id: string): Resident<S> {
+  #start(id: string, depth: WakeDepth): Resident<S> {
     const warm = this.takeWarm(id)
     if (warm !== undefined) {
       this.wokenWarm++
@@ -275,7 +283,7 @@ export class Residents<S extends EntityState> {
       bytes: 0
     }
     this.#residents.set(id, resident)
-    this.#options.load(id, (state) => {
+    this.#options.load(id, depth, (state) => {
       if (this.#residents.get(id) !== resident) return
       resident.state = state
       if (state === undefined) this.#residents.delete(id)

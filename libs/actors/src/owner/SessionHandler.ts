@@ -40,7 +40,7 @@ export class SessionHandler {
     this.residents = new Residents<SessionState>({
       memory: owner.memory,
       decode: (_id, bytes) => SessionState.decode(bytes),
-      load: (id, done) => loadSession(owner, id, done),
+      load: (id, _depth, done) => loadSession(owner, id, done),
       stored: (id) => owner.stored("user", id)
     })
   }

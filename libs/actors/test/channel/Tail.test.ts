@@ -2,7 +2,8 @@ import { fromWire } from "@parley/protocol/WireText"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { channelLimitsDefault, replay } from "../../src/channel/ChannelState.ts"
-import { deletedAuthor } from "../../src/channel/Tail.ts"
+import { deletedAuthor, storedTailEvent, Tail } from "../../src/channel/Tail.ts"
+import type { Entry } from "../../src/log/Entry.ts"
 import { type Harness, history, run, StoreModel, tightLimits, users } from "./ChannelHarness.ts"
 
 const room = (limits = tightLimits): Harness => run("group:room", limits, [])
@@ -17,6 +18,9 @@ const recount = (harness: Harness, after: number, user: string) => {
   const naming = unread.filter((row) => mentionsOf(row.body)?.includes(user))
   return { unread: unread.length, mentions: naming.length }
 }
+
+const targetOf = ({ kind, target }: Entry): ReadonlyArray<number> =>
+  kind === "edit" || kind === "delete" ? [target] : []
 
 describe("the tail", () => {
   it("takes the text of what was deleted out of the message and of its edits (†16)", () => {
@@ -152,6 +156,32 @@ describe("the tail", () => {
             .filter((row) => !row.deleted && row.by !== user)
           expect(rows.length + inTail.unread).toBe(recount(harness, after, user).unread)
         })
+      })
+    )
+  })
+
+  it("filled up from the store is what it was, whatever the store knew when it was asked (†16)", () => {
+    const formsOf = (tail: Tail) => [...tail.after(0)].map(({ body, deleted = 0, seq }) => ({ seq, body, deleted }))
+    const filledOf = (entries: ReadonlyArray<Entry>, from: number) => {
+      const tail = new Tail(1_000, 1_000_000, from, from)
+      for (const entry of entries.slice(from)) tail.push(entry)
+      return tail
+    }
+    fc.assert(
+      fc.property(history, fc.nat(), fc.nat(), fc.nat(), ({ channel, steps }, cut, known, less) => {
+        const harness = run(channel, channelLimitsDefault, steps)
+        harness.commitAll()
+        const { log } = harness
+        const from = cut % (log.length + 1)
+        const stored = filledOf(log.slice(0, from + (known % (log.length - from + 1))), 0)
+        const first = less % (from + 1)
+        const events = stored.events(first, from, 1_000).map(({ body }) => storedTailEvent(body))
+        const tail = filledOf(log, from)
+        tail.prepend(events)
+        const whole = filledOf(log, 0)
+        expect(formsOf(tail)).toEqual(formsOf(whole).slice(first))
+        expect(tail.changedAbove(0)).toEqual(new Set(log.slice(first).flatMap(targetOf)))
+        for (const user of users) expect(tail.unread(first, user)).toEqual(whole.unread(first, user))
       })
     )
   })

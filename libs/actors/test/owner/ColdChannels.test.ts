@@ -24,13 +24,15 @@ const rowOf = (channel: string): StoredChannel => ({
 /** A store whose questions are answered when the test says so. */
 const heldStore = () => {
   const asked: Array<ReadonlyArray<string>> = []
+  const depths: Array<ReadonlyArray<number>> = []
   const held: Array<() => void> = []
   let fails = false
   const store: ChannelStore["Service"] = {
     write: () => Effect.void,
-    load: ({ channels }: ChannelLoad) =>
+    load: ({ channels, newestSeqs }: ChannelLoad) =>
       Effect.suspend(() => {
         asked.push(channels)
+        depths.push(newestSeqs)
         return fails
           ? Effect.fail(new StoreUnavailable({ store: "test", cause: new Error("away") }))
           : Effect.succeed(channels.map((channel) => (channel === "none" ? undefined : rowOf(channel))))
@@ -45,6 +47,7 @@ const heldStore = () => {
   }
   return {
     asked,
+    depths,
     cold: new ColdChannels(store, run),
     fail: () => (fails = true),
     answer: () => held.shift()?.(),
@@ -61,7 +64,7 @@ describe("cold channels", () => {
     const world = heldStore()
     const answers = new Map<string, ColdAnswer>()
     const channels = [...Array.from({ length: 100 }, (_, at) => `c${at}`), "none"]
-    for (const channel of channels) world.cold.load(channel, (answer) => answers.set(channel, answer))
+    for (const channel of channels) world.cold.load(channel, 50, (answer) => answers.set(channel, answer))
     expect(answers.size).toBe(0)
     await turn()
     expect(world.asked.map(({ length }) => length)).toEqual([64, 37])
@@ -71,15 +74,22 @@ describe("cold channels", () => {
     }
   })
 
+  it("share a question whatever is asked of each", async () => {
+    const world = heldStore()
+    for (const depth of [1, 50, 1]) world.cold.load("c", depth, () => {})
+    await turn()
+    expect(world.depths).toEqual([[1, 50, 1]])
+  })
+
   it("wait while enough questions are under way, and then go together", async () => {
     const world = heldStore()
     let answered = 0
     for (let at = 0; at < questionsAtOnce; at++) {
-      world.cold.load(`first${at}`, () => answered++)
+      world.cold.load(`first${at}`, 50, () => answered++)
       await turn()
     }
     for (let at = 0; at < 50; at++) {
-      world.cold.load(`then${at}`, () => answered++)
+      world.cold.load(`then${at}`, 50, () => answered++)
       if (at % 10 === 0) await turn()
     }
     expect(world.asked.length).toBe(questionsAtOnce)
@@ -95,13 +105,13 @@ describe("cold channels", () => {
     const world = heldStore()
     world.fail()
     const answers: Array<ColdAnswer> = []
-    world.cold.load("one", (answer) => answers.push(answer))
+    world.cold.load("one", 50, (answer) => answers.push(answer))
     await turn()
     world.answer()
     expect(answers).toEqual([undefined])
     const ignore = () => {}
-    while (world.cold.waiting < coldChannelsWaitingMax) world.cold.load("many", ignore)
-    world.cold.load("too many", (answer) => answers.push(answer))
+    while (world.cold.waiting < coldChannelsWaitingMax) world.cold.load("many", 50, ignore)
+    world.cold.load("too many", 50, (answer) => answers.push(answer))
     await Promise.resolve()
     expect(answers).toEqual([undefined, undefined])
     expect(world.cold.waiting).toBe(coldChannelsWaitingMax)

@@ -17,7 +17,7 @@ const make = (stored: (id: string) => boolean = () => true, memory = roomy()) =>
   const residents = new Residents<Text>({
     memory,
     decode: (_id, bytes) => state(Buffer.from(bytes).toString("latin1")),
-    load: (id, done) => {
+    load: (id, _depth, done) => {
       loaded.push(id)
       queueMicrotask(() => done(state(`${id} ÿ\0`)))
     },

@@ -187,7 +187,7 @@ export const channelStoreReads = (db: DatabaseSync) => {
     loadChannels: ({ channels, newestSeqs, staysMax }: ChannelLoad): Columns =>
       inTransaction(db, "BEGIN", () => {
         const columns = new ColumnsWriter()
-        for (const id of channels) writeChannel(columns, id, newestSeqs, staysMax)
+        for (const [at, id] of channels.entries()) writeChannel(columns, id, newestSeqs[at] ?? 0, staysMax)
         return columns.finish()
       })
   }

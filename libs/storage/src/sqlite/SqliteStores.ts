@@ -5,7 +5,7 @@
  */
 import { Context, Effect, Layer, Option, Schema } from "effect"
 import { dirname } from "node:path"
-import { ChannelStore, loadChannelsMax } from "../ChannelStore.ts"
+import { type ChannelLoad, ChannelStore, loadChannelsMax } from "../ChannelStore.ts"
 import { CursorStore } from "../CursorStore.ts"
 import { DataDirectoryDamaged } from "../DataDirectory.ts"
 import { Directory } from "../Directory.ts"
@@ -67,15 +67,16 @@ const inParts = <Row, E>(
   return Effect.forEach(parts, write, { discard: true })
 }
 
-/** Asked together and answered one after the other, so that other questions come between. */
-const inQuestions = <A, E>(
-  channels: ReadonlyArray<string>,
-  ask: (part: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<A>, E>
-): Effect.Effect<ReadonlyArray<A>, E> => {
-  if (channels.length <= loadChannelsMax) return ask(channels)
-  const parts: Array<ReadonlyArray<string>> = []
-  for (let at = 0; at < channels.length; at += loadChannelsMax) parts.push(channels.slice(at, at + loadChannelsMax))
-  return Effect.map(Effect.forEach(parts, ask, { concurrency: "unbounded" }), (answers) => answers.flat())
+/** A load in questions that are asked together and answered one after the other, so that others come between. */
+const inQuestions = (load: ChannelLoad): ReadonlyArray<ChannelLoad> => {
+  const { channels, newestSeqs, staysMax } = load
+  if (channels.length <= loadChannelsMax) return [load]
+  const parts: Array<ChannelLoad> = []
+  for (let at = 0; at < channels.length; at += loadChannelsMax) {
+    const end = at + loadChannelsMax
+    parts.push({ channels: channels.slice(at, end), newestSeqs: newestSeqs.slice(at, end), staysMax })
+  }
+  return parts
 }
 
 const optional = <A>(
@@ -105,12 +106,15 @@ const channelStore = (writer: Writer, reader: Reader): ChannelStore["Service"] =
   ChannelStore.of({
     // One transaction, however many rows: the caller's steps are bounded.
     write: (step) => writer.write("writeStep", packStep(step)),
-    load: ({ channels, newestSeqs, staysMax }) =>
-      inQuestions(channels, (part) =>
-        Effect.map(reader.call("loadChannels", { channels: part, newestSeqs, staysMax }), (answer) =>
-          readChannels(part, answer)
-        )
-      )
+    load: (load) => {
+      const ask = (part: ChannelLoad) =>
+        Effect.map(reader.call("loadChannels", part), (answer) => readChannels(part.channels, answer))
+      const parts = inQuestions(load)
+      const [only] = parts
+      return parts.length === 1 && only !== undefined
+        ? ask(only)
+        : Effect.map(Effect.forEach(parts, ask, { concurrency: "unbounded" }), (answers) => answers.flat())
+    }
   })
 
 const cursorStore = (writer: Writer, reader: Reader): CursorStore["Service"] =>
