@@ -137,6 +137,45 @@ const checkWrites = Effect.fnUntraced(function* (history: History, writes: Reado
   }
 })
 
+/** Stays of few users or of many, with short ids or long ones; the same stay comes again with other owners of its values. */
+const staysWrite = fc.record({
+  inStep: fc.boolean(),
+  stays: fc.array(
+    fc.record({
+      user: fc.oneof(
+        fc.constantFrom("ann", "ben"),
+        fc.nat(45).map((n) => `u${n}`),
+        fc.nat(9).map((n) => "long".repeat(15) + n)
+      ),
+      from: fc.integer({ min: 1, max: 4 }),
+      lasts: fc.nat(6),
+      seq: fc.integer({ min: 1, max: 12 }),
+      role: fc.constantFrom("owner", "member")
+    }),
+    { minLength: 1, maxLength: 20 }
+  )
+})
+type StaysWrite = typeof staysWrite extends fc.Arbitrary<infer A> ? A : never
+
+/** Does the writes, and looks after each whether a load says what the directory says. */
+const checkStays = Effect.fnUntraced(function* (channel: string, writes: ReadonlyArray<StaysWrite>) {
+  const [store, directory] = [yield* ChannelStore, yield* Directory]
+  const row = rowAt(channel, { ...new History().added(1), channel })
+  yield* directory.writeChannels([row])
+  for (const { inStep, stays } of writes) {
+    const members = stays.map(({ from, lasts, role, seq, user }): Membership => {
+      const to = lasts === 0 ? null : from + lasts
+      return { channel, user, role, from, to, seq }
+    })
+    yield* inStep ? store.write({ ...nothing, members }) : directory.writeMembers(members)
+    const all = yield* directory.members(channel, "", 1_000)
+    for (const staysMax of [1_000, 40, 3]) {
+      const [loaded] = yield* store.load({ channels: [channel], newestSeqs: [1], staysMax })
+      assert.deepStrictEqual(loaded?.stays, all.length > staysMax ? undefined : all)
+    }
+  }
+})
+
 export const channelStoreContract = <E>(name: string, layer: Layer.Layer<Seams, E>): void => {
   describe(`${name} keeps the ChannelStore contract`, () => {
     withLayer(layer)((it) => {
@@ -283,6 +322,23 @@ export const channelStoreContract = <E>(name: string, layer: Layer.Layer<Seams, 
               }
             }
           })
+      )
+
+      it.effect(
+        "†15 a load has the stays that the directory has, after any writes of them, however late or often",
+        () =>
+          Effect.gen(function* () {
+            const run = Effect.runPromiseWith(yield* Effect.context<Seams>())
+            yield* Effect.promise(() =>
+              fc.assert(
+                fc.asyncProperty(fc.array(staysWrite, { minLength: 1, maxLength: 8 }), (writes) =>
+                  run(checkStays(freshChannel(), writes))
+                ),
+                { numRuns: 60 }
+              )
+            )
+          }),
+        60_000
       )
 
       it.effect("a channel whose events are not there yet has a row all the same", () =>

@@ -241,6 +241,73 @@ describe("SQLite stores", () => {
     })
   )
 
+  it.effect("channels keep their keys, and a key of a write that failed is given to the next channel", () =>
+    Effect.gen(function* () {
+      const file = yield* temporaryFile
+      const written: Array<string> = []
+      for (let start = 0; start < 3; start++) {
+        yield* session(
+          file,
+          Effect.gen(function* () {
+            const store = yield* MessageStore
+            for (let i = 0; i < 3; i++) {
+              const [history, failed] = [new History(), new History()]
+              yield* Effect.flip(
+                store.write([failed.message(1, "a"), { ...new History().message(2, "b"), seq: 2 ** 45 }])
+              )
+              yield* store.write([history.message(1, "a")])
+              written.push(history.channel)
+            }
+          })
+        )
+      }
+      const db = new DatabaseSync(file, { readOnly: true })
+      const kept = db.prepare("SELECT id, key FROM channels ORDER BY key").all()
+      db.close()
+      assert.deepStrictEqual(
+        kept.map(({ id, key }) => [id, key]),
+        written.map((channel, at) => [channel, at + 1])
+      )
+    })
+  )
+
+  it.effect("a small channel wakes with its stays out of its own row, a larger one out of the table of members", () =>
+    Effect.gen(function* () {
+      const file = yield* temporaryFile
+      const row = { generation: 1, seq: 1, n: 0, name: "", topic: "", createdAt: 1, members: 1, idBound: 0 }
+      const channels = [freshChannel(), freshChannel(), freshChannel()]
+      const users = [["ann", "ben"], Array.from({ length: 33 }, (_, at) => `u${at}`), ["a".repeat(600)]]
+      const stays = channels.map((channel, at) =>
+        (users[at] ?? []).map((user) => ({ channel, user, role: "member" as const, from: 1, to: null, seq: 1 }))
+      )
+      const load = Effect.flatMap(ChannelStore, (store) =>
+        store.load({ channels, newestSeqs: [1, 1, 1], staysMax: 100 })
+      )
+      const before = yield* session(
+        file,
+        Effect.gen(function* () {
+          const directory = yield* Directory
+          yield* directory.writeChannels(channels.map((channel) => ({ channel, ...row, fanout: "write" as const })))
+          yield* directory.writeMembers(stays.flat())
+          return yield* load
+        })
+      )
+      assert.sameDeepMembers(
+        before.flatMap((it) => it?.stays ?? []),
+        stays.flat()
+      )
+      const db = new DatabaseSync(file)
+      db.exec("DELETE FROM members")
+      db.close()
+      // What is still found was not looked for there.
+      const after = yield* session(file, load)
+      assert.deepStrictEqual(
+        after.map((it) => it?.stays?.length),
+        [2, 0, 0]
+      )
+    })
+  )
+
   it.effect("answer StoreUnavailable past the bound of waiting calls, and serve those below it", () =>
     Effect.gen(function* () {
       const file = yield* temporaryFile

@@ -16,7 +16,7 @@ export const fromChannels = `channels c LEFT JOIN messages m ON m.id =
    ORDER BY id DESC LIMIT 1)`
 
 /** The seq of that message; null: the base says all. */
-export const newestSeq = `(m.id & ${seqLimit})`
+const newestSeq = `(m.id & ${seqLimit})`
 export const headGeneration = "c.head_generation"
 export const headSeq = `ifnull(${newestSeq}, c.head_seq)`
 export const headN = "ifnull(m.n, c.head_n)"
@@ -26,3 +26,47 @@ const moved = `m.id IS NOT NULL AND (c.head_generation, ${newestSeq}) > (c.gener
 export const rowGeneration = `iif(${moved}, c.head_generation, c.generation)`
 export const rowSeq = `iif(${moved}, ${newestSeq}, c.seq)`
 export const rowN = `iif(${moved}, m.n, c.n)`
+
+/** The columns of a ChannelBase. */
+export const channelBase = "key, head_generation, head_seq, head_n, top_seq, generation, seq, n, id_bound"
+export type ChannelBase = readonly [
+  key: number,
+  headGeneration: number,
+  headSeq: number,
+  headN: number,
+  topSeq: number,
+  generation: number,
+  seq: number,
+  n: number,
+  idBound: number
+]
+
+export interface ChannelHead {
+  readonly key: number
+  readonly generation: number
+  readonly seq: number
+  readonly n: number
+  readonly top: number
+  /** The directory's row; generation -1: there is none. */
+  readonly rowGeneration: number
+  readonly rowSeq: number
+  readonly rowN: number
+  readonly idBound: number
+  /** The newest message above the base; null: there is none. */
+  readonly newest: number | null
+}
+
+/** The same as the columns above, for who read base and newest message by themselves: that is two looks instead of three. */
+export const headOf = (
+  base: readonly [...base: ChannelBase, ...rest: ReadonlyArray<unknown>],
+  newest: readonly [seq: number, n: number, ...rest: ReadonlyArray<unknown>] | undefined
+): ChannelHead => {
+  const [key, generation, headSeq, headN, topSeq, rowGeneration, rowSeq, rowN, idBound] = base
+  if (newest === undefined || newest[0] <= topSeq) {
+    return { key, generation, seq: headSeq, n: headN, top: topSeq, rowGeneration, rowSeq, rowN, idBound, newest: null }
+  }
+  const [seq, n] = newest
+  const moved = generation > rowGeneration || (generation === rowGeneration && seq > rowSeq)
+  const row = moved ? { rowGeneration: generation, rowSeq: seq, rowN: n } : { rowGeneration, rowSeq, rowN }
+  return { key, generation, seq, n, top: seq, ...row, idBound, newest: seq }
+}

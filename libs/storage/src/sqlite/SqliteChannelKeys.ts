@@ -1,6 +1,6 @@
 /**
  * The integer that stands for a channel in every table, given at the channel's first write and never changed; so it may
- * be remembered. Numbers of a transaction that was rolled back must be forgotten (`forget`).
+ * be remembered. Numbers of a transaction that was rolled back must be forgotten (`forget`): they are given again.
  */
 import type { DatabaseSync } from "node:sqlite"
 import { rowOf } from "./StoreFile.ts"
@@ -45,9 +45,22 @@ export const channelKeys = (db: DatabaseSync): ChannelKeys => {
 
 export const growingChannelKeys = (db: DatabaseSync): GrowingChannelKeys => {
   const keys = channelKeys(db)
-  const insert = db.prepare("INSERT INTO channels (id) VALUES (?)")
+  const insert = db.prepare("INSERT INTO channels (id, key) VALUES (?, ?)")
+  const last = db.prepare("SELECT ifnull(max(key), 0) AS key FROM channels")
+  /** The largest that was given; undefined: the table says. This connection is the only one that gives any. */
+  let given: number | undefined
+  const give = (channel: string): number => {
+    const key = (given ?? rowOf<{ key: number }>(last)?.key ?? 0) + 1
+    insert.run(channel, key)
+    given = key
+    return key
+  }
   return {
     ...keys,
-    ensure: (channel) => keys.find(channel) ?? Number(insert.run(channel).lastInsertRowid)
+    ensure: (channel) => keys.find(channel) ?? give(channel),
+    forget: () => {
+      keys.forget()
+      given = undefined
+    }
   }
 }

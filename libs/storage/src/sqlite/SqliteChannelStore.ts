@@ -11,8 +11,9 @@ import { type EventColumns, packEvents, unpackEvents } from "./EventColumns.ts"
 import type { DirectoryRows } from "./SqliteDirectory.ts"
 import type { MentionRowWrites } from "./SqliteMentions.ts"
 import type { MessageRowWrites } from "./SqliteMessageWrites.ts"
-import { readStays, type StayTuple, writeStays } from "./StayColumns.ts"
+import { packStays, rowStaysMax, type StayTuple, stayTuple, unpackStays } from "./StayColumns.ts"
 import type { WriteTransaction } from "./StoreCalls.ts"
+import { type ChannelBase, channelBase, headOf } from "./ChannelHead.ts"
 import { inTransaction, limitOf, rowOf, rowsOf, tuplesOf } from "./StoreFile.ts"
 import { seqLimit } from "./StoreMigrations.ts"
 
@@ -38,20 +39,13 @@ export const channelStoreWrites = (
 })
 
 type ChannelTuple = readonly [
-  key: number,
-  headGeneration: number,
-  headSeq: number,
-  headN: number,
-  topSeq: number,
-  generation: number,
-  seq: number,
-  n: number,
-  idBound: number,
+  ...base: ChannelBase,
   members: number,
   createdAt: number,
   readFanout: number,
   name: string,
-  topic: string
+  topic: string,
+  stays: string | null
 ]
 type MessageTuple = readonly [seq: number, n: number, body: Uint8Array, edited: number]
 type EventTuple = readonly [seq: number, body: Uint8Array]
@@ -71,8 +65,7 @@ export const channelStoreReads = (db: DatabaseSync) => {
   const channel = tuplesOf(
     db,
     `
-    SELECT key, head_generation, head_seq, head_n, top_seq, generation, seq, n, id_bound, members, created_at,
-      fanout = 'read', name, topic
+    SELECT ${channelBase}, members, created_at, fanout = 'read', name, topic, stays
     FROM channels WHERE id = ? AND generation >= 0`
   )
   const range = "id > (?1 << 40) | ?2 AND id <= (?1 << 40) | ?3"
@@ -88,7 +81,7 @@ export const channelStoreReads = (db: DatabaseSync) => {
   const stays = tuplesOf(
     db,
     `
-    SELECT user, first, ifnull(last, 0), role = 'owner', seq FROM members
+    SELECT ${stayTuple} FROM members
     WHERE channel = ? ORDER BY user, first ${limitOf("?")}`
   )
 
@@ -150,37 +143,45 @@ export const channelStoreReads = (db: DatabaseSync) => {
     const row = rowOf<ChannelTuple>(channel, id)
     columns.number(row === undefined ? 0 : 1)
     if (row === undefined) return
-    const [key, headGeneration, headSeq, headN, topSeq, generation, seq, n, idBound, members] = row
     const sent = newestMessages(row, newestSeqs)
-    const [newest, newestN] = sent[0] ?? [0, 0]
-    // As in ChannelHead: a message above the base is the head, and the row is there, too.
-    const above = newest > topSeq
-    const moved = above && (headGeneration > generation || (headGeneration === generation && newest > seq))
-    columns.number(moved ? headGeneration : generation)
-    columns.number(moved ? newest : seq)
-    columns.number(moved ? newestN : n)
-    columns.number(idBound)
+    const head = headOf(row, sent[0])
+    const [, , , , , , , , , members, createdAt, readFanout, name, topic, stays] = row
+    columns.number(head.rowGeneration)
+    columns.number(head.rowSeq)
+    columns.number(head.rowN)
+    columns.number(head.idBound)
     columns.number(members)
-    columns.number(row[10])
-    columns.number(row[11])
-    columns.text(row[12])
-    columns.text(row[13])
-    columns.number(headGeneration)
-    if (headGeneration >= 0) {
-      const last = above ? newest : headSeq
-      const first = Math.max(0, last - newestSeqs)
-      columns.number(last)
-      columns.number(above ? newestN : headN)
+    columns.number(createdAt)
+    columns.number(readFanout)
+    columns.text(name)
+    columns.text(topic)
+    columns.number(head.generation)
+    if (head.generation >= 0) {
+      const first = Math.max(0, head.seq - newestSeqs)
+      columns.number(head.seq)
+      columns.number(head.n)
       writeEvents(
         columns,
-        key,
+        head.key,
         sent.filter(([at]) => at > first),
         first,
-        last
+        head.seq
       )
     }
+    writeStays(columns, head.key, members, stays, staysMax)
+  }
+
+  /** Out of the channel's own row where that has them; the empty text: there are too many. */
+  const writeStays = (
+    columns: ColumnsWriter,
+    key: number,
+    members: number,
+    inRow: string | null,
+    staysMax: number
+  ): void => {
+    if (inRow !== null && staysMax >= rowStaysMax) return columns.text(inRow)
     const found = members > staysMax ? undefined : rowsOf<StayTuple>(stays, key, staysMax + 1)
-    writeStays(columns, found === undefined || found.length > staysMax ? undefined : found)
+    columns.text(found === undefined || found.length > staysMax ? "" : packStays(found))
   }
 
   return {
@@ -215,7 +216,8 @@ const readChannel = (columns: ColumnsReader, channel: string): StoredChannel => 
   const row = { channel, generation, seq, n, name, topic, fanout, createdAt, members, idBound } as const
   const headGeneration = columns.number()
   const newest = headGeneration < 0 ? undefined : readNewest(columns, headGeneration)
-  return { row, newest, stays: readStays(columns, channel) }
+  const stays = columns.text()
+  return { row, newest, stays: stays === "" ? undefined : unpackStays(stays, channel) }
 }
 
 const readNewest = (columns: ColumnsReader, generation: number): NonNullable<StoredChannel["newest"]> => {

@@ -6,7 +6,8 @@ import type { DatabaseSync } from "node:sqlite"
 import type { ChannelMove, ChannelRow, Membership, SessionRow, UserRow } from "../Directory.ts"
 import { fromChannels, rowGeneration, rowN, rowSeq } from "./ChannelHead.ts"
 import type { ChannelKeys, GrowingChannelKeys } from "./SqliteChannelKeys.ts"
-import { limitOf, rowOf, rowsOf } from "./StoreFile.ts"
+import { rowStays, rowStaysMax, type StayTuple, stayTuple } from "./StayColumns.ts"
+import { limitOf, rowOf, rowsOf, tuplesOf } from "./StoreFile.ts"
 import type { WriteTransaction } from "./StoreCalls.ts"
 
 /** Users one page of members has at most, whatever the caller asks for; all those of a channel whose members are resident. */
@@ -20,33 +21,45 @@ export const directoryRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
   // No event owns the id bound: it is evicted between events too. The larger one is the careful one (†29), whoever wrote it.
   const settings = db.prepare(`
     UPDATE channels SET generation = ?2, seq = ?3, n = ?4, name = ?5, topic = ?6, fanout = ?7, created_at = ?8, members = ?9
-    WHERE key = ?1 AND (?2, ?3) > (generation, seq)`)
+    WHERE id = ?1 AND (?2, ?3) > (generation, seq)`)
   const move = db.prepare(
-    "UPDATE channels SET generation = ?2, seq = ?3, n = ?4 WHERE key = ?1 AND generation >= 0 AND (?2, ?3) > (generation, seq)"
+    "UPDATE channels SET generation = ?2, seq = ?3, n = ?4 WHERE id = ?1 AND generation >= 0 AND (?2, ?3) > (generation, seq)"
   )
-  const idBound = db.prepare("UPDATE channels SET id_bound = ?2 WHERE key = ?1 AND generation >= 0 AND id_bound < ?2")
+  const idBound = db.prepare("UPDATE channels SET id_bound = ?2 WHERE id = ?1 AND generation >= 0 AND id_bound < ?2")
   const member = db.prepare(`
     INSERT INTO members (channel, user, first, last, role, seq) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET last = excluded.last, role = excluded.role, seq = excluded.seq
     WHERE excluded.seq > seq`)
+  const stays = tuplesOf(
+    db,
+    `SELECT ${stayTuple} FROM members WHERE channel = ? ORDER BY user, first LIMIT ${rowStaysMax + 1}`
+  )
+  const inRow = db.prepare("UPDATE channels SET stays = ?2 WHERE id = ?1 AND stays IS NOT ?2")
+  // Anew from the rows, in their transaction: so it says what they say, whichever of them came late or again.
+  const keepStays = (channel: string): void => {
+    inRow.run(channel, rowStays(rowsOf<StayTuple>(stays, keys.ensure(channel))))
+  }
   return {
     putChannels: (rows: ReadonlyArray<ChannelRow>): void => {
       for (const it of rows) {
-        const key = keys.ensure(it.channel)
-        settings.run(key, it.generation, it.seq, it.n, it.name, it.topic, it.fanout, it.createdAt, it.members)
-        idBound.run(key, it.idBound)
+        keys.ensure(it.channel)
+        settings.run(it.channel, it.generation, it.seq, it.n, it.name, it.topic, it.fanout, it.createdAt, it.members)
+        idBound.run(it.channel, it.idBound)
       }
     },
     moveChannels: (moves: ReadonlyArray<ChannelMove>): void => {
       for (const it of moves) {
-        const key = keys.find(it.channel)
-        if (key === undefined) continue
-        move.run(key, it.generation, it.seq, it.n)
-        idBound.run(key, it.idBound)
+        move.run(it.channel, it.generation, it.seq, it.n)
+        idBound.run(it.channel, it.idBound)
       }
     },
     putMembers: (rows: ReadonlyArray<Membership>): void => {
-      for (const it of rows) member.run(keys.ensure(it.channel), it.user, it.from, it.to, it.role, it.seq)
+      const channels = new Set<string>()
+      for (const it of rows) {
+        channels.add(it.channel)
+        member.run(keys.ensure(it.channel), it.user, it.from, it.to, it.role, it.seq)
+      }
+      for (const channel of channels) keepStays(channel)
     }
   }
 }
@@ -77,7 +90,7 @@ export const directoryReads = (db: DatabaseSync, keys: ChannelKeys) => {
   const channel = db.prepare(`
     SELECT ${rowGeneration} AS generation, ${rowSeq} AS seq, ${rowN} AS n, c.name, c.topic, c.fanout,
       c.created_at AS createdAt, c.members, c.id_bound AS idBound
-    FROM ${fromChannels} WHERE c.key = ? AND c.generation >= 0`)
+    FROM ${fromChannels} WHERE c.id = ? AND c.generation >= 0`)
   const ids = db.prepare(`SELECT id FROM channels WHERE id > ? AND generation >= 0 ORDER BY id ${limitOf("?")}`)
   const stay = 'user, role, first AS "from", last AS "to", seq'
   const page = db.prepare(`
@@ -95,8 +108,7 @@ export const directoryReads = (db: DatabaseSync, keys: ChannelKeys) => {
   const user = db.prepare("SELECT user, name, created_at AS createdAt FROM users WHERE user = ?")
   return {
     channel: (name: string): ChannelRow | null => {
-      const key = keys.find(name)
-      const row = key === undefined ? undefined : rowOf<Omit<ChannelRow, "channel">>(channel, key)
+      const row = rowOf<Omit<ChannelRow, "channel">>(channel, name)
       return row === undefined ? null : { channel: name, ...row }
     },
     channelIds: (after: string, limit: number): ReadonlyArray<string> =>

@@ -31,7 +31,7 @@ export const messageReads = (db: DatabaseSync, keys: ChannelKeys) => {
   )
   const channel = db.prepare(`
     SELECT ${headGeneration} AS generation, ${headSeq} AS seq, ${headN} AS n, ${topSeq} AS top
-    FROM ${fromChannels} WHERE c.key = ?`)
+    FROM ${fromChannels} WHERE c.id = ?`)
   const id = db.prepare(
     "SELECT seq, n, at, body_hash AS bodyHash FROM message_ids WHERE cid = ? AND channel = ? AND sender = ?"
   )
@@ -52,8 +52,8 @@ export const messageReads = (db: DatabaseSync, keys: ChannelKeys) => {
       .sort((a, b) => a.seq - b.seq)
       .slice(0, limit)
 
-  const headOf = (key: number): { readonly generation: number; readonly seq: number; readonly n: number } | null => {
-    const row = rowOf<{ generation: number; seq: number; n: number }>(channel, key)
+  const headOf = (name: string): { readonly generation: number; readonly seq: number; readonly n: number } | null => {
+    const row = rowOf<{ generation: number; seq: number; n: number }>(channel, name)
     return row === undefined || row.generation < 0 ? null : { generation: row.generation, seq: row.seq, n: row.n }
   }
 
@@ -89,7 +89,7 @@ export const messageReads = (db: DatabaseSync, keys: ChannelKeys) => {
       const key = keys.find(name)
       if (key === undefined) return 0
       return inTransaction(db, "BEGIN", () => {
-        const top = rowOf<{ top: number }>(channel, key)?.top ?? 0
+        const top = rowOf<{ top: number }>(channel, name)?.top ?? 0
         return counts.count(key, clampSeq(after) + 1, clampSeq(upTo), top, user)
       })
     },
@@ -101,16 +101,13 @@ export const messageReads = (db: DatabaseSync, keys: ChannelKeys) => {
       return row === undefined ? null : { ...row }
     },
 
-    head: (name: string): { readonly generation: number; readonly seq: number; readonly n: number } | null => {
-      const key = keys.find(name)
-      return key === undefined ? null : headOf(key)
-    },
+    head: headOf,
 
     newest: (name: string, seqs: number): NewestEvents | null => {
       const key = keys.find(name)
       if (key === undefined) return null
       return inTransaction(db, "BEGIN", () => {
-        const head = headOf(key)
+        const head = headOf(name)
         if (head === null) return null
         const after = clampSeq(head.seq - Math.min(Math.max(seqs, 0), pageRowsMax))
         return { head, events: eventsOf(key, after, clampSeq(head.seq + 1), pageRowsMax) }

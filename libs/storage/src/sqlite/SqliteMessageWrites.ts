@@ -4,7 +4,7 @@
  * in a channel's sequence is held by one event, the one of the largest generation: a message in `messages`, any other
  * in `channel_events`. Plain messages are never parsed.
  */
-import type { DatabaseSync, StatementSync } from "node:sqlite"
+import type { DatabaseSync } from "node:sqlite"
 import type { WireText } from "@parley/protocol/WireText"
 import { voidEdit } from "../CurrentForm.ts"
 import { idTimeOf } from "../IdTime.ts"
@@ -19,17 +19,7 @@ import {
   withoutMessage
 } from "../MessageRow.ts"
 import type { StoredEvent } from "../MessageStore.ts"
-import {
-  fromChannels,
-  headGeneration,
-  headN,
-  headSeq,
-  newestSeq,
-  rowGeneration,
-  rowN,
-  rowSeq,
-  topSeq
-} from "./ChannelHead.ts"
+import { type ChannelBase, channelBase, type ChannelHead, headOf } from "./ChannelHead.ts"
 import { type EventColumns, unpackEvents } from "./EventColumns.ts"
 import { fromBlob, type MessageColumns, messageColumns, toBlob, toRow } from "./MessageColumns.ts"
 import type { GrowingChannelKeys } from "./SqliteChannelKeys.ts"
@@ -41,38 +31,11 @@ import { seqLimit } from "./StoreMigrations.ts"
 /** Client ids forgotten in one transaction. */
 export const forgottenIdsMax = 5_000
 
-interface ChannelHeadColumns {
-  readonly key: number
-  readonly generation: number
-  readonly seq: number
-  readonly n: number
-  readonly top: number
-  /** The directory's row; generation -1: there is none. */
-  readonly rowGeneration: number
-  readonly rowSeq: number
-  readonly rowN: number
-  readonly idBound: number
-  /** The newest message above the base; null: there is none. */
-  readonly newest: number | null
-}
-
-type ChannelHeadTuple = readonly [
-  key: number,
-  generation: number,
-  seq: number,
-  n: number,
-  top: number,
-  rowGeneration: number,
-  rowSeq: number,
-  rowN: number,
-  idBound: number,
-  newest: number | null
-]
-
 /** A channel within one write. */
 interface Touched {
+  readonly channel: string
   readonly key: number
-  readonly before: ChannelHeadColumns
+  readonly before: ChannelHead
   generation: number
   seq: number
   n: number
@@ -91,13 +54,17 @@ const isLater = (it: { readonly generation: number; readonly seq: number }, gene
 
 /** What is written within a transaction that is open already. */
 export const messageRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
-  const head = `SELECT c.key, ${headGeneration}, ${headSeq}, ${headN}, ${topSeq}, ${rowGeneration}, ${rowSeq}, ${rowN},
-    c.id_bound, ${newestSeq} FROM ${fromChannels}`
-  const channelByKey = tuplesOf(db, `${head} WHERE c.key = ?`)
-  const channelById = tuplesOf(db, `${head} WHERE c.id = ?`)
+  const base = tuplesOf(db, `SELECT ${channelBase} FROM channels WHERE id = ?`)
+  // Into the leaf that the next message goes to.
+  const newest = tuplesOf(
+    db,
+    `
+    SELECT id & ${seqLimit}, n FROM messages
+    WHERE id > (?1 << 40) | ?2 AND id <= (?1 << 40) | ${seqLimit} AND created >= 0 ORDER BY id DESC LIMIT 1`
+  )
   const saveChannel = db.prepare(`
     UPDATE channels SET head_generation = ?, head_seq = ?, head_n = ?, top_seq = ?, generation = ?, seq = ?, n = ?,
-      id_bound = ? WHERE key = ?`)
+      id_bound = ? WHERE id = ?`)
   const message = db.prepare(`SELECT ${messageColumns} FROM messages WHERE id = (? << 40) | ?`)
   const insertMessage = db.prepare(
     "INSERT OR IGNORE INTO messages VALUES ((?1 << 40) | ?2, ?3, ?4, ?5, -1, 0, -1, 0, x'', ?6)"
@@ -214,29 +181,26 @@ export const messageRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
     touched.idTime = Math.max(touched.idTime, idTimeOf(it))
   }
 
-  const read = (statement: StatementSync, channel: number | string): ChannelHeadColumns | undefined => {
-    const row = rowOf<ChannelHeadTuple>(statement, channel)
-    if (row === undefined) return undefined
-    const [key, generation, seq, n, top, rowGeneration, rowSeq, rowN, idBound, newest] = row
-    return { key, generation, seq, n, top, rowGeneration, rowSeq, rowN, idBound, newest }
+  const find = (channel: string): ChannelHead | undefined => {
+    const row = rowOf<ChannelBase>(base, channel)
+    return row === undefined ? undefined : headOf(row, rowOf<readonly [seq: number, n: number]>(newest, row[0], row[4]))
   }
 
-  const find = (name: string): ChannelHeadColumns | undefined => {
-    const key = keys.remembered(name)
-    return key === undefined ? read(channelById, name) : read(channelByKey, key)
-  }
-
-  const touch = (name: string): Touched => {
-    const before = find(name) ?? read(channelByKey, keys.ensure(name))
-    if (before === undefined) throw new Error(`channel ${name} has a key but no row`)
+  const touch = (channel: string): Touched => {
+    let before = find(channel)
+    if (before === undefined) {
+      keys.ensure(channel)
+      before = find(channel)
+    }
+    if (before === undefined) throw new Error(`channel ${channel} has a key but no row`)
     const { generation, key, n, seq, top } = before
-    keys.remember(name, key)
-    return { key, before, generation, seq, n, top, idTime: 0, last: nowhere, newest: before.newest }
+    keys.remember(channel, key)
+    return { channel, key, before, generation, seq, n, top, idTime: 0, last: nowhere, newest: before.newest }
   }
 
   /** `moves`: the directory's row goes where the events went. */
   const finish = (touched: Touched, moves: boolean): void => {
-    const { before, generation, key, last, n, newest, seq, top } = touched
+    const { before, channel, generation, key, last, n, newest, seq, top } = touched
     const headMoved = generation !== before.generation || seq !== before.seq || top !== before.top
     const there = moves && before.rowGeneration >= 0
     const moved = there && isLater(last, before.rowGeneration, before.rowSeq)
@@ -246,7 +210,7 @@ export const messageRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
     if ((headMoved || moved) && !said) {
       const row = moved ? last : { generation: before.rowGeneration, seq: before.rowSeq, n: before.rowN }
       const idBound = there ? Math.max(before.idBound, touched.idTime) : before.idBound
-      saveChannel.run(generation, seq, n, top, row.generation, row.seq, row.n, idBound, key)
+      saveChannel.run(generation, seq, n, top, row.generation, row.seq, row.n, idBound, channel)
     }
     const [closed, closing] = [blockOf(before.top), blockOf(top)]
     if (closing > closed) counts.closeBlocks(key, closed, closing)

@@ -23,11 +23,13 @@ export const migrations: ReadonlyArray<Migration> = [
     number: 1,
     name: "history, directory, cursors, mentions",
     sql: `
--- The integer that stands for a channel, its newest committed position, the largest seq of any generation; then
--- ChannelRow (generation -1: there is none). Plain messages write no row here: ChannelHead says what follows from them.
+-- One row of one tree a channel, for a channel that wakes touches each page for the first time: the integer that stands
+-- for it elsewhere, its newest committed position, the largest seq of any generation; then ChannelRow (generation -1:
+-- there is none), and its stays where they are few (StayColumns). Plain messages write no row here: ChannelHead says
+-- what follows from them.
 CREATE TABLE channels (
-  key INTEGER PRIMARY KEY CHECK (key <= ${channelsMax}),
-  id TEXT NOT NULL UNIQUE,
+  id TEXT PRIMARY KEY,
+  key INTEGER NOT NULL CHECK (key <= ${channelsMax}),
   head_generation INTEGER NOT NULL DEFAULT -1,
   head_seq INTEGER NOT NULL DEFAULT 0,
   head_n INTEGER NOT NULL DEFAULT 0,
@@ -40,8 +42,11 @@ CREATE TABLE channels (
   created_at INTEGER NOT NULL DEFAULT 0,
   fanout TEXT NOT NULL DEFAULT '',
   name TEXT NOT NULL DEFAULT '',
-  topic TEXT NOT NULL DEFAULT ''
-) STRICT;
+  topic TEXT NOT NULL DEFAULT '',
+  stays TEXT DEFAULT '[]'
+) STRICT, WITHOUT ROWID;
+-- Has the id as well: it leads from other tables back to it.
+CREATE UNIQUE INDEX channels_by_key ON channels (key);
 
 -- MessageRow. The body comes last, so that counting never reads the overflow pages of long texts.
 CREATE TABLE messages (
@@ -94,7 +99,7 @@ CREATE TABLE message_ids (
   PRIMARY KEY (cid, channel, sender)
 ) STRICT, WITHOUT ROWID;
 
--- One stay a row; last is null while it lasts.
+-- One stay a row; last is null while it lasts. Those of small channels are in their channel's row, too.
 CREATE TABLE members (
   channel INTEGER NOT NULL,
   user TEXT NOT NULL,
