@@ -2,8 +2,10 @@
  * What a send costs as things grow: CPU of all the server's threads a send, from the first one until everything behind
  * the log has caught up, with 1,000, 10,000 and 1,000,000 channels that exist, sends uniform over 10,000 of them (all of
  * them touched before), then uniform over all, cold ones included; and from 10 to 100,000 members with 100 connections
- * online either way, every delivery checked. Channels, members and sessions are seeded offline; that each has what was
- * seeded is read through the server by the syncs and the acks.
+ * online either way, every delivery checked. Channels, members and sessions are seeded offline, the channels' messages in
+ * a shuffled order: written in the order of their keys, every page of history would be full, and the first message to
+ * each would split it, which no store that was in use looks like. That each has what was seeded is read through the
+ * server by the syncs and the acks.
  */
 import { limitsFire } from "./LimitsFire.ts"
 import { type Client, clientId, connectMany } from "./load/Clients.ts"
@@ -15,6 +17,8 @@ import { report, round, say } from "./Report.ts"
 import { pinGenerator, type RunningServer, startParley, untilQuiet, watchCpu } from "./Servers.ts"
 import { seededData, type Seeds } from "./seed/KeptSeeds.ts"
 import type { SeedOptions } from "./seed/Seed.ts"
+import type { SeedChannel } from "./seed/SeedChannel.ts"
+import { shuffled } from "./seed/Shuffled.ts"
 import { sized } from "./Sizes.ts"
 
 const counts = [sized(1_000, 200), sized(10_000, 1_000), sized(1_000_000, 10_000)]
@@ -31,12 +35,17 @@ const ratioMax = 1.2
 const crowdChannel = "group:crowd"
 const idOf = (channel: number): string => `group:s${channel}`
 
+const seededChannel = (channel: number): SeedChannel => {
+  const members = [`w${channel % writers}`, `o${channel % 100_000}`]
+  return { id: idOf(channel), members, messages: seededMessages, senders: 1 }
+}
+
 const manyChannels = (channels: number): SeedOptions => ({
   channels: (function* () {
-    for (let channel = 0; channel < channels; channel++) {
-      const members = [`w${channel % writers}`, `o${channel % 100_000}`]
-      yield { id: idOf(channel), members, messages: seededMessages, senders: 1 }
-    }
+    for (let channel = 0; channel < channels; channel++) yield seededChannel(channel)
+  })(),
+  messagesOf: (function* () {
+    for (const channel of shuffled(channels)) yield seededChannel(channel)
   })(),
   session: (user) => user.startsWith("w")
 })

@@ -7,13 +7,14 @@
  */
 import { join } from "node:path"
 import { Effect, Layer } from "effect"
+import { ChannelStore } from "@parley/storage/ChannelStore"
 import { Directory, type ChannelRow, type Membership } from "@parley/storage/Directory"
-import { MessageStore, type StoredEvent } from "@parley/storage/MessageStore"
+import type { StoredEvent } from "@parley/storage/MessageStore"
 import { DataDirectoryLock } from "@parley/storage/sqlite/DataDirectoryLock"
 import { layer as layerSqliteStores } from "@parley/storage/sqlite/SqliteStores"
 import { StoreSync } from "@parley/storage/StoreSync"
 import { say } from "../Report.ts"
-import { type SeedChannel, seedChannel } from "./SeedChannel.ts"
+import { type SeedChannel, seedChannel, type SeedPart } from "./SeedChannel.ts"
 import { SeedSessions } from "./SeedSessions.ts"
 
 /** Rows gathered before they are written. */
@@ -21,6 +22,11 @@ const batchRows = 20_000
 
 export interface SeedOptions {
   readonly channels: Iterable<SeedChannel>
+  /**
+   * The same channels in the order in which their messages are written, after all of them were made; undefined: each
+   * channel's messages follow at once. In a store that was in use, neighbours did not get their messages together.
+   */
+  readonly messagesOf?: Iterable<SeedChannel>
   /** Users whose sessions are written; the others never connect in the bench, and their sessions are left out. */
   readonly session?: (user: string) => boolean
 }
@@ -32,17 +38,15 @@ export interface Seeded {
   readonly seconds: number
 }
 
-/** Writes in batches; a channel's events, row and members go together. */
+/** Writes in batches, as steps; a channel's events, row and members go together. */
 class Writer {
-  readonly #messages: MessageStore["Service"]
-  readonly #directory: Directory["Service"]
+  readonly #channels: ChannelStore["Service"]
   events: Array<StoredEvent> = []
   rows: Array<ChannelRow> = []
   members: Array<Membership> = []
 
-  constructor(messages: MessageStore["Service"], directory: Directory["Service"]) {
-    this.#messages = messages
-    this.#directory = directory
+  constructor(channels: ChannelStore["Service"]) {
+    this.#channels = channels
   }
 
   get full(): boolean {
@@ -54,29 +58,29 @@ class Writer {
     this.events = []
     this.members = []
     this.rows = []
-    return this.#messages
-      .write(events)
-      .pipe(Effect.andThen(this.#directory.writeMembers(members)), Effect.andThen(this.#directory.writeChannels(rows)))
+    return this.#channels.write({ events, members, rows, named: [], taken: [] })
   }
 }
 
-const fill = ({ channels, session = () => true }: SeedOptions) =>
+const fill = ({ channels, messagesOf, session = () => true }: SeedOptions) =>
   Effect.gen(function* () {
     const begun = performance.now()
-    const directory = yield* Directory
-    const writer = new Writer(yield* MessageStore, directory)
+    const writer = new Writer(yield* ChannelStore)
     const sessions = new SeedSessions()
     let serial = 0
     let count = 0
     let messages = 0
-    for (const channel of channels) {
-      const events = seedChannel(channel, () => ++serial)
+    const write = Effect.fnUntraced(function* (channel: SeedChannel, part: SeedPart) {
+      const events = seedChannel(channel, () => ++serial, part)
       let next = events.next()
       for (; next.done !== true; next = events.next()) {
         writer.events.push(next.value)
         if (writer.full) yield* writer.flush()
       }
-      const { members, row } = next.value
+      return next.value
+    })
+    for (const channel of channels) {
+      const { members, row } = yield* write(channel, messagesOf === undefined ? "all" : "beginning")
       writer.rows.push(row)
       for (const stay of members) {
         writer.members.push(stay)
@@ -86,9 +90,10 @@ const fill = ({ channels, session = () => true }: SeedOptions) =>
       messages += channel.messages
       if (writer.full) yield* writer.flush()
     }
+    // Rows of the directory are moved by their channels' messages, as in a server.
+    for (const channel of messagesOf ?? []) yield* write(channel, "messages")
     yield* writer.flush()
-    const rows = [...sessions.rows()]
-    yield* directory.writeSessions(rows)
+    yield* (yield* Directory).writeSessions([...sessions.rows()])
     yield* (yield* StoreSync).sync
     return { channels: count, messages, users: sessions.users, seconds: (performance.now() - begun) / 1_000 }
   })

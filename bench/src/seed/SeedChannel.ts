@@ -34,9 +34,17 @@ export interface SeededChannel {
   readonly members: ReadonlyArray<Membership>
 }
 
-/** Yields the channel's events in order, and returns its row and stays. */
-export function* seedChannel(channel: SeedChannel, serial: () => number): Generator<StoredEvent, SeededChannel> {
-  const { id, members, messages, senders } = channel
+/** All of a channel's events, or what it begins with, or the messages that follow on that. */
+export type SeedPart = "all" | "beginning" | "messages"
+
+/** Yields the part's events in order, and returns the row as of its last one, and the stays. */
+export function* seedChannel(
+  channel: SeedChannel,
+  serial: () => number,
+  part: SeedPart = "all"
+): Generator<StoredEvent, SeededChannel> {
+  const { id, members, senders } = channel
+  const messages = part === "beginning" ? 0 : channel.messages
   const by = members[0] ?? "nobody"
   const createdAt = Date.now() - seededAgoMs
   const stays: Array<Membership> = []
@@ -53,10 +61,12 @@ export function* seedChannel(channel: SeedChannel, serial: () => number): Genera
   for (let from = 0; from < members.length; from += Limits.membersPerChangeMax) {
     const users = members.slice(from, from + Limits.membersPerChangeMax)
     seq++
-    const cid = seedCid(createdAt, serial())
-    yield seq === 1
-      ? plain("created", cid, { name: "bench", topic: "", members: users, fanout: "write" })
-      : plain("added", cid, { members: users })
+    if (part !== "messages") {
+      const cid = seedCid(createdAt, serial())
+      yield seq === 1
+        ? plain("created", cid, { name: "bench", topic: "", members: users, fanout: "write" })
+        : plain("added", cid, { members: users })
+    }
     for (const user of users) {
       stays.push({ channel: id, user, role: user === by ? "owner" : "member", from: seq, to: null, seq })
     }
@@ -64,7 +74,7 @@ export function* seedChannel(channel: SeedChannel, serial: () => number): Genera
   const fanout = members.length > channelLimitsDefault.fanoutThreshold ? "read" : "write"
   if (fanout === "read") {
     seq++
-    yield plain("fanout", "", { fanout })
+    if (part !== "messages") yield plain("fanout", "", { fanout })
   }
   for (let i = 0; i < messages; i++) {
     seq++
