@@ -18,7 +18,8 @@ const step = fc.oneof(
     length: fc.oneof(fc.integer({ min: 0, max: 700 }), fc.constant(9_000)),
     fill: fc.integer({ min: 0, max: 255 })
   }),
-  fc.record({ _tag: fc.constantFrom("take" as const, "delete" as const), id: fc.integer({ min: 0, max: 40 }) }),
+  fc.record({ _tag: fc.constant("take" as const), id: fc.integer({ min: 0, max: 40 }) }),
+  fc.record({ _tag: fc.constant("delete" as const), id: fc.integer({ min: 0, max: 40 }) }),
   fc.record({ _tag: fc.constant("reclaim" as const), times: fc.integer({ min: 1, max: 60 }), kept: fc.integer({ min: 0, max: 40 }) })
 )
 
