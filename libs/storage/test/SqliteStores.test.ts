@@ -276,7 +276,7 @@ describe("SQLite stores", () => {
       const file = yield* temporaryFile
       const row = { generation: 1, seq: 1, n: 0, name: "", topic: "", createdAt: 1, members: 1, idBound: 0 }
       const channels = [freshChannel(), freshChannel(), freshChannel()]
-      const users = [["ann", "ben"], Array.from({ length: 33 }, (_, at) => `u${at}`), ["a".repeat(600)]]
+      const users = [["ann", "ben"], Array.from({ length: 33 }, (_, at) => `u${at}`), ["a".repeat(400)]]
       const stays = channels.map((channel, at) =>
         (users[at] ?? []).map((user) => ({ channel, user, role: "member" as const, from: 1, to: null, seq: 1 }))
       )

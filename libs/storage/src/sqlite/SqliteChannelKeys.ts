@@ -10,9 +10,6 @@ const rememberedMax = 50_000
 
 export interface ChannelKeys {
   find(channel: string): number | undefined
-  /** What is remembered, without a look. */
-  remembered(channel: string): number | undefined
-  remember(channel: string, key: number): void
   forget(): void
 }
 
@@ -24,21 +21,16 @@ export interface GrowingChannelKeys extends ChannelKeys {
 export const channelKeys = (db: DatabaseSync): ChannelKeys => {
   const select = db.prepare("SELECT key FROM channels WHERE id = ?")
   const known = new Map<string, number>()
-  const remember = (channel: string, key: number): void => {
-    if (known.size >= rememberedMax) known.clear()
-    known.set(channel, key)
-  }
   return {
     find: (channel) => {
       const remembered = known.get(channel)
       if (remembered !== undefined) return remembered
       const row = rowOf<{ key: number }>(select, channel)
       if (row === undefined) return undefined
-      remember(channel, row.key)
+      if (known.size >= rememberedMax) known.clear()
+      known.set(channel, row.key)
       return row.key
     },
-    remembered: (channel) => known.get(channel),
-    remember,
     forget: () => known.clear()
   }
 }

@@ -194,7 +194,6 @@ export const messageRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
     }
     if (before === undefined) throw new Error(`channel ${channel} has a key but no row`)
     const { generation, key, n, seq, top } = before
-    keys.remember(channel, key)
     return { channel, key, before, generation, seq, n, top, idTime: 0, last: nowhere, newest: before.newest }
   }
 

@@ -10,9 +10,12 @@ export type StayTuple = readonly [user: string, from: number, to: number, owner:
 /** The columns of a StayTuple. */
 export const stayTuple = "user, first, ifnull(last, 0), role = 'owner', seq"
 
-/** Stays, and chars of their text, that a channel's row has; it has all of them or none. Longer rows would cost all. */
+/**
+ * Stays, and chars of their text, that a channel's row has; it has all of them or none. A row of more than 488 bytes
+ * would take another page anyway, and make the tree of all rows deeper.
+ */
 export const rowStaysMax = 32
-const rowStaysCharsMax = 512
+const rowStaysCharsMax = 320
 
 export const packStays = (stays: ReadonlyArray<StayTuple>): string => JSON.stringify(stays)
 

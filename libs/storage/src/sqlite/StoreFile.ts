@@ -17,8 +17,13 @@ const applicationId = 0x5053746f
 const busyMsMax = 5_000
 /** Pages each connection keeps, in KiB. */
 const cacheKiB = 16_384
+/**
+ * A message to a channel of its own dirties a page of its own, which is copied twice and summed up once: half of SQLite's
+ * default is a quarter less of the writer's time, and costs a reader little (`bench scale`). Of a new file only.
+ */
+const pageBytes = 2_048
 /** Pages in the WAL before a commit moves them to the file (16 MiB): the pages of busy channels are moved once, not each time. */
-const walPagesMax = 4_096
+const walPagesMax = 8_192
 /** The WAL is cut back to this after a checkpoint. */
 const walBytesMax = 64 * 1024 * 1024
 /** A file up to this size is checked page by page at every start; of a larger one only what is read. */
@@ -149,6 +154,8 @@ export const openForWriting = (file: string): DatabaseSync | OpenFailure => {
       db.close()
       return refused
     }
+    // Before the journal's mode: that writes the first page.
+    db.exec(`PRAGMA page_size = ${pageBytes}`)
     db.exec("PRAGMA journal_mode = WAL")
     db.exec(`PRAGMA wal_autocheckpoint = ${walPagesMax}; PRAGMA journal_size_limit = ${walBytesMax}`)
     // FAST: what is overwritten or deleted is zeroed where the page is written anyway.
