@@ -17,9 +17,11 @@ export const behind = (state: ChannelState, user: string, { cursor, held }: Sync
 
 /** Goes on when the tail is as long as it gets by this; at once where it reaches `after`, or would not reach it anyway. */
 export const withTail = (owner: ShardOwner, state: ChannelState, after: number, go: () => void): void => {
-  const { tailFrom } = state
-  const from = Math.max(0, tailFrom - (loadedTailEvents - state.tail.length))
-  if (after >= tailFrom || after < from) return go()
+  const { tail, tailFrom } = state
+  const from = Math.max(0, tailFrom - loadedTailEvents)
+  // A tail that is as long as it may be would drop at once what is put before it.
+  const room = tail.length + loadedTailEvents <= tail.eventsMax && tail.bytes * 2 <= tail.bytesMax
+  if (after >= tailFrom || after < from || !room) return go()
   if (state.filling !== undefined) {
     state.filling.push(go)
     return

@@ -210,10 +210,20 @@ describe("a cold channel", () => {
         { seqs: [61, 62], unread: 2, last: 62 }
       ])
       assert.deepStrictEqual(yield* sync("ben", 40), { seqs: seqsFrom(41, 62), unread: 22, last: 62 })
-      assert.deepStrictEqual(asked, ["load 1", "events 12-60"])
-      // Further back than a load would have reached: he asks for himself.
+      assert.deepStrictEqual(asked, ["load 1", "events 10-60"])
       assert.strictEqual((yield* sync("cat", 3)).seqs.length, 59)
-      assert.deepStrictEqual(asked.slice(2), ["unread 3-12", "events 3-12"])
+      assert.deepStrictEqual(asked.slice(2), ["events 0-10"])
+    }).pipe(Effect.provide(layers))
+  )
+
+  it.live("that a send woke is filled up also when many sends followed, and not for those who are far behind", () =>
+    Effect.gen(function* () {
+      const { asked, send, sync } = yield* world(stored(200, "message"))
+      for (let sent = 0; sent < 60; sent++) yield* send("hello")
+      assert.strictEqual((yield* sync("cat", 3)).unread, 258)
+      assert.deepStrictEqual(asked.slice(1), ["unread 3-200", "events 3-200"])
+      for (const user of ["ben", "cat", "ben"]) assert.strictEqual((yield* sync(user, 190)).unread, 71)
+      assert.deepStrictEqual(asked.slice(3), ["events 150-200"])
     }).pipe(Effect.provide(layers))
   )
 
