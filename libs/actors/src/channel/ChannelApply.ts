@@ -22,8 +22,11 @@ interface Pending {
   readonly undo: () => void
 }
 
+/** Of nearly all channels; never changed. */
+const none: Array<Pending> = []
+
 export class ChannelState extends CommittedChannel {
-  readonly #pending: Array<Pending> = []
+  #pending = none
 
   static empty(channel: string, limits: ChannelLimits): ChannelState {
     return new ChannelState(channel, limits)
@@ -104,7 +107,9 @@ export class ChannelState extends CommittedChannel {
       this.by = by
       this.latest = latest
     }
-    this.#pending.push({ entry, settings: this.latest, undo })
+    const pending = { entry, settings: this.latest, undo }
+    if (this.#pending.length === 0) this.#pending = [pending]
+    else this.#pending.push(pending)
     return () => this.#undo(entry.seq)
   }
 
@@ -122,7 +127,8 @@ export class ChannelState extends CommittedChannel {
       done++
     }
     if (done === 0) return
-    this.#pending.splice(0, done)
+    if (done === this.#pending.length) this.#pending = none
+    else this.#pending.splice(0, done)
     this.card = undefined
   }
 
@@ -178,9 +184,18 @@ export class ChannelState extends CommittedChannel {
 
   /** The committed state, with as much of tail and window as the warm limits allow; what is pending is left out. */
   encode(): Uint8Array {
+    return new Uint8Array(this.#encode(false))
+  }
+
+  /** The same for a place in memory; it holds until the next one. `scarce`: without what the store has as well. */
+  pack(scarce: boolean): Uint8Array {
+    return this.#encode(scarce)
+  }
+
+  #encode(scarce: boolean): Uint8Array {
     const pending = this.pendingEntries()
     for (const entry of pending.toReversed()) this.#undo(entry.seq)
-    const { warmTailEventsMax, warmTailBytesMax, warmWindowIdsMax } = this.limits
+    const { warmTailBytesMax, warmTailEventsMax, warmWindowIdsMax } = this.limits
     const bytes = encodeSnapshot({
       channel: this.channel,
       generation: this.generation,
@@ -191,8 +206,8 @@ export class ChannelState extends CommittedChannel {
       floor: this.tail.floor,
       settings: this.latest,
       members: this.members.snapshot(),
-      window: this.window.snapshot(warmWindowIdsMax, this.seq),
-      tail: this.tail.snapshot(warmTailEventsMax, warmTailBytesMax),
+      window: this.window.snapshot(scarce ? 0 : warmWindowIdsMax, this.seq),
+      tail: this.tail.snapshot(scarce ? 0 : warmTailEventsMax, warmTailBytesMax),
       last: this.tail.last
     })
     for (const entry of pending) this.push(entry)

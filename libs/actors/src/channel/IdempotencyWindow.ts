@@ -20,11 +20,17 @@ export interface Remembered {
 /** How long an id is young, in server time. */
 const youngMs = 10_000
 
+/** Up to so many ids are looked through; a table of them is larger than they are. */
+const listedIdsMax = 8
+
 /** Ids are of one sender each, but nothing keeps another from sending the same one. */
 interface Held extends Remembered {
   /** The same client id of another sender. */
   next: Held | null
 }
+
+/** Of nearly all windows; never changed. */
+const none: Array<Held> = []
 
 export class IdempotencyWindow {
   readonly idsMax: number
@@ -32,14 +38,14 @@ export class IdempotencyWindow {
   readonly youngIdsMax: number
   /** T. */
   bound: number
-  /** By client id alone: it is there anyway, and a key made of both would be one more string an id. */
+  /** By client id alone: it is there anyway, and a key made of both would be one more string an id. Not for a few ids. */
   #byId: Map<string, Held> | undefined = undefined
   #size = 0
   /** From `#settled` on: above the floor, by seq. What precedes is dead and cut off when it is half of it. */
-  #pinned: Array<Held> = []
+  #pinned = none
   #settled = 0
   /** At or below the floor: a binary heap by embedded time, then seq. */
-  readonly #heap: Array<Held> = []
+  #heap = none
   /** Server time of the newest id at or below the floor. */
   #newestAt = 0
 
@@ -54,9 +60,19 @@ export class IdempotencyWindow {
   }
 
   get(sender: string, cid: string): Remembered | undefined {
-    let held = this.#byId?.get(cid) ?? null
+    if (this.#byId === undefined) return this.#listed(sender, cid)
+    let held = this.#byId.get(cid) ?? null
     while (held !== null && held.sender !== sender) held = held.next
     return held ?? undefined
+  }
+
+  #listed(sender: string, cid: string): Held | undefined {
+    for (let at = this.#settled; at < this.#pinned.length; at++) {
+      const held = this.#pinned[at]
+      if (held?.cid === cid && held.sender === sender) return held
+    }
+    for (const held of this.#heap) if (held.cid === cid && held.sender === sender) return held
+    return undefined
   }
 
   /** Speculative until the floor passes it; `forget` takes the newest back. */
@@ -71,22 +87,33 @@ export class IdempotencyWindow {
   }
 
   #add(held: Held): void {
-    const byId = (this.#byId ??= new Map())
-    held.next = byId.get(held.cid) ?? null
-    byId.set(held.cid, held)
-    this.#pinned.push(held)
+    if (this.#pinned.length === 0) this.#pinned = [held]
+    else this.#pinned.push(held)
     this.#size++
+    if (this.#byId !== undefined) enter(this.#byId, held)
+    else if (this.#size > listedIdsMax) {
+      const byId = (this.#byId = new Map<string, Held>())
+      for (const other of this.#heap) enter(byId, other)
+      for (let at = this.#settled; at < this.#pinned.length; at++) {
+        const other = this.#pinned[at]
+        if (other !== undefined) enter(byId, other)
+      }
+    }
   }
 
   #remove(sender: string, cid: string): void {
     const byId = this.#byId
+    if (byId === undefined) {
+      if (this.#listed(sender, cid) !== undefined) this.#size--
+      return
+    }
     let before: Held | null = null
-    let held = byId?.get(cid) ?? null
+    let held = byId.get(cid) ?? null
     while (held !== null && held.sender !== sender) {
       before = held
       held = held.next
     }
-    if (byId === undefined || held === null) return
+    if (held === null) return
     if (before !== null) before.next = held.next
     else if (held.next !== null) byId.set(cid, held.next)
     else byId.delete(cid)
@@ -104,21 +131,23 @@ export class IdempotencyWindow {
       next !== undefined && next.seq <= floor;
       next = this.#pinned[this.#settled]
     ) {
-      heapPush(this.#heap, next)
+      if (this.#heap.length === 0) this.#heap = [next]
+      else heapPush(this.#heap, next)
       this.#newestAt = Math.max(this.#newestAt, next.at)
       this.#settled++
     }
     if (this.#settled > 0 && this.#settled * 2 >= this.#pinned.length) {
-      this.#pinned = this.#pinned.slice(this.#settled)
+      this.#pinned = this.#settled === this.#pinned.length ? none : this.#pinned.slice(this.#settled)
       this.#settled = 0
     }
     while (this.#heap.length > this.idsMax) {
       const next = this.#heap[0]
       const young = next !== undefined && next.at > this.#newestAt - youngMs
       if (young && this.#heap.length <= this.youngIdsMax) return
-      const oldest = heapPop(this.#heap)
-      if (oldest === undefined) return
+      if (next === undefined) return
+      const oldest = next
       this.#remove(oldest.sender, oldest.cid)
+      heapPop(this.#heap)
       if (oldest.time > this.bound) this.bound = oldest.time
     }
   }
@@ -126,6 +155,11 @@ export class IdempotencyWindow {
   /** What a snapshot at `head` keeps of it, with `idsMax` of the ids that the store has: as if the others had been evicted. */
   snapshot(idsMax: number, head: number): { readonly bound: number; readonly ids: ReadonlyArray<Remembered> } {
     if (this.#size === 0) return { bound: this.bound, ids: [] }
+    if (idsMax === 0 && this.#settled === this.#pinned.length) {
+      let { bound } = this
+      for (const held of this.#heap) bound = Math.max(bound, held.time)
+      return { bound, ids: [] }
+    }
     const pinned = this.#pinned.slice(this.#settled).filter((held) => held.seq <= head)
     const settled = this.#heap.toSorted((a, b) => (before(a, b) ? 1 : -1))
     const ids = [...settled.slice(0, idsMax), ...pinned].sort((a, b) => a.seq - b.seq).map(remembered)
@@ -143,6 +177,11 @@ export class IdempotencyWindow {
     window.settle(floor)
     return window
   }
+}
+
+const enter = (byId: Map<string, Held>, held: Held): void => {
+  held.next = byId.get(held.cid) ?? null
+  byId.set(held.cid, held)
 }
 
 const remembered = ({ at, bodyHash, cid, n, sender, seq, time }: Held): Remembered => ({

@@ -54,6 +54,7 @@ const lastInTail = 2
 
 const writer = new ByteWriter()
 
+/** The bytes hold until the next call. */
 export const encodeSnapshot = (snapshot: ChannelSnapshot): Uint8Array => {
   const { members, settings, tail, window } = snapshot
   writer.number(version)

@@ -1,7 +1,7 @@
 /**
  * Numbers and strings as bytes, for states at rest: a number takes seven bits a byte (LEB128, as Protocol Buffers'
  * varints), a string its length and one byte a char, or UTF-8 where it may have others. One buffer is written again and
- * again, and what is done is copied out of it. Hot path, plain TypeScript: bench `scale`.
+ * again, and who keeps what is done copies it. Hot path, plain TypeScript: bench `scale`.
  */
 
 const firstBytes = 16_384
@@ -48,9 +48,9 @@ export class ByteWriter {
     this.#at += length
   }
 
-  /** What was written, and begins anew. */
+  /** What was written, until something is written again; and begins anew. */
   finish(): Uint8Array {
-    const written = Buffer.from(this.#bytes.subarray(0, this.#at))
+    const written = this.#bytes.subarray(0, this.#at)
     this.#at = 0
     // A giant does not keep its room.
     if (this.#bytes.length > firstBytes * 64) this.#bytes = Buffer.allocUnsafeSlow(firstBytes)

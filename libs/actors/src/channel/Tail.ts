@@ -146,7 +146,9 @@ export class Tail {
   /** Takes the next committed event, and what it does to those before it. */
   push(event: TailEvent): void {
     if (event.seq !== this.to + 1) throw new Error(`tail ends at ${this.to}, got ${event.seq} (ONE-ORDER)`)
-    this.#events.push(event)
+    // An array that grows from nothing has room for seventeen; most channels rest with one.
+    if (this.#events.length === 0) this.#events = [event]
+    else this.#events.push(event)
     const cost = costOf(event)
     this.bytes += cost
     if (event.seq > this.floor) this.pinnedBytes += cost

@@ -38,7 +38,11 @@ export interface PendingEvent {
 
 export interface EntityState {
   readonly bytes: number
-  encode(): Uint8Array
+  /**
+   * The state at rest, in bytes that hold until the next call. `scarce`: others need the room, what the store has as well
+   * is left out.
+   */
+  pack(scarce: boolean): Uint8Array
 }
 
 export interface Resident<S extends EntityState> {
@@ -206,7 +210,7 @@ export class Residents<S extends EntityState> {
   passivate(id: string): boolean {
     const resident = this.#residents.get(id)
     if (resident === undefined || !this.#passive(resident)) return false
-    this.#passivate(resident)
+    this.#passivate(resident, false)
     return true
   }
 
@@ -215,7 +219,7 @@ export class Residents<S extends EntityState> {
     let looks = 0
     for (const resident of this.#residents.values()) {
       if (!this.#options.memory.resident.exceeded || looks++ >= looksMax) break
-      if (!resident.used && this.#passive(resident)) this.#passivate(resident)
+      if (!resident.used && this.#passive(resident)) this.#passivate(resident, true)
       else {
         // Not now: to the end of the queue of those that may go.
         resident.used = false
@@ -250,7 +254,7 @@ export class Residents<S extends EntityState> {
       }
       const resident = next.value
       if (resident.used) resident.used = false
-      else if (this.#passive(resident)) this.#passivate(resident)
+      else if (this.#passive(resident)) this.#passivate(resident, false)
     }
   }
 
@@ -314,11 +318,11 @@ export class Residents<S extends EntityState> {
     )
   }
 
-  #passivate(resident: Resident<S>): void {
+  #passivate(resident: Resident<S>, scarce: boolean): void {
     const { state } = resident
     if (state === undefined) return
     this.#residents.delete(resident.id)
     this.#countResident(-resident.bytes)
-    this.putWarm(resident.id, state.encode())
+    this.putWarm(resident.id, state.pack(scarce))
   }
 }

@@ -271,6 +271,11 @@ export class SessionState {
 
   // --- at rest --------------------------------------------------------------------------------------------------
 
+  /** All of it is needed, whatever room there is. */
+  pack(): Uint8Array {
+    return this.encode()
+  }
+
   /** The committed state: what is pending never touched it. */
   encode(): Uint8Array {
     if (this.#rest !== undefined && !this.#changed) return Buffer.from(this.#rest, "latin1")

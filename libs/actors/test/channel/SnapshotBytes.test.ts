@@ -25,7 +25,7 @@ const write = (writer: ByteWriter, values: ReadonlyArray<Value>): Uint8Array => 
     if (kind === "number") writer.number(value)
     else writer[kind](value)
   }
-  return writer.finish()
+  return new Uint8Array(writer.finish())
 }
 
 describe("bytes of a state at rest", () => {

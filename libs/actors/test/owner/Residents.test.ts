@@ -6,9 +6,9 @@ import { Residents, restCalls, restLooksMax } from "../../src/owner/Residents.ts
 interface Text {
   readonly bytes: number
   readonly text: string
-  encode(): Uint8Array
+  pack(): Uint8Array
 }
-const state = (text: string): Text => ({ bytes: 100, text, encode: () => Buffer.from(text, "latin1") })
+const state = (text: string): Text => ({ bytes: 100, text, pack: () => Buffer.from(text, "latin1") })
 
 const room = 1_000_000
 const roomy = (): ShardMemory => ({ resident: new MemoryBudget(room), warm: new MemoryBudget(room) })
