@@ -90,7 +90,7 @@ const fill = ({ channels, messagesOf, session = () => true }: SeedOptions) =>
       messages += channel.messages
       if (writer.full) yield* writer.flush()
     }
-    // Rows of the directory are moved by their channels' messages, as in a server: not those of the same step.
+    // Rows of the directory are moved by their channels' messages, as in a server, but not by those of their own step.
     yield* writer.flush()
     for (const channel of messagesOf ?? []) yield* write(channel, "messages")
     yield* writer.flush()

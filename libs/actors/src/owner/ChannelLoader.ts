@@ -69,13 +69,16 @@ export const loadChannel = (
     })
   })
 
-/** Whether the head's event is one that says what the newest message is, or there is nothing before it. */
-const saysLast = ({ stored }: NonNullable<ColdAnswer>): boolean => {
-  const newest = stored?.newest
-  const event = newest?.events.at(-1)
-  return (
-    newest === undefined || newest.head.seq <= 1 || (event !== undefined && messageFieldsOf(event.body) !== undefined)
-  )
+/**
+ * Whether the head's event says all that a channel wakes with: where it is (the row is not behind it), the bound of its
+ * ids (†29), and what its newest message is; or there is nothing before it.
+ */
+const saysAll = ({ stored }: NonNullable<ColdAnswer>): boolean => {
+  if (stored?.newest === undefined) return true
+  const { events, head } = stored.newest
+  const event = events.at(-1)
+  if (stored.row.seq < head.seq) return false
+  return head.seq === 1 || (event !== undefined && messageFieldsOf(event.body) !== undefined)
 }
 
 /** The head alone is one place in the store; with what the newest message is, for nearly all channels. */
@@ -83,7 +86,7 @@ const askStore = (owner: ShardOwner, channel: string, depth: WakeDepth, done: (a
   const { cold } = owner.context
   if (depth === "tail") return cold.load(channel, loadedTailEvents, done)
   cold.load(channel, 1, (answer) => {
-    if (answer === undefined || saysLast(answer)) done(answer)
+    if (answer === undefined || saysAll(answer)) done(answer)
     else cold.load(channel, loadedTailEvents, done)
   })
 }

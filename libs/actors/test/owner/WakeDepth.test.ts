@@ -63,10 +63,9 @@ const stored = (messages: number, last: "message" | "added"): ReadonlyArray<Stor
 }
 
 /** A runner over stores that count what they are asked. */
-const world = Effect.fnUntraced(function* (events: ReadonlyArray<StoredEvent>) {
+const world = Effect.fnUntraced(function* (events: ReadonlyArray<StoredEvent>, rowAt = events.at(-1)!) {
   const channels = yield* ChannelStore
   const messages = yield* MessageStore
-  const last = events.at(-1)!
   yield* channels.write({
     events,
     named: [],
@@ -76,8 +75,8 @@ const world = Effect.fnUntraced(function* (events: ReadonlyArray<StoredEvent>) {
       {
         channel,
         generation: 1,
-        seq: last.seq,
-        n: last.n,
+        seq: rowAt.seq,
+        n: rowAt.n,
         name: "quiet",
         topic: "",
         fanout: "write",
@@ -185,6 +184,15 @@ describe("a cold channel", () => {
       // The same id with another body is refused; what matters is that the store was asked.
       assert.strictEqual(failed._tag, "Failure")
       assert.deepStrictEqual(asked, ["load 1", "id"])
+    }).pipe(Effect.provide(layers))
+  )
+
+  it.live("whose row is behind its events has the event at its row all the same: not every id is looked up (†29)", () =>
+    Effect.gen(function* () {
+      const events = stored(20, "message")
+      const { asked, send } = yield* world(events, events[18])
+      assert.deepInclude(yield* send("hello"), { seq: 20, n: 19 })
+      assert.deepStrictEqual(asked, ["load 1", "load 50"])
     }).pipe(Effect.provide(layers))
   )
 
