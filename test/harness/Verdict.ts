@@ -1,6 +1,8 @@
 /** Ends a run: lets everything heal, asks the checker, and says in one text what a failing test has to show. */
 import { check } from "../checker/check.ts"
+import { type FinalState, viewDifferences } from "../checker/FinalState.ts"
 import { type Invariant, renderViolations, type Violation } from "../checker/Violation.ts"
+import type { Device } from "../wire/Device.ts"
 import { heal } from "./Heal.ts"
 import type { Random } from "./Random.ts"
 import type { Server } from "./Server.ts"
@@ -23,6 +25,15 @@ export const expectCaught = ({ report, violations }: Verdict, broken: Invariant)
     throw new Error(`${broken} was not found broken: ${report}`)
 }
 
+/** What a device last heard of the channels that it holds otherwise than a fresh one. */
+const framesOf = (device: Device, final: FinalState): ReadonlyArray<string> => {
+  const fresh = final.fresh.find(({ user }) => user === device.user)
+  if (fresh === undefined) return []
+  // Each begins with its channel, or is about the session.
+  const words = viewDifferences(device.view(), fresh).map((difference) => difference.split(" ")[0] ?? "")
+  return [...new Set(words)].map((word) => `--- ${device.device}, ${word}:\n${device.lastFrames(word)}`)
+}
+
 /** The newest part of what the server printed. */
 const outputShown = 3_000
 
@@ -42,6 +53,7 @@ export const verdict = async (
     renderViolations(violations),
     ...final.unreadable.map(({ what, why }) => `can't be read: ${what}: ${why}`),
     ...(violations.length === 0 ? [] : devices.map((device) => device.state())),
+    ...devices.flatMap((device) => framesOf(device, final)),
     violations.length === 0 ? "" : `--- the server:\n${server()?.output.slice(-outputShown)}`
   ].join("\n")
   return { violations, acked, report }

@@ -105,7 +105,10 @@ export class ChannelCopy {
   /** For whoever looks into a failed run. */
   get state(): string {
     const beyond = this.#waiting.map(({ from, to }) => `(${from}, ${to}]`).join(" ")
-    return `${this.fanout} fan-out, held (${this.#from}, ${this.position}]${beyond === "" ? "" : ` and ${beyond}`}`
+    const { cursor, head, mentions, unread } = this.#base
+    const counted = `${unread} unread, ${mentions} mentions after ${cursor.generation}/${cursor.seq} as of ${head}`
+    const deleted = this.#deletedSince().map(({ seq, target }) => `${seq}→${target}`)
+    return `${this.fanout} fan-out, held (${this.#from}, ${this.position}]${beyond === "" ? "" : ` and ${beyond}`}, told ${counted}, deleted since: ${deleted.join(" ")}, as of ${this.#asOf}`
   }
 
   get cursor(): Position {

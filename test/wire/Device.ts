@@ -10,6 +10,7 @@ import type { Position } from "@parley/protocol/Ids"
 import type { DeviceView } from "../checker/FinalState.ts"
 import type { Fact, Mutation, Recorder, Seat } from "../checker/History.ts"
 import { ChannelCopy } from "./ChannelCopy.ts"
+import { Trace } from "./Trace.ts"
 import { type Reply, WireSocket } from "./WireSocket.ts"
 
 /** Between two tries to connect. */
@@ -47,6 +48,7 @@ export class Device {
   readonly #marks = new Map<string, Position>()
   /** Channels that this connection watches, or asks to. */
   readonly #watched = new Set<string>()
+  readonly #trace = new Trace()
   #syncing = false
   #syncAgain = false
   /** Channels whose counts are asked for. */
@@ -153,6 +155,11 @@ export class Device {
     return `${this.device}: ${this.#ready ? "ready" : "not ready"}; ${channels.join("; ")}`
   }
 
+  /** The last frames about a channel, or with some other word in them. */
+  lastFrames(word: string): string {
+    return this.#trace.of(word)
+  }
+
   view(): DeviceView {
     const channels = [...this.channels].filter(([, copy]) => copy.position >= 0)
     return {
@@ -191,7 +198,8 @@ export class Device {
     this.#watched.clear()
     const socket = await WireSocket.open(url, {
       onPush: (push) => this.#pushed(push, this.#seat(connection)),
-      onBroken: (what) => this.#record({ _tag: "Broken", what }, this.#seat(connection))
+      onBroken: (what) => this.#record({ _tag: "Broken", what }, this.#seat(connection)),
+      onText: (direction, text) => this.#trace.add(connection, direction, text)
     })
     this.#socket = socket
     if (socket === undefined) return undefined

@@ -27,6 +27,8 @@ export interface SocketEvents {
   readonly onPush: (push: Push) => void
   /** A frame that fits no schema. */
   readonly onBroken: (what: string) => void
+  /** Each frame as it goes out or comes in. */
+  readonly onText?: (direction: "out" | "in", text: string) => void
 }
 
 interface Waiting {
@@ -90,7 +92,9 @@ export class WireSocket {
         else resolve({ _tag: "Error", error: reply.error as typeof ErrorBody.Type })
       }
       this.#waiting.set(id, { op, settle, timer })
-      this.#socket.send(JSON.stringify({ id, op, ...fields }))
+      const text = JSON.stringify({ id, op, ...fields })
+      this.#events.onText?.("out", text)
+      this.#socket.send(text)
     })
   }
 
@@ -100,6 +104,7 @@ export class WireSocket {
   }
 
   #receive(text: string): void {
+    this.#events.onText?.("in", text)
     let frame: unknown
     try {
       frame = JSON.parse(text)
