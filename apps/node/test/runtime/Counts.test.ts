@@ -80,6 +80,11 @@ describe("a resume while the store can't be written", () => {
     )
   ).pipe((held) => Layer.fresh(layerComposed).pipe(Layer.provideMerge(held), Layer.provideMerge(layerMemoryStores)))
 
+  const layerHeldWorld = layerRuntime({ shardCount }).pipe(
+    Layer.provideMerge(MemoryEventLog.layer({ positions: "dense" })),
+    Layer.provideMerge(layerHeldWrites)
+  )
+
   // More than a tail keeps of what is stored.
   const text = "x".repeat(14_000)
   const sent = 400
@@ -111,13 +116,47 @@ describe("a resume while the store can't be written", () => {
         [["delete", "delete"], sent - 2, 0]
       )
       yield* Deferred.succeed(gate, undefined)
-    }).pipe(
-      Effect.provide(
-        layerRuntime({ shardCount }).pipe(
-          Layer.provideMerge(MemoryEventLog.layer({ positions: "dense" })),
-          Layer.provideMerge(layerHeldWrites)
-        )
+    }).pipe(Effect.provide(layerHeldWorld))
+  )
+
+  it.live("counts the mentions as they will be stored, though edits changed who is named meanwhile", () =>
+    Effect.gen(function* () {
+      const { ask, calls, create, mutate, send } = yield* world
+      const { runner } = yield* LocalRunnerService
+      yield* create("ana", channel, ["ana", "ben"])
+      const say = (mentions: ReadonlyArray<string>) =>
+        mutate("ana", { op: "send", channel, cid: newId(), text, mentions }).pipe(Effect.map(({ seq }) => seq))
+      const rewrite = (target: number, mentions: ReadonlyArray<string>) =>
+        mutate("ana", { op: "edit", channel, cid: newId(), target, text: "edited", mentions })
+      const [kept, taken, named, gone] = [
+        yield* say(["ben"]),
+        yield* say(["ben"]),
+        yield* say([]),
+        yield* say(["ben"])
+      ]
+      for (let at = 4; at < sent; at++) yield* send("ana", channel, text)
+      const state = () => runner.owner(calls.shardOf(channel))?.channels.residents.peek(channel)?.state
+      yield* until(
+        "the tail begins above what will be edited",
+        Effect.sync(() => (state()?.tailFrom ?? 0) > gone)
       )
-    )
+      const cursor = { generation: 0, seq: 0 }
+      const counts = ask<UnreadCounts>(channel, { _tag: "Unread", user: "ben", channel, cursor })
+      assert.deepInclude(yield* counts, { unread: sent, mentions: 3 })
+      gate = Deferred.makeUnsafe<void>()
+      yield* rewrite(kept, ["ben"])
+      yield* rewrite(taken, [])
+      yield* rewrite(named, ["ben"])
+      yield* rewrite(gone, [])
+      yield* mutate("ana", { op: "delete", channel, cid: newId(), target: gone })
+      const held = yield* counts
+      assert.deepInclude(held, { unread: sent - 1, mentions: 2 })
+      yield* Deferred.succeed(gate, undefined)
+      yield* until(
+        "the store has all of it",
+        Effect.sync(() => (state()?.floor ?? 0) >= held.head)
+      )
+      assert.deepStrictEqual(yield* counts, held)
+    }).pipe(Effect.provide(layerHeldWorld))
   )
 })

@@ -31,7 +31,8 @@ export const decideEdit = (question: Question, mutation: Edit): Decision => {
   if (outside !== undefined) return outside
   const fields = { seq: state.seq + 1, at: nextTime(state, now), by: caller.user, cid: mutation.cid }
   const body = editBody(fields, mutation.target, mutation.text, mutation.mentions, false)
-  const more = unmentioned(target.mentions.filter((user) => !mutation.mentions.includes(user)))
+  const more =
+    authorOf(target, caller.user) + unmentioned(target.mentions.filter((user) => !mutation.mentions.includes(user)))
   return nextEntry(question, mutation, { kind: "edit", body, n: state.n, target: mutation.target, more })
 }
 
@@ -45,10 +46,13 @@ export const decideDelete = (question: Question, mutation: Delete): Decision => 
     return reject("forbidden", "only the author or the channel's owner may delete a message")
   }
   if (target.deleted) return reject("conflict", "the message was deleted before")
-  // Whose unread does not change is for those who count to know.
-  const author = target.by === caller.user ? "" : ',"author":"' + target.by + '"'
-  return plainEntry(question, mutation, "delete", { target: mutation.target }, author + unmentioned(target.mentions))
+  const more = authorOf(target, caller.user) + unmentioned(target.mentions)
+  return plainEntry(question, mutation, "delete", { target: mutation.target }, more)
 }
+
+/** Whose message it is, where that is somebody else: his counts do not change, which those who count have to know. */
+const authorOf = (target: Target, caller: string): string =>
+  target.by === caller ? "" : ',"author":"' + target.by + '"'
 
 /** Whom the message names no longer, for the member fan-out. Ids need no escaping. */
 const unmentioned = (users: ReadonlyArray<string>): string =>

@@ -92,8 +92,8 @@ export const endingAt = (seq: number, events: StoredEvents): StoredEvents => {
   return upTo.slice(first)
 }
 
-/** The author of what a delete took away: named in the private part where it was somebody else's. */
-export const deletedAuthor = (event: { readonly by: string; readonly hidden: string }): string => {
+/** The author of what a delete or edit changed: named in the private part where it was somebody else's. */
+export const changedAuthor = (event: { readonly by: string; readonly hidden: string }): string => {
   // as: hidden parts are made by ChannelDecide
   const hidden = event.hidden === "" ? {} : (JSON.parse(event.hidden) as { readonly author?: string })
   return hidden.author ?? event.by
@@ -247,28 +247,40 @@ export class Tail {
   }
 
   /**
-   * Unread where the tail starts above `after`: the store counts in `stored`, ranges within `(after, storeUpTo]`, and
-   * `inTail` adds the rest. What a delete above the floor took away is in none of them: whether the store's count has the
-   * delete is not known until the floor passes it, and with a store that can't be written that is not soon.
+   * Unread where the tail starts above `after`: the store counts the messages of `stored` and the mentions of `naming`,
+   * ranges within `(after, storeUpTo]`, and `inTail` adds the rest. A message that a delete above the floor took away is in
+   * none of them, and whether one names him that such a delete or edit has the last word on is said here: whether the
+   * store's counts have that event is not known until the floor passes it, and with a store that can't be written that is
+   * not soon.
    */
   unreadSplit(
     after: number,
     user: string
-  ): { readonly storeUpTo: number; readonly stored: ReadonlyArray<SeqRange>; readonly inTail: Unread } {
+  ): {
+    readonly storeUpTo: number
+    readonly stored: ReadonlyArray<SeqRange>
+    readonly naming: ReadonlyArray<SeqRange>
+    readonly inTail: Unread
+  } {
     const storeUpTo = Math.max(after, this.from)
-    const unsettled: Array<number> = []
+    const gone: Array<number> = []
+    const named = new Map<number, boolean>()
     for (const event of this.#changesAfter(this.floor)) {
-      const inStore = event.target > after && event.target <= this.from
-      if (event.kind === "delete" && inStore && deletedAuthor(event) !== user) unsettled.push(event.target)
+      const { kind, target } = event
+      // His own messages are not counted, whatever was done to them.
+      if (target <= after || target > this.from || changedAuthor(event) === user) continue
+      if (kind === "delete") gone.push(target)
+      if (kind === "edit" && names(event.body, user)) named.set(target, true)
+      else if (takesMention(event.hidden, user)) named.set(target, false)
     }
-    const stored: Array<SeqRange> = []
-    let begin = after
-    for (const target of unsettled.sort((a, b) => a - b)) {
-      if (target - 1 > begin) stored.push({ after: begin, upTo: target - 1 })
-      begin = target
+    const { mentions, unread } = this.unread(storeUpTo, user) ?? { unread: 0, mentions: 0 }
+    const namedAgain = [...named.values()].filter((is) => is).length
+    return {
+      storeUpTo,
+      stored: around(gone, after, storeUpTo),
+      naming: around([...named.keys()], after, storeUpTo),
+      inTail: { unread, mentions: mentions + namedAgain }
     }
-    if (storeUpTo > begin) stored.push({ after: begin, upTo: storeUpTo })
-    return { storeUpTo, stored, inTail: this.unread(storeUpTo, user) ?? { unread: 0, mentions: 0 } }
   }
 
   /** Whether an event after `head` changed a message in `(after, upTo]`; also where that is no longer known. */
@@ -383,15 +395,32 @@ export const changedRow = (row: StoredMessage, change: TailEvent): StoredMessage
   return { ...row, body: changedMessage(row.body, { text, mentions, edited: change.seq, deleted: 0 }) }
 }
 
+/** `(after, upTo]` without the seqs of `holes`, which lie within it. */
+const around = (holes: ReadonlyArray<number>, after: number, upTo: number): ReadonlyArray<SeqRange> => {
+  const ranges: Array<SeqRange> = []
+  let begin = after
+  for (const hole of holes.toSorted((a, b) => a - b)) {
+    if (hole - 1 > begin) ranges.push({ after: begin, upTo: hole - 1 })
+    begin = hole
+  }
+  if (upTo > begin) ranges.push({ after: begin, upTo })
+  return ranges
+}
+
 const mentionsStart = ',"mentions":["'
 
 /** Whether a message names somebody directly. */
 export const namesAnybody = (body: WireText): boolean => body.includes(mentionsStart)
 
-/** Whether a message names the user: text can't look like the field, its quotes are escaped. */
-const names = (body: WireText, user: string): boolean => {
-  const start = body.indexOf(mentionsStart)
+/** Whether a message or edit names the user: text can't look like the field, its quotes are escaped. */
+const names = (body: WireText, user: string): boolean => lists(body, mentionsStart, user)
+
+/** Whether a delete or edit ended that its message names the user: in the private part, which has ids only. */
+const takesMention = (hidden: string, user: string): boolean => lists(hidden, ',"unmentioned":["', user)
+
+const lists = (json: string, listStart: string, user: string): boolean => {
+  const start = json.indexOf(listStart)
   if (start < 0) return false
-  const at = body.indexOf('"' + user + '"', start + mentionsStart.length - 1)
-  return at >= 0 && at < body.indexOf("]", start)
+  const at = json.indexOf('"' + user + '"', start + listStart.length - 1)
+  return at >= 0 && at < json.indexOf("]", start)
 }

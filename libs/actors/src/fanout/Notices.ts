@@ -1,4 +1,5 @@
 /** What a channel's event tells to whom: notices for the sessions of those it is about. */
+import { changedAuthor } from "../channel/Tail.ts"
 import type { Entry } from "../log/Entry.ts"
 import type { SessionRequest } from "../owner/OwnerProtocol.ts"
 
@@ -28,9 +29,9 @@ export const noticesOf = (entry: Entry): ReadonlyArray<Notice> => {
         "mentioned"
       )
     case "edit":
-      // The mention is the message's: it is read, counted and taken away with it.
+      // The mention is the message's: it is read, counted and taken away with it, and nobody's own message names him.
       return to(
-        event.mentions?.filter((user) => user !== by),
+        event.mentions?.filter((user) => user !== changedAuthor(entry)),
         "mentioned",
         entry.target
       )

@@ -13,8 +13,8 @@ import type { SyncItem, SyncResult, UnreadCounts } from "./OwnerProtocol.ts"
 import type { ShardOwner } from "./ShardOwner.ts"
 import { learnMembers, storeBehindRetryMs, storeBehindTriesMax, whenStoreReady } from "./StoreLookups.ts"
 
-/** Ranges that the store counts for one answer. */
-const storedRangesMax = 32
+/** Ranges that the store counts for one answer, of messages and of mentions. */
+const storedRangesMax = 64
 
 /** Undeleted messages of others after `after`, up to the committed head; undefined where the store can't be asked. */
 export const unreadCounts = (
@@ -35,28 +35,25 @@ export const unreadCounts = (
     setTimeout(() => unreadCounts(owner, state, user, after, done, tries + 1), storeBehindRetryMs)
   }
   if (!owner.storeReady) return again()
-  const { inTail, stored, storeUpTo } = state.unreadSplit(seen, user)
-  // Many deletes that the store may lack: asked again once the floor has passed them.
-  if (stored.length > storedRangesMax) return again()
+  const { inTail, naming, stored, storeUpTo } = state.unreadSplit(seen, user)
+  // Many changes that the store may lack: asked again once the floor has passed them.
+  if (stored.length + naming.length > storedRangesMax) return again()
   const { inbox, messages } = owner.context.stores
-  const counts = Effect.forEach(stored, ({ after, upTo }) =>
-    Effect.all([
-      messages.countUnread(state.channel, after, upTo, user),
-      inbox.countMentions(user, state.channel, after, upTo)
-    ])
-  )
+  const counts = Effect.all({
+    unread: sumOf(stored, ({ after, upTo }) => messages.countUnread(state.channel, after, upTo, user)),
+    mentions: sumOf(naming, ({ after, upTo }) => inbox.countMentions(user, state.channel, after, upTo))
+  })
   owner.context.run(counts, (result) => {
     if (!("ok" in result)) return done(undefined)
     // A delete that came while the store was asked may be in its count: whoever adds the delete to it would be one short.
     if (state.changedSince(head, seen, storeUpTo)) return again()
-    let { mentions, unread } = inTail
-    for (const [messages, naming] of result.ok) {
-      unread += messages
-      mentions += naming
-    }
-    done({ unread, mentions, head, n })
+    const { mentions, unread } = result.ok
+    done({ unread: inTail.unread + unread, mentions: inTail.mentions + mentions, head, n })
   })
 }
+
+const sumOf = <Range, E>(ranges: ReadonlyArray<Range>, count: (range: Range) => Effect.Effect<number, E>) =>
+  Effect.forEach(ranges, count).pipe(Effect.map((counts) => counts.reduce((sum, one) => sum + one, 0)))
 
 /**
  * A sync of channels of which all is in memory, as it is of nearly all channels of a herd, for a user who came once to each

@@ -18,6 +18,7 @@ import {
   type Need
 } from "../../src/channel/ChannelState.ts"
 import { changedMessage, membersOf, textOf } from "../../src/channel/EventBody.ts"
+import { mentionRowsOf } from "../../src/fanout/MentionRows.ts"
 import type { Entry } from "../../src/log/Entry.ts"
 import type { Caller, ChannelMutation } from "../../src/owner/OwnerProtocol.ts"
 
@@ -73,6 +74,17 @@ export class StoreModel {
       }
     }
     return [...rows.values()]
+  }
+
+  /** Seqs of the messages that name the user, by the rows that the events make. */
+  mentions(user: string): ReadonlyArray<number> {
+    const seqs = new Set<number>()
+    for (const entry of this.entries) {
+      const { named, taken } = mentionRowsOf([entry])
+      for (const row of named) if (row.user === user) seqs.add(row.seq)
+      for (const row of taken) if (row.user === user) seqs.delete(row.seq)
+    }
+    return [...seqs]
   }
 
   ack(sender: string, cid: string): StoredAck | null {

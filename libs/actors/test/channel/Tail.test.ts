@@ -2,7 +2,7 @@ import { fromWire } from "@parley/protocol/WireText"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { channelLimitsDefault, replay } from "../../src/channel/ChannelState.ts"
-import { deletedAuthor, storedTailEvent, Tail } from "../../src/channel/Tail.ts"
+import { changedAuthor, type SeqRange, storedTailEvent, Tail } from "../../src/channel/Tail.ts"
 import type { Entry } from "../../src/log/Entry.ts"
 import { type Harness, history, run, StoreModel, tightLimits, users } from "./ChannelHarness.ts"
 
@@ -21,6 +21,9 @@ const recount = (harness: Harness, after: number, user: string) => {
 
 const targetOf = ({ kind, target }: Entry): ReadonlyArray<number> =>
   kind === "edit" || kind === "delete" ? [target] : []
+
+const isIn = (ranges: ReadonlyArray<SeqRange>, seq: number): boolean =>
+  ranges.some(({ after, upTo }) => seq > after && seq <= upTo)
 
 describe("the tail", () => {
   it("takes the text of what was deleted out of the message and of its edits (†16)", () => {
@@ -148,13 +151,15 @@ describe("the tail", () => {
     fc.assert(
       fc.property(history, fc.nat({ max: 12 }), fc.constantFrom(...users), ({ channel, steps }, after, user) => {
         run(channel, tightLimits, steps, (harness) => {
-          const { inTail, stored } = harness.state.unreadSplit(after, user)
-          const rows = harness
-            .store()
+          const { inTail, naming, stored } = harness.state.unreadSplit(after, user)
+          const store = harness.store()
+          const messages = store
             .messages()
-            .filter((row) => stored.some((range) => row.seq > range.after && row.seq <= range.upTo))
-            .filter((row) => !row.deleted && row.by !== user)
-          expect(rows.length + inTail.unread).toBe(recount(harness, after, user).unread)
+            .filter((row) => isIn(stored, row.seq) && !row.deleted && row.by !== user).length
+          const mentions = store.mentions(user).filter((seq) => isIn(naming, seq)).length
+          expect({ unread: messages + inTail.unread, mentions: mentions + inTail.mentions }).toEqual(
+            recount(harness, after, user)
+          )
         })
       })
     )
@@ -194,9 +199,9 @@ describe("the tail", () => {
     expect(harness.state.unreadInTail(1, "cat")).toEqual({ unread: 2, mentions: 1 })
   })
 
-  it("knows whose message a delete took away", () => {
-    expect(deletedAuthor({ by: "ann", hidden: '{"device":"d","author":"ben"}' })).toBe("ben")
-    expect(deletedAuthor({ by: "ann", hidden: '{"device":"d"}' })).toBe("ann")
-    expect(deletedAuthor({ by: "ann", hidden: "" })).toBe("ann")
+  it("knows whose message a delete or edit changed", () => {
+    expect(changedAuthor({ by: "ann", hidden: '{"device":"d","author":"ben"}' })).toBe("ben")
+    expect(changedAuthor({ by: "ann", hidden: '{"device":"d"}' })).toBe("ann")
+    expect(changedAuthor({ by: "ann", hidden: "" })).toBe("ann")
   })
 })
