@@ -231,7 +231,8 @@ export class ChannelView {
       return event.kind !== "message" || !this.#replica.hole || (this.#replica.position?.seq ?? 0) >= seq
     }
     if (entry.mutation.op === "leave") {
-      this.leave(seq)
+      // Asked again after its first ack was lost, it is answered as then: he may be in again by now.
+      this.removed(seq)
       return true
     }
     // Joined or created: the channel itself comes by a push of its own.
@@ -290,7 +291,7 @@ export class ChannelView {
     this.changed()
   }
 
-  /** The session says that the membership ended at `seq`; he may be a member again by now, from later on. */
+  /** His membership ended at `seq`; he may be a member again by now, from later on. */
   removed(seq: number): void {
     // Nothing is told of what lies above a removal: whoever heard of it heard of another stay.
     if (this.#replica.position === undefined || seq === 0 || this.#replica.known <= seq) return this.leave(seq)

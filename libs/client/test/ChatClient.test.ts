@@ -201,6 +201,29 @@ describe("ChatClient", () => {
     expect(await nowhere).toBe("not_found")
   })
 
+  it("stays in a channel that it is in again when an old leave is answered once more", async () => {
+    const world = new World()
+    const lobby = world.server.make("public:lobby", ["ben", "ana"])
+    const client = await world.online(world.client())
+    const view = client.channel("public:lobby")
+    world.server.say(lobby, "ben", "before")
+    await world.time.until("it is there", () => texts(view).length === 1)
+    // Its answer is lost with the connection; by the time it is asked again ben has brought her back.
+    world.server.faults.instead = (op) => (op === "leave" ? "silent" : undefined)
+    const left = client.leave("public:lobby")
+    await world.time.until("left", () => !lobby.members.has("ana"))
+    world.socket.cut()
+    world.server.faults = {}
+    world.server.add(lobby, "ana", "ben")
+    world.server.say(lobby, "ben", "while away")
+    await world.time.pass(5_000)
+    await left.done
+    world.server.say(lobby, "ben", "after")
+    await world.time.pass(5_000)
+    expect(view.snapshot()).toMatchObject({ status: "member", position: 6, unread: 2 })
+    expect(texts(view)).toEqual(["while away", "after"])
+  })
+
   it("takes over the list of another session, and the views of another user not at all", async () => {
     const { world } = worldOf()
     let user = "ana"
