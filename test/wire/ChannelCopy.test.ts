@@ -84,6 +84,17 @@ describe("a device's copy of a channel", () => {
     expect(copy.view()).toMatchObject({ unread: 17, cursor: { seq: 83 } })
   })
 
+  it("knows where the server forgot a cursor that another device's reading told", () => {
+    const copy = new ChannelCopy("dan")
+    copy.sync(sync(100, 80))
+    copy.readState(counts(95, 100))
+    expect(copy.forgotten).toBeUndefined()
+    copy.sync(sync(100, 80, 100))
+    expect(copy.forgotten).toEqual({ generation: 0, seq: 95 })
+    copy.readState(counts(95, 100))
+    expect(copy.forgotten).toBeUndefined()
+  })
+
   it("takes the head's values also where what came before it lies above it", () => {
     const copy = new ChannelCopy("dan")
     copy.offer(100, 101, [message(101)])

@@ -45,6 +45,8 @@ export class ChannelCopy {
   #asOf = -1
   #values = { n: 0, name: "", members: 0 }
   #base = { cursor: { generation: 0, seq: 0 }, unread: 0, mentions: 0, head: -1 }
+  /** The server's cursor as it last said. */
+  #theirs: Position = { generation: 0, seq: 0 }
   /** All events from here to the position are held: counts of a head below can't be brought up to it. */
   #from = 0
   #last: Message | null = null
@@ -115,8 +117,15 @@ export class ChannelCopy {
     return this.#base.cursor
   }
 
+  /** The own cursor where the server's is behind it in the same generation: it may have forgotten it. */
+  get forgotten(): Position | undefined {
+    const { cursor } = this.#base
+    return this.#theirs.generation === cursor.generation && this.#theirs.seq < cursor.seq ? cursor : undefined
+  }
+
   /** The server's word on what is read and unread, as of its head. */
   readState(state: ReadState): void {
+    this.#theirs = state.cursor
     if (isLater(this.#base.cursor, state.cursor)) return
     if (!isLater(state.cursor, this.#base.cursor) && state.head < this.#base.head) return
     this.#base = { cursor: state.cursor, unread: state.unread, mentions: state.mentions, head: state.head }

@@ -323,10 +323,9 @@ export class Device {
   }
 
   async #offerRead(channel: string): Promise<void> {
-    const mark = this.#marks.get(channel)
-    if (mark?.generation === this.channels.get(channel)?.cursor.generation && mark !== undefined) {
-      await this.#readOn(channel, mark.seq)
-    }
+    const copy = this.channels.get(channel)
+    const mark = copy?.forgotten ?? this.#marks.get(channel)
+    if (mark !== undefined && mark.generation === copy?.cursor.generation) await this.#readOn(channel, mark.seq)
   }
 
   async #read(channel: string, seq: number): Promise<void> {
@@ -388,13 +387,11 @@ export class Device {
     // The switch may have been taken just now though it came before: an own ack filled the hole below it.
     void this.#watch(channel)
     void this.#count(channel)
-    const out = events.some((event) => event.kind === "removed" && event.members.some((member) => member === this.user))
-    if (!out) return
-    this.channels.delete(channel)
-    this.#watched.delete(channel)
+    const out = events.find((event) => event.kind === "removed" && event.members.some((member) => member === this.user))
+    if (out !== undefined) this.#left(channel, out.seq)
   }
 
-  /** Out since `seq`, as the session says; what is held above it is of a stay that began later. */
+  /** Out since `seq`; what is held above it is of a stay that began later: an old ack, or an old personal event. */
   #left(channel: string, seq: number): void {
     const position = this.channels.get(channel)?.position ?? -1
     if (seq > 0 && position > seq) return
