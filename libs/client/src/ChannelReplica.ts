@@ -125,8 +125,11 @@ export class ChannelReplica {
     if (this.#generation !== head.generation) return
     this.#settings.adopt(head)
     this.#receipts.adopt(head, this.#me())
-    const asNew = head.seq >= this.#coverage.position ? 0 : 1
-    if (head.last !== null && head.last.seq >= (this.#last?.seq ?? -1) + asNew) this.#last = head.last
+    const isNow = head.seq >= this.#coverage.position
+    if (head.last === null) {
+      // What was the newest is of an earlier stay.
+      if (isNow) this.#last = null
+    } else if (head.last.seq >= (this.#last?.seq ?? -1) + (isNow ? 0 : 1)) this.#last = head.last
     this.readState({ cursor: head.cursor, unread: head.unread, mentions: head.mentions, head: head.seq })
   }
 

@@ -66,6 +66,17 @@ describe("a channel that comes after events of it", () => {
     expect(copy.last).toMatchObject({ seq: 100, text: "edited", edited: 101 })
   })
 
+  it("previews nothing of an earlier stay where nothing was said in this one", () => {
+    const copy = replica()
+    copy.sync(reloadAt(100))
+    copy.sync(reloadAt(104, { last: null, unread: 0 }))
+    expect(copy.position).toEqual({ generation: 1, seq: 104 })
+    expect([copy.last, copy.window.messages]).toEqual([null, []])
+    copy.offer(104, 105, [message(105)])
+    copy.sync(reloadAt(104, { last: null, unread: 0 }))
+    expect(copy.last).toMatchObject({ seq: 105 })
+  })
+
   it("keeps nothing after the own removal, though more waited", () => {
     const copy = replica()
     copy.offer(100, 101, [event(101, { kind: "removed", members: [me] })])

@@ -33,6 +33,44 @@ describe("a channel's head", () => {
     }).pipe(Effect.provide(layerMemoryWorld))
   )
 
+  it.live(
+    "NO-GAP-SYNC: has a device begin anew whose user was out meanwhile, but for a channel that opens to him",
+    () =>
+      Effect.gen(function* () {
+        const { create, mutate, send, sync } = yield* world
+        const returns = Effect.fnUntraced(function* (channel: string) {
+          yield* create("ana", channel, ["ben", "cleo"])
+          const held = yield* send("ana", channel, "held")
+          // He is away from here on.
+          yield* send("ana", channel, "the rest of his stay")
+          yield* mutate("ana", { op: "remove_members", channel, cid: newId(), members: ["ben"] })
+          yield* mutate("ana", { op: "delete", channel, cid: newId(), target: held.seq })
+          yield* mutate("ana", { op: "add_members", channel, cid: newId(), members: ["ben"] })
+          yield* send("ana", channel, "after")
+          const resume = Effect.fnUntraced(function* (user: string, seq: number) {
+            const result = yield* sync(user, channel, { generation: 1, seq })
+            if (result?._tag !== "Sync") return assert.fail(`${user} gets no sync`)
+            // The protocol's ChannelSync, as the owner encodes it.
+            const { events, from, reload, to } = JSON.parse(result.sync) as ChannelSync
+            return { events: events.map(({ seq }) => seq), from, reload, to }
+          })
+          return {
+            before: yield* resume("ben", held.seq),
+            since: yield* resume("ben", 6),
+            other: yield* resume("cleo", held.seq)
+          }
+        })
+        const all = { events: [3, 4, 5, 6, 7], from: 2, reload: false, to: 7 }
+        const since = { events: [7], from: 6, reload: false, to: 7 }
+        assert.deepStrictEqual(yield* returns("group:one"), {
+          before: { events: [], from: 7, reload: true, to: 7 },
+          since,
+          other: all
+        })
+        assert.deepStrictEqual(yield* returns("public:lobby"), { before: all, since, other: all })
+      }).pipe(Effect.provide(layerMemoryWorld))
+  )
+
   it.live("shows who joins a public channel again what was said in between", () =>
     Effect.gen(function* () {
       const { create, mutate, send } = yield* world

@@ -122,6 +122,13 @@ const noEvents: ReadonlyArray<WireText> = []
 const mustReload = (state: ChannelState, head: number, { held }: SyncItem): boolean =>
   held === null || held.generation !== state.generation || held.seq > head || head - held.seq > Limits.syncGapMax
 
+/**
+ * Whether what the device holds is of a stay that ended, and joining again did not open what came since. It was not told
+ * the rest of that stay, nor what was done afterwards to what it holds, which is still his to read: it begins anew.
+ */
+const isOfEarlierStay = (state: ChannelState, user: string, held: number, readableAfter: number): boolean =>
+  held < readableAfter && (state.visibleRange(user)?.some(({ from }) => from <= held) ?? true)
+
 /** How often a head that moved while the store was asked is taken anew. */
 const againMax = 8
 
@@ -158,7 +165,9 @@ export const syncChannel = (
           done({ _tag: "Sync", channel, head, sync: card.render(from, to, reload, events, member, false) })
         })
       const { held } = item
-      if (held === null || mustReload(state, head, item)) return answer(head, head, noEvents, true)
+      if (held === null || mustReload(state, head, item) || isOfEarlierStay(state, user, held.seq, readableAfter)) {
+        return answer(head, head, noEvents, true)
+      }
       const after = Math.max(held.seq, readableAfter)
       if (after >= state.tailFrom)
         return answer(held.seq, ...page(state.tailEvents(after, head, eventsMax), head, eventsMax), false)
