@@ -28,8 +28,15 @@ export interface InboxPlace extends Activity {
 export interface Mention {
   readonly user: string
   readonly channel: string
+  /** Of the message. */
   readonly seq: number
+  /** Of the event that names him, or no longer does: the last one has the word (†32). See `writtenAt`. */
+  readonly at: number
 }
+
+/** A position as one number, which grows with the channel's log: what orders writes that come late, or again (†32). */
+export const writtenAt = ({ generation, seq }: { readonly generation: number; readonly seq: number }): number =>
+  generation * 2 ** 40 + seq
 
 export class Inbox extends Context.Service<
   Inbox,
@@ -42,7 +49,7 @@ export class Inbox extends Context.Service<
     /** The places of those channels whose last message is after what was read; those long silent may have none. */
     placesOf(read: ReadonlyArray<ReadUpTo>): Effect.Effect<ReadonlyArray<InboxPlace>, StoreUnavailable>
     addMentions(mentions: ReadonlyArray<Mention>): Effect.Effect<void, StoreUnavailable | StoreRefused>
-    /** A deleted message, or one edited not to name the user, takes its mention away for ever. */
+    /** A deleted message, or one edited not to name the user, takes its mention away. */
     removeMentions(mentions: ReadonlyArray<Mention>): Effect.Effect<void, StoreUnavailable | StoreRefused>
     /** Mentions of a user after a seq, by channel. */
     countMentions(

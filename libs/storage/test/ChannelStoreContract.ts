@@ -188,8 +188,8 @@ export const channelStoreContract = <E>(name: string, layer: Layer.Layer<Seams, 
           const created = history.added(1)
           const step: ChannelStep = {
             events: [created, history.message(2, "hello")],
-            named: [{ user: "ben", channel, seq: 2 }],
-            taken: [{ user: "cleo", channel, seq: 2 }],
+            named: [{ user: "ben", channel, seq: 2, at: 2 }],
+            taken: [{ user: "cleo", channel, seq: 2, at: 3 }],
             members: [stayOf(channel, "ann")],
             rows: [rowAt(channel, created)]
           }
@@ -202,7 +202,7 @@ export const channelStoreContract = <E>(name: string, layer: Layer.Layer<Seams, 
           assert.deepStrictEqual(once.row, Option.some(rowAt(channel, created)))
           assert.deepStrictEqual(once.stays, [stayOf(channel, "ann")])
           assert.strictEqual(yield* inbox.countMentions("ben", channel, 0, 9), 1)
-          yield* inbox.addMentions([{ user: "cleo", channel, seq: 2 }])
+          yield* inbox.addMentions([{ user: "cleo", channel, seq: 2, at: 2 }])
           assert.strictEqual(yield* inbox.countMentions("cleo", channel, 0, 9), 0)
           yield* store.write(step)
           assert.deepStrictEqual(yield* readAll(channel), once)

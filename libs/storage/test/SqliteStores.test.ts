@@ -55,7 +55,7 @@ const fillStores = (history: History) =>
   Effect.gen(function* () {
     yield* (yield* MessageStore).write([history.message(1, "один"), history.message(2, "two"), history.delete(3, 2)])
     yield* (yield* CursorStore).merge("ann", [{ channel: history.channel, position: { generation: 2, seq: 1 } }])
-    yield* (yield* Inbox).addMentions([{ user: "ann", channel: history.channel, seq: 2 }])
+    yield* (yield* Inbox).addMentions([{ user: "ann", channel: history.channel, seq: 2, at: 2 }])
     yield* (yield* Directory).putUser({ user: "ann", name: "Ann", createdAt: 1 })
   })
 

@@ -2,10 +2,10 @@
  * When channels got their last messages, in memory, which is where the embedded server has it (a cluster has Redis):
  * inboxes are made of it, which order work and nothing else, so a restart may lose it (†10). Bounded: the places of
  * longest ago go. Mentions, which are counted, are kept here for tests only; a removed one leaves itself, so that a write
- * which comes late does not bring it back.
+ * which comes late does not bring it back (†32).
  */
 import { Effect, Layer } from "effect"
-import { type Activity, Inbox, type InboxPlace, type ReadUpTo } from "../Inbox.ts"
+import { type Activity, Inbox, type InboxPlace, type Mention, type ReadUpTo } from "../Inbox.ts"
 
 /** Channels whose last message is known, at most; each takes some 150 bytes. */
 export const activeChannelsMax = 250_000
@@ -73,26 +73,27 @@ export const inboxesOf = (channels: ActiveChannels): Pick<Inbox["Service"], "act
 })
 
 const make = (): Inbox["Service"] => {
-  /** `user\nchannel` → seq → removed. */
-  const mentions = new Map<string, Map<number, boolean>>()
-  const of = (user: string, channel: string): Map<number, boolean> => {
-    const known = mentions.get(`${user}\n${channel}`) ?? new Map<number, boolean>()
+  /** `user\nchannel` → seq → what the latest event says. */
+  const mentions = new Map<string, Map<number, { readonly at: number; readonly removed: boolean }>>()
+  const of = (user: string, channel: string) => {
+    const known = mentions.get(`${user}\n${channel}`) ?? new Map<number, { at: number; removed: boolean }>()
     mentions.set(`${user}\n${channel}`, known)
     return known
   }
+  const put = (rows: ReadonlyArray<Mention>, removed: boolean) =>
+    Effect.sync(() => {
+      for (const { at, channel, seq, user } of rows) {
+        const known = of(user, channel)
+        if (at > (known.get(seq)?.at ?? -1)) known.set(seq, { at, removed })
+      }
+    })
   return Inbox.of({
     ...inboxesOf(new ActiveChannels()),
-    addMentions: (added) =>
-      Effect.sync(() => {
-        for (const { user, channel, seq } of added) if (!of(user, channel).has(seq)) of(user, channel).set(seq, false)
-      }),
-    removeMentions: (removed) =>
-      Effect.sync(() => {
-        for (const { user, channel, seq } of removed) of(user, channel).set(seq, true)
-      }),
+    addMentions: (named) => put(named, false),
+    removeMentions: (taken) => put(taken, true),
     countMentions: (user, channel, afterSeq, upTo) =>
       Effect.sync(
-        () => [...of(user, channel)].filter(([seq, removed]) => !removed && seq > afterSeq && seq <= upTo).length
+        () => [...of(user, channel)].filter(([seq, { removed }]) => !removed && seq > afterSeq && seq <= upTo).length
       )
   })
 }

@@ -1,6 +1,6 @@
 /**
  * The index of mentions in SQLite: what the store's threads run for the lasting half of Inbox. A removed mention stays as
- * a row, so that a write which comes late, or again, does not bring it back.
+ * a row, so that a write which comes late, or again, does not bring it back: a row is that of its latest event (†32).
  */
 import type { DatabaseSync } from "node:sqlite"
 import type { Mention } from "../Inbox.ts"
@@ -10,17 +10,16 @@ import { rowOf } from "./StoreFile.ts"
 
 /** Rows of mentions within a transaction that is open already. */
 export const mentionRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
-  const add = db.prepare("INSERT OR IGNORE INTO mentions (user, channel, seq, removed) VALUES (?, ?, ?, 0)")
-  const remove = db.prepare(`
-    INSERT INTO mentions (user, channel, seq, removed) VALUES (?, ?, ?, 1)
-    ON CONFLICT DO UPDATE SET removed = 1 WHERE removed = 0`)
+  const put = db.prepare(`
+    INSERT INTO mentions (user, channel, seq, written_at, removed) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET written_at = excluded.written_at, removed = excluded.removed
+    WHERE excluded.written_at > written_at`)
+  const putAll = (mentions: ReadonlyArray<Mention>, removed: 0 | 1): void => {
+    for (const { at, channel, seq, user } of mentions) put.run(user, keys.ensure(channel), seq, at, removed)
+  }
   return {
-    add: (mentions: ReadonlyArray<Mention>): void => {
-      for (const { user, channel, seq } of mentions) add.run(user, keys.ensure(channel), seq)
-    },
-    remove: (mentions: ReadonlyArray<Mention>): void => {
-      for (const { user, channel, seq } of mentions) remove.run(user, keys.ensure(channel), seq)
-    }
+    add: (mentions: ReadonlyArray<Mention>): void => putAll(mentions, 0),
+    remove: (mentions: ReadonlyArray<Mention>): void => putAll(mentions, 1)
   }
 }
 export type MentionRowWrites = ReturnType<typeof mentionRows>

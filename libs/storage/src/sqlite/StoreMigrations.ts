@@ -136,6 +136,7 @@ CREATE TABLE mentions (
   user TEXT NOT NULL,
   channel INTEGER NOT NULL,
   seq INTEGER NOT NULL,
+  written_at INTEGER NOT NULL,
   removed INTEGER NOT NULL,
   PRIMARY KEY (user, channel, seq)
 ) STRICT, WITHOUT ROWID;
