@@ -258,6 +258,42 @@ export const channelStoreContract = <E>(name: string, layer: Layer.Layer<Seams, 
         60_000
       )
 
+      it.effect("†32 a row that comes later than what moved it on changes nothing, whatever that was", () =>
+        Effect.gen(function* () {
+          const store = yield* ChannelStore
+          const directory = yield* Directory
+          const ways = {
+            message: (history: History) => store.write({ ...nothing, events: [history.message(9, "m")] }),
+            messages: (history: History) =>
+              store.write({ ...nothing, events: [8, 9].map((seq) => history.message(seq, `m${seq}`)) }),
+            edit: (history: History) => store.write({ ...nothing, events: [history.edit(9, 8, "edited")] }),
+            move: ({ channel }: History) =>
+              directory.moveChannels([{ channel, generation: 1, seq: 9, n: 4, idBound: 0 }])
+          }
+          for (const [way, move] of Object.entries(ways)) {
+            const history = new History()
+            const { channel } = history
+            const first = history.added(5)
+            yield* store.write({ ...nothing, events: [first], rows: [rowAt(channel, first)] })
+            yield* move(history)
+            const before = Option.getOrThrow(yield* directory.channel(channel))
+            assert.deepInclude(before, { generation: 1, seq: 9, name: "имя" }, way)
+            const late = { ...before, name: "late", idBound: 0 }
+            for (const seq of [5, 7, 9]) yield* directory.writeChannels([{ ...late, seq }])
+            yield* store.write({ ...nothing, rows: [{ ...late, seq: 8 }] })
+            assert.deepStrictEqual(Option.getOrThrow(yield* directory.channel(channel)), before, way)
+            assert.deepStrictEqual(
+              (yield* store.load({ channels: [channel], newestSeqs: [5], staysMax: 5 }))[0]?.row,
+              before,
+              way
+            )
+            const next = { ...before, generation: 2, seq: 1, name: "next" }
+            yield* directory.writeChannels([next, { ...late, seq: 12 }])
+            assert.deepStrictEqual(Option.getOrThrow(yield* directory.channel(channel)), next, way)
+          }
+        })
+      )
+
       it.effect("a channel without a row gets none by its messages", () =>
         Effect.gen(function* () {
           const store = yield* ChannelStore

@@ -21,7 +21,8 @@ export const directoryRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
   // No event owns the id bound: it is evicted between events too. The larger one is the careful one (†29), whoever wrote it.
   const settings = db.prepare(`
     UPDATE channels SET generation = ?2, seq = ?3, n = ?4, name = ?5, topic = ?6, fanout = ?7, created_at = ?8, members = ?9
-    WHERE id = ?1 AND (?2, ?3) > (generation, seq)`)
+    WHERE id = ?1 AND
+      (generation < 0 OR (?2, ?3) > (SELECT ${rowGeneration}, ${rowSeq} FROM ${fromChannels} WHERE c.id = ?1))`)
   const move = db.prepare(
     "UPDATE channels SET generation = ?2, seq = ?3, n = ?4 WHERE id = ?1 AND generation >= 0 AND (?2, ?3) > (generation, seq)"
   )
