@@ -50,6 +50,9 @@ it(
     const workload = new Workload({ random, url: () => server.url, mutationsMax: 4_000, pauseMs: 20 })
     const { facts } = workload.recorder
     const refusals = () => facts.filter((fact) => fact._tag === "Refused" && fact.code === "log_full").length
+    // What is sent again after its ack is answered on a full disk as well: nothing is written for it.
+    const written = () =>
+      new Set(facts.map((fact) => (fact._tag === "Acked" ? `${fact.channel} ${fact.seq}` : ""))).size
     try {
       await workload.prepare()
       workload.begin()
@@ -59,9 +62,9 @@ it(
       const filling = setInterval(() => fill(ballast), 50)
       try {
         await until("a refusal", () => refusals() >= 50)
-        const [acked, refused] = [workload.acked, refusals()]
+        const [before, refused] = [written(), refusals()]
         await until("more refusals", () => refusals() >= refused + 50)
-        expect(workload.acked).toBe(acked)
+        expect(written()).toBe(before)
         const reader = workload.devices[0]!
         for (const channel of workload.channels) expect(await reader.history(channel, {})).toMatchObject({ _tag: "Ok" })
         reader.drop()
