@@ -416,7 +416,8 @@ export class Device {
     this.#record({ _tag: "Acked", channel, cid, seq, at, ...n }, seat)
     const event = ownEvent(mutation, this.user, seq, at, "n" in ok ? ok.n : 0)
     if (this.#socket !== socket || event === undefined) return
-    if (op !== "create" && op !== "join" && this.channels.has(channel)) this.#offer(channel, seq - 1, seq, [event])
+    // Of a channel that is still to come it waits for that; a leave is the end of one that is here.
+    if (op !== "leave" || this.channels.has(channel)) this.#offer(channel, seq - 1, seq, [event])
   }
 
   #record(fact: Bare, seat: Seat): void {

@@ -252,7 +252,8 @@ export class EdgeTopics {
     const watchersOnly = item.readFanout && item.kind !== "removed" && item.kind !== "fanout"
     const origin = item.originEdge === this.#options.edge ? item.originConnection : 0
     for (const connection of topic.connections) {
-      if (connection.number === origin) continue
+      // It has its ack; but the sync that it waits for may be older, and have it drop what came before.
+      if (connection.number === origin && !topic.late?.get(connection)?.held) continue
       if (watchersOnly && connection.watchedChannels?.has(topic.id) !== true) continue
       this.#give(topic, connection, frame, item.to)
     }

@@ -147,6 +147,21 @@ describe("a join that was settled", () => {
   })
 })
 
+describe("an own event whose ack overtakes the channel itself", () => {
+  it("follows the push that brings the channel", async () => {
+    const channel = "team:hasty"
+    const mia = await harness.join("mia")
+    harness.owners.holds = (asked) => asked._tag === "Sync" && asked.user === "mia"
+    harness.owners.channel(channel, ["mia"])
+    harness.owners.personal("mia", "added", { channel, seq: 1 })
+    await until(() => harness.owners.held.length === 1)
+    expect(await mia.request("send", { channel, cid: clientId(), text: "hi" })).toMatchObject({ ok: { seq: 2 } })
+    harness.owners.release()
+    await hears(mia, channel)
+    expect(told(mia, channel)).toEqual(["sync 1", "message 2", "message 3"])
+  })
+})
+
 describe("a removal while a join is on its way", () => {
   it("follows the sync that does not know of it yet, and is the last that comes", async () => {
     harness.owners.channel("team:gone", ["fay", "gus"])
