@@ -1,8 +1,11 @@
 /** What a channel's head shows to whom. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import type { ChannelSync } from "@parley/protocol/Frame"
-import { layerMemoryWorld, newId, world } from "./World.ts"
+import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
+import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"
+import { layerRuntime } from "../../src/Runtime.ts"
+import { layerMemoryWorld, newId, shardCount, untilCold, world } from "./World.ts"
 
 const headOf = Effect.fnUntraced(function* (user: string, channel: string) {
   const { sync } = yield* world
@@ -69,6 +72,35 @@ describe("a channel's head", () => {
         })
         assert.deepStrictEqual(yield* returns("public:lobby"), { before: all, since, other: all })
       }).pipe(Effect.provide(layerMemoryWorld))
+  )
+
+  it.live("shows the last message of a cold channel in which much but nothing more was said since", () =>
+    Effect.gen(function* () {
+      const { create, mutate, send } = yield* world
+      const channel = "group:one"
+      yield* create("ana", channel, ["ben"])
+      const { seq } = yield* send("ana", channel, "first")
+      const rename = (name: string) => mutate("ana", { op: "update", channel, cid: newId(), name })
+      // More than a channel that comes from the store has in its tail.
+      for (let at = 0; at < 60; at++) yield* rename(`name ${at}`)
+      yield* untilCold(channel)
+      assert.deepInclude((yield* headOf("ben", channel)).last, { seq, text: "first" })
+      yield* mutate("ana", { op: "edit", channel, cid: newId(), target: seq, text: "edited", mentions: [] })
+      for (let at = 0; at < 60; at++) yield* rename(`name ${at}`)
+      yield* untilCold(channel)
+      assert.deepInclude((yield* headOf("ben", channel)).last, { seq, text: "edited" })
+      yield* untilCold(channel)
+      // A send wakes it with less of it than that.
+      yield* send("ana", channel, "second")
+      assert.strictEqual((yield* headOf("ben", channel)).last?.text, "second")
+    }).pipe(
+      Effect.provide(
+        layerRuntime({ shardCount, bounds: { residentBytesMax: 1, warmBytesMax: 1 } }).pipe(
+          Layer.provideMerge(MemoryEventLog.layer({ positions: "dense" })),
+          Layer.provideMerge(layerMemoryStores)
+        )
+      )
+    )
   )
 
   it.live("shows who joins a public channel again what was said in between", () =>

@@ -112,12 +112,26 @@ const loadRows = (
     if (stored === undefined) return found(ChannelState.empty(channel, limits))
     const { row, stays } = stored
     const { events, head } = stored.newest ?? { head: row, events: [] }
-    if (stays !== undefined || row.members > limits.membersResidentMax) {
-      return found(ChannelState.fromStore(row, head, stays, events, limits))
-    }
+    const build = (members: ReadonlyArray<Membership> | undefined) =>
+      withLast(owner, ChannelState.fromStore(row, head, members, events, limits), (state) =>
+        state === undefined ? done(undefined) : found(state)
+      )
+    if (stays !== undefined || row.members > limits.membersResidentMax) return build(stays)
     owner.context.run(allStays(owner.context.stores.directory, channel), (all) => {
-      if ("ok" in all) found(ChannelState.fromStore(row, head, all.ok, events, limits))
+      if ("ok" in all) build(all.ok)
       else done(undefined)
     })
+  })
+}
+
+/** With the newest message, where so much else has happened since that it is not among the events that were loaded. */
+const withLast = (owner: ShardOwner, state: ChannelState, done: (state: ChannelState | undefined) => void): void => {
+  const { channel, committedN, committedSeq, tail } = state
+  if (tail.last !== null || committedN === 0) return done(state)
+  const newest = { after: 0, before: committedSeq + 1, limit: 1, newest: true }
+  owner.context.run(owner.context.stores.messages.messages(channel, newest), (result) => {
+    if (!("ok" in result)) return done(undefined)
+    tail.last = result.ok[0] ?? null
+    done(state)
   })
 }
