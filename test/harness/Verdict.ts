@@ -1,6 +1,5 @@
 /** Ends a run: lets everything heal, asks the checker, and says in one text what a failing test has to show. */
 import { check } from "../checker/check.ts"
-import { type FinalState, viewDifferences } from "../checker/FinalState.ts"
 import { type Invariant, renderViolations, type Violation } from "../checker/Violation.ts"
 import type { Device } from "../wire/Device.ts"
 import { heal } from "./Heal.ts"
@@ -25,13 +24,15 @@ export const expectCaught = ({ report, violations }: Verdict, broken: Invariant)
     throw new Error(`${broken} was not found broken: ${report}`)
 }
 
-/** What a device last heard of the channels that it holds otherwise than a fresh one. */
-const framesOf = (device: Device, final: FinalState): ReadonlyArray<string> => {
-  const fresh = final.fresh.find(({ user }) => user === device.user)
-  if (fresh === undefined) return []
-  // Each begins with its channel, or is about the session.
-  const words = viewDifferences(device.view(), fresh).map((difference) => difference.split(" ")[0] ?? "")
-  return [...new Set(words)].map((word) => `--- ${device.device}, ${word}:\n${device.lastFrames(word)}`)
+/** What each device last heard of the channels that are wrong on it, or for its user. */
+const framesOf = (
+  { device, lastFrames, user }: Device,
+  violations: ReadonlyArray<Violation>,
+  channels: ReadonlyArray<string>
+): ReadonlyArray<string> => {
+  const wrong = violations.map(({ what }) => what).filter((what) => what.includes(device) || what.startsWith(`${user}'s`))
+  const words = [...channels, "session"].filter((word) => wrong.some((what) => what.includes(word)))
+  return words.map((word) => `--- ${device}, ${word}:\n${lastFrames(word)}`)
 }
 
 /** The newest part of what the server printed. */
@@ -53,7 +54,7 @@ export const verdict = async (
     renderViolations(violations),
     ...final.unreadable.map(({ what, why }) => `can't be read: ${what}: ${why}`),
     ...(violations.length === 0 ? [] : devices.map((device) => device.state())),
-    ...devices.flatMap((device) => framesOf(device, final)),
+    ...devices.flatMap((device) => framesOf(device, violations, channels)),
     violations.length === 0 ? "" : `--- the server:\n${server()?.output.slice(-outputShown)}`
   ].join("\n")
   return { violations, acked, report }

@@ -156,9 +156,7 @@ export class Device {
   }
 
   /** The last frames about a channel, or with some other word in them. */
-  lastFrames(word: string): string {
-    return this.#trace.of(word)
-  }
+  readonly lastFrames = (word: string): string => this.#trace.of(word)
 
   view(): DeviceView {
     const channels = [...this.channels].filter(([, copy]) => copy.position >= 0)
