@@ -30,7 +30,9 @@ const framesOf = (
   violations: ReadonlyArray<Violation>,
   channels: ReadonlyArray<string>
 ): ReadonlyArray<string> => {
-  const wrong = violations.map(({ what }) => what).filter((what) => what.includes(device) || what.startsWith(`${user}'s`))
+  const wrong = violations
+    .map(({ what }) => what)
+    .filter((what) => what.includes(device) || what.startsWith(`${user}'s`))
   const words = [...channels, "session"].filter((word) => wrong.some((what) => what.includes(word)))
   return words.map((word) => `--- ${device}, ${word}:\n${lastFrames(word)}`)
 }

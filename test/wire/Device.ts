@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises"
 import type { ChannelEvent } from "@parley/protocol/Event"
 import type { Answer, ChannelHead, ChannelSync, OpName, Push, ReadState } from "@parley/protocol/Frame"
 import type { Position } from "@parley/protocol/Ids"
+import { laterCursor } from "@parley/storage/CursorStore"
 import type { DeviceView } from "../checker/FinalState.ts"
 import type { Fact, Mutation, Recorder, Seat } from "../checker/History.ts"
 import { ChannelCopy } from "./ChannelCopy.ts"
@@ -19,6 +20,9 @@ const reconnectMs = 25
 const unavailableMs = 250
 /** Rounds of sync after one hello; each brings a device that is behind nearer to the heads. */
 const syncRoundsMax = 64
+
+/** Tries of one read; each connection says again what the server lacks. */
+const readTriesMax = 16
 
 export interface DeviceOptions {
   readonly user: string
@@ -44,7 +48,7 @@ export class Device {
   #connection = 0
   #socket: WireSocket | undefined
   #token: string | undefined
-  /** The last answer about each channel's read mark. */
+  /** The latest read mark of each channel that an answer told. */
   readonly #marks = new Map<string, Position>()
   /** Channels that this connection watches, or asks to. */
   readonly #watched = new Set<string>()
@@ -322,8 +326,9 @@ export class Device {
 
   async #offerRead(channel: string): Promise<void> {
     const copy = this.channels.get(channel)
-    const mark = copy?.forgotten ?? this.#marks.get(channel)
-    if (mark !== undefined && mark.generation === copy?.cursor.generation) await this.#readOn(channel, mark.seq)
+    if (copy === undefined) return
+    const mark = later(this.#marks.get(channel), copy.forgotten)
+    if (mark?.generation === copy.cursor.generation) await this.#readOn(channel, mark.seq)
   }
 
   async #read(channel: string, seq: number): Promise<void> {
@@ -332,13 +337,20 @@ export class Device {
 
   async #readOn(channel: string, seq: number): Promise<void> {
     const seat = this.#seat()
-    const reply = await this.#socket?.request("read", { channel, seq })
-    if (reply?._tag === "Ok") this.#marked(channel, reply.ok, seat)
+    const socket = this.#socket
+    if (socket === undefined) return
+    for (let tries = 0; tries < readTriesMax; tries++) {
+      const reply = await socket.request("read", { channel, seq })
+      if (reply._tag === "Ok") return this.#marked(channel, reply.ok, seat)
+      if (reply._tag === "Lost" || !reply.error.retryable) return
+      await delay(unavailableMs)
+    }
   }
 
   #marked(channel: string, state: ReadState, seat: Seat): void {
     this.#record({ _tag: "Marked", channel, cursor: state.cursor }, seat)
-    this.#marks.set(channel, state.cursor)
+    // What counts were asked for may be answered by a server that forgot it, before it is told again.
+    this.#marks.set(channel, later(this.#marks.get(channel), state.cursor) ?? state.cursor)
     this.channels.get(channel)?.readState(state)
     void this.#count(channel)
   }
@@ -433,6 +445,9 @@ export class Device {
     for (const wake of waiters) wake()
   }
 }
+
+const later = (a: Position | undefined, b: Position | undefined): Position | undefined =>
+  a === undefined || b === undefined ? (a ?? b) : laterCursor(a, b)
 
 const ownEvent = (mutation: Mutation, by: string, seq: number, at: number, n: number): ChannelEvent | undefined => {
   const { cid, members = [], mentions = [], name = "", op, target = 0, text = "" } = mutation
