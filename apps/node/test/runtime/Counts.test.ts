@@ -11,8 +11,8 @@ import { layerRuntime } from "../../src/Runtime.ts"
 import { newId, shardCount, until, untilCold, world } from "./World.ts"
 
 const channel = "group:one"
-/** More than a channel that comes from the store has in its tail. */
-const messages = 60
+/** More than a channel that comes from the store has in its tail, also when that is filled up. */
+const messages = 250
 
 describe("unread, counted with the store's help", () => {
   const asked = Deferred.makeUnsafe<void>()

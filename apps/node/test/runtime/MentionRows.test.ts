@@ -12,8 +12,8 @@ import { layerPersister } from "../../src/workers/Persister.ts"
 import { newId, shardCount, untilCold, world } from "./World.ts"
 
 const channel = "group:one"
-/** More than a channel that comes from the store has in its tail. */
-const messages = 60
+/** More than a channel that comes from the store has in its tail, also when that is filled up. */
+const messages = 250
 
 const layerWithoutFanout = layerPersister.pipe(
   Layer.provideMerge(layerLocalCluster({ shardCount, bounds: { residentBytesMax: 1, warmBytesMax: 1 } })),
