@@ -129,7 +129,8 @@ export class WarmStates {
   #room(size: number): Chunk {
     const open = this.#open
     if (open !== undefined && open.used + size <= open.bytes.length) return open
-    const chunk = this.#spare !== undefined && size <= this.#chunkBytes ? this.#reuse(this.#spare) : this.#allocate(size)
+    const chunk =
+      this.#spare !== undefined && size <= this.#chunkBytes ? this.#reuse(this.#spare) : this.#allocate(size)
     this.#order.push(chunk)
     // One that is filled by a single state is no place for the next ones; the open one may have room yet.
     if (size <= this.#chunkBytes) this.#open = chunk

@@ -208,8 +208,8 @@ export class Harness {
     for (let left = count; left > 0; left--) this.pending.pop()?.undo()
   }
 
-  passivate(): void {
-    this.state = ChannelState.decode(this.state.encode(), this.limits)
+  passivate(scarce: boolean): void {
+    this.state = ChannelState.decode(this.state.pack(scarce), this.limits)
   }
 }
 
@@ -233,7 +233,7 @@ export type Step =
   | { readonly _tag: "Commit"; readonly count: number }
   | { readonly _tag: "Undo" }
   | { readonly _tag: "Floor"; readonly behind: number }
-  | { readonly _tag: "Passivate" }
+  | { readonly _tag: "Passivate"; readonly scarce: boolean }
 
 const user = fc.constantFrom(...users)
 const text = fc.constantFrom("hi", "", 'a "quoted" \\ text', "žluťoučký 🐎", '","mentions":["ann"]', "\ud800")
@@ -265,7 +265,7 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ _tag: fc.constant("Commit" as const), count: fc.integer({ min: 1, max: 4 }) }) },
   { weight: 1, arbitrary: fc.constant({ _tag: "Undo" as const }) },
   { weight: 4, arbitrary: fc.record({ _tag: fc.constant("Floor" as const), behind: fc.nat({ max: 4 }) }) },
-  { weight: 1, arbitrary: fc.constant({ _tag: "Passivate" as const }) }
+  { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Passivate" as const), scarce: fc.boolean() }) }
 )
 
 /** Long: what is bounded must be met. */
@@ -359,7 +359,7 @@ export const take = (harness: Harness, next: Step): Exclude<Decision, { readonly
       harness.setFloor(state.committedSeq - next.behind)
       return undefined
     case "Passivate":
-      if (harness.pending.length === 0) harness.passivate()
+      if (harness.pending.length === 0) harness.passivate(next.scarce)
       return undefined
   }
 }

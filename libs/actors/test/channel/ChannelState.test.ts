@@ -135,12 +135,12 @@ describe("the channel's state", () => {
 
   it("answers from its warm state as from the original, the store's help included (†1)", () => {
     fc.assert(
-      fc.property(history, ({ channel, steps }) => {
+      fc.property(history, fc.boolean(), ({ channel, steps }, scarce) => {
         const harness = run(channel, tightLimits, steps)
         harness.undo(harness.pending.length)
         const before = answers(harness)
         const head = harness.state.lastMessage()
-        harness.passivate()
+        harness.passivate(scarce)
         expect(answers(harness)).toEqual(before)
         expect(harness.state.lastMessage()).toEqual(head)
       }),

@@ -1,5 +1,5 @@
 /** States at rest keep their bytes whatever comes and goes, and room is made of holes before any state is dropped. */
-import fc from "fast-check"
+import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { IdPlaces } from "../../src/owner/IdPlaces.ts"
 import { WarmStates } from "../../src/owner/WarmStates.ts"
@@ -20,7 +20,11 @@ const step = fc.oneof(
   }),
   fc.record({ _tag: fc.constant("take" as const), id: fc.integer({ min: 0, max: 40 }) }),
   fc.record({ _tag: fc.constant("delete" as const), id: fc.integer({ min: 0, max: 40 }) }),
-  fc.record({ _tag: fc.constant("reclaim" as const), times: fc.integer({ min: 1, max: 60 }), kept: fc.integer({ min: 0, max: 40 }) })
+  fc.record({
+    _tag: fc.constant("reclaim" as const),
+    times: fc.integer({ min: 1, max: 60 }),
+    kept: fc.integer({ min: 0, max: 40 })
+  })
 )
 
 describe("warm states", () => {
