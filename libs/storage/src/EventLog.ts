@@ -42,7 +42,11 @@ export interface Append {
 /** The log can't be read or changed now. */
 export class LogUnavailable extends Schema.TaggedError<LogUnavailable>()("LogUnavailable", {
   cause: Schema.Defect()
-}) {}
+}) {
+  override get message() {
+    return `the log can't be used now: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+  }
+}
 
 /** A record's bytes are not what was written. Nothing repairs this silently: the shard is quarantined (†24). */
 export class LogDamaged extends Schema.TaggedError<LogDamaged>()("LogDamaged", {

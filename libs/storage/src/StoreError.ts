@@ -5,10 +5,18 @@ import { Schema } from "effect"
 export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>()("StoreUnavailable", {
   store: Schema.String,
   cause: Schema.Defect()
-}) {}
+}) {
+  override get message() {
+    return `the store (${this.store}) can't be used now: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+  }
+}
 
 /** Never: the store does not take what it was given, however often it is tried. Nothing of the call was written. */
 export class StoreRefused extends Schema.TaggedError<StoreRefused>()("StoreRefused", {
   store: Schema.String,
   what: Schema.String
-}) {}
+}) {
+  override get message() {
+    return `the store (${this.store}) does not take what it was given: ${this.what}`
+  }
+}
