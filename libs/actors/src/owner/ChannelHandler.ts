@@ -236,7 +236,7 @@ export class ChannelHandler {
       const resident = residents[place]
       // Those that have to wait for something take their place when they have it.
       if (result === undefined) left.push(place)
-      else if (resident !== undefined) resident.used = true
+      else if (resident !== undefined) this.residents.use(resident)
       return result ?? unanswered
     })
     // Nobody waited since the lease was looked at (†18).

@@ -59,6 +59,8 @@ export interface Resident<S extends EntityState> {
   dirty: boolean
   /** Had a turn since the sweep last looked (the clock algorithm: a second chance instead of an order of use). */
   used: boolean
+  /** It had no turn since the one that woke it. */
+  fresh: boolean
   bytes: number
 }
 
@@ -73,6 +75,13 @@ export interface ResidentsOptions<S extends EntityState> {
   /** Whether all of the entity is in the store: only then it may leave memory for warm state, and warm state be dropped. */
   readonly stored: (id: string) => boolean
 }
+
+/**
+ * Of the room for residents, as one part of so many: what those may take that were woken and not used again (2Q, Johnson
+ * and Shasha, 1994). Beyond it they go first, however recent: sends to a million channels must not drive out those that
+ * people talk in, nor fill the heap with what is looked at once.
+ */
+const freshPart = 8
 
 /** Compact committed state of an entity that is not resident. */
 export interface Warm {
@@ -94,6 +103,11 @@ export class Residents<S extends EntityState> {
   /** Entities that became resident out of warm state, and out of the store. */
   wokenWarm = 0
   wokenCold = 0
+  /** Fresh ones in the order of their waking, from `#freshFrom` on, and some that are fresh no more. */
+  #fresh: Array<Resident<S>> = []
+  #freshFrom = 0
+  #freshCount = 0
+  #freshBytes = 0
   #resting: Iterator<Resident<S>> = this.#residents.values()
   /** Residents when the round began. */
   #restRound = 0
@@ -116,6 +130,11 @@ export class Residents<S extends EntityState> {
   }
   get warmBytes(): number {
     return this.#warmBytes
+  }
+
+  /** Places in the queue of fresh ones, for tests: they are bounded whether room is needed or not. */
+  get freshPlaces(): number {
+    return this.#fresh.length
   }
 
   /** The entity if it is in memory and nothing holds it: the hot path. */
@@ -152,7 +171,7 @@ export class Residents<S extends EntityState> {
   ): void {
     const ready = this.ready(id)
     if (ready !== undefined) {
-      ready.used = true
+      this.use(ready)
       step(ready)
       return
     }
@@ -168,6 +187,12 @@ export class Residents<S extends EntityState> {
     resident.waiting.push((r) => (r.state === undefined ? refused("failed") : step(r)))
   }
 
+  /** Tells of a turn that is taken without `turn`. */
+  use(resident: Resident<S>): void {
+    resident.used = true
+    if (resident.fresh) this.#age(resident)
+  }
+
   /** Holds the entity's queue until `release`. */
   hold(resident: Resident<S>): void {
     resident.holds++
@@ -181,7 +206,9 @@ export class Residents<S extends EntityState> {
   /** Tells that a resident was used and may have another size. */
   touch(resident: Resident<S>): void {
     const bytes = resident.state === undefined ? 0 : resident.state.bytes
-    this.#countResident(bytes - resident.bytes)
+    const more = bytes - resident.bytes
+    this.#countResident(more)
+    if (resident.fresh) this.#freshBytes += more
     resident.bytes = bytes
   }
 
@@ -200,8 +227,7 @@ export class Residents<S extends EntityState> {
 
   /** Puts a resident state, from replay. */
   put(id: string, state: S): Resident<S> {
-    const resident: Resident<S> = { id, state, waiting: [], holds: 0, pending: [], dirty: false, used: true, bytes: 0 }
-    this.#residents.set(id, resident)
+    const resident = this.#add(id, state)
     this.touch(resident)
     return resident
   }
@@ -216,6 +242,7 @@ export class Residents<S extends EntityState> {
 
   /** Brings memory back under its bounds; called once a turn of the event loop, looks at few. */
   sweep(looksMax: number): void {
+    this.#sweepFresh(looksMax)
     let looks = 0
     for (const resident of this.#residents.values()) {
       if (!this.#options.memory.resident.exceeded || looks++ >= looksMax) break
@@ -269,32 +296,66 @@ export class Residents<S extends EntityState> {
     this.#warmBytes = bytes
   }
 
+  #add(id: string, state: S | undefined): Resident<S> {
+    const resident = { id, state, waiting: [], holds: 0, pending: [], dirty: false, used: true, fresh: false, bytes: 0 }
+    this.#residents.set(id, resident)
+    return resident
+  }
+
   #start(id: string, depth: WakeDepth): Resident<S> {
     const warm = this.takeWarm(id)
     if (warm !== undefined) {
       this.wokenWarm++
-      return this.put(id, this.#options.decode(id, warm.bytes))
+      const woken = this.put(id, this.#options.decode(id, warm.bytes))
+      this.#enterFresh(woken)
+      return woken
     }
     this.wokenCold++
-    const resident: Resident<S> = {
-      id,
-      state: undefined,
-      waiting: [],
-      holds: 0,
-      pending: [],
-      dirty: false,
-      used: true,
-      bytes: 0
-    }
-    this.#residents.set(id, resident)
+    const resident = this.#add(id, undefined)
+    this.#enterFresh(resident)
     this.#options.load(id, depth, (state) => {
       if (this.#residents.get(id) !== resident) return
       resident.state = state
-      if (state === undefined) this.#residents.delete(id)
+      if (state === undefined) this.#remove(resident)
       else this.touch(resident)
       this.#drain(resident)
     })
     return resident
+  }
+
+  #remove(resident: Resident<S>): void {
+    if (resident.fresh) this.#age(resident)
+    this.#residents.delete(resident.id)
+  }
+
+  #enterFresh(resident: Resident<S>): void {
+    resident.fresh = true
+    this.#freshCount++
+    this.#freshBytes += resident.bytes
+    this.#fresh.push(resident)
+    // Places of those that are fresh no more are given up when there are as many of them.
+    if (this.#fresh.length < 64 || this.#fresh.length < this.#freshCount * 2) return
+    this.#fresh = this.#fresh.slice(this.#freshFrom).filter(({ fresh }) => fresh)
+    this.#freshFrom = 0
+  }
+
+  /** Its place in the queue is left as it is. */
+  #age(resident: Resident<S>): void {
+    resident.fresh = false
+    this.#freshCount--
+    this.#freshBytes -= resident.bytes
+  }
+
+  #sweepFresh(looksMax: number): void {
+    const bytesMax = this.#options.memory.resident.bytesMax / freshPart
+    for (let looks = 0; this.#freshBytes > bytesMax && looks < looksMax; looks++) {
+      const resident = this.#fresh[this.#freshFrom]
+      if (resident === undefined) return
+      this.#freshFrom++
+      if (!resident.fresh) continue
+      if (this.#passive(resident)) this.#passivate(resident, true)
+      else this.#fresh.push(resident)
+    }
   }
 
   #drain(resident: Resident<S>): void {
@@ -321,7 +382,7 @@ export class Residents<S extends EntityState> {
   #passivate(resident: Resident<S>, scarce: boolean): void {
     const { state } = resident
     if (state === undefined) return
-    this.#residents.delete(resident.id)
+    this.#remove(resident)
     this.#countResident(-resident.bytes)
     this.putWarm(resident.id, state.pack(scarce))
   }

@@ -30,8 +30,8 @@ export type Reply = (reply: OwnerReply<unknown>) => void
 const settleMsMax = 4
 /** Items between two looks at the clock. */
 const settleItems = 16
-/** Residents looked at for passivation after a commit. */
-const sweepLooksMax = 16
+/** Residents looked at for passivation after a commit, besides two for each of its events: it may have woken as many. */
+const sweepLooksMin = 16
 
 export class ShardOwner {
   readonly shard: number
@@ -262,8 +262,12 @@ export class ShardOwner {
   }
 
   sweep(): void {
-    this.channels.residents.sweep(sweepLooksMax)
-    this.sessions.residents.sweep(sweepLooksMax)
+    this.#sweep(sweepLooksMin)
+  }
+
+  #sweep(looksMax: number): void {
+    this.channels.residents.sweep(looksMax)
+    this.sessions.residents.sweep(looksMax)
   }
 
   /** Stops taking requests; what is under way is settled by the log's flush. */
@@ -295,7 +299,7 @@ export class ShardOwner {
     tell(entries, undefined)
     this.checkpoints.committed(entries)
     this.context.committed(this.shard)
-    this.sweep()
+    this.#sweep(sweepLooksMin + entries.length * 2)
   }
 
   /** Newest first, so that each undo finds the state it left (†20). */

@@ -35,7 +35,7 @@ describe("residents", () => {
   it("share a bound of memory: what one table leaves the other may have", async () => {
     const memory = { resident: new MemoryBudget(450), warm: new MemoryBudget(room) }
     const [channels, sessions] = [make(undefined, memory), make(undefined, memory)]
-    for (const id of ["a", "b", "c", "d"]) await channels.use(id)
+    for (const id of ["a", "b", "c", "d", "a", "b", "c", "d"]) await channels.use(id)
     channels.residents.sweep(16)
     expect(channels.residents.residentCount).toBe(4)
     await sessions.use("ann")
@@ -73,6 +73,31 @@ describe("residents", () => {
     stored.add("unstored")
     rest(restCalls * 3)
     expect(residents.residentCount).toBe(2)
+  })
+
+  it("make room before others when they were woken and not used again, however recent", async () => {
+    const memory = { resident: new MemoryBudget(1_600), warm: new MemoryBudget(room) }
+    const { residents, use } = make(undefined, memory)
+    for (const id of ["ann", "ben"]) await use(id)
+    for (const id of ["ann", "ben"]) await use(id)
+    for (let i = 0; i < 6; i++) await use(`once${i}`)
+    // An eighth of the room is two states.
+    residents.sweep(16)
+    expect(Array.from(residents.all(), ({ id }) => id)).toEqual(["ann", "ben", "once4", "once5"])
+    expect([residents.residentBytes, residents.warmCount]).toEqual([400, 4])
+    expect(await use("once0")).toBe("once0 ÿ\0")
+    residents.sweep(16)
+    expect(Array.from(residents.all(), ({ id }) => id)).toEqual(["ann", "ben", "once5", "once0"])
+  })
+
+  it("keep no place for those that are used again, though no room is needed", async () => {
+    const { residents, use } = make()
+    for (let i = 0; i < 1_000; i++) {
+      await use(`u${i}`)
+      await use(`u${i}`)
+      if (i % 2 === 0) residents.passivate(`u${i}`)
+    }
+    expect([residents.residentCount, residents.freshPlaces < 128]).toEqual([500, true])
   })
 
   it("rest a bounded number at a time", async () => {
