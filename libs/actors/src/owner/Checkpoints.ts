@@ -29,12 +29,14 @@ const unstoredBytesMax = 131_072
 /** A checkpoint isn't worth it below this many events. */
 const checkpointEventsMin = 64
 
-const key = (topic: Topic, id: string) => `${topic === "channel" ? "c" : "u"}/${id}`
+const channelPrefix = "c/"
+const userPrefix = "u/"
+const key = (topic: Topic, id: string): string => (topic === "channel" ? channelPrefix : userPrefix) + id
 
 export class Checkpoints {
   readonly #owner: ShardOwner
-  /** Changed since the opening, oldest change first: the next checkpoint takes the newest that fit. */
-  readonly #active = new Map<string, { readonly topic: Topic; readonly id: string }>()
+  /** Changed since the opening, oldest change first, by name alone: the next checkpoint takes the newest that fit. */
+  readonly #active = new Set<string>()
   /** Sessions as of the checkpoint: they wake with the cursors that the store has since then. */
   readonly #sessions = new Map<string, Uint8Array | SessionState>()
   readonly #late = new Map<string, Array<Entry>>()
@@ -54,11 +56,11 @@ export class Checkpoints {
       : decodeCheckpoint(opened.checkpoint).snapshots) {
       if (topic === "channel") channels.residents.putWarm(id, bytes)
       else this.#sessions.set(id, bytes)
-      this.#active.set(key(topic, id), { topic, id })
+      this.#active.add(key(topic, id))
     }
     for (const { entry, position } of opened.entries) {
       this.#replay(entry)
-      this.#active.set(key(entry.topic, entry.id), entry)
+      this.#active.add(key(entry.topic, entry.id))
       if (position <= this.#owner.storePosition) continue
       this.#owner.unstored.committed(position, entry.topic, entry.id, entry.seq)
     }
@@ -84,7 +86,7 @@ export class Checkpoints {
     for (const { entry } of entries) {
       const name = key(entry.topic, entry.id)
       this.#active.delete(name)
-      this.#active.set(name, entry)
+      this.#active.add(name)
       this.#bytes += entry.body.length + 100
       this.#events++
     }
@@ -124,8 +126,9 @@ export class Checkpoints {
   #body(): Uint8Array {
     const snapshots: Array<Snapshot> = []
     let room = checkpointBytesMax
-    const newestFirst = [...this.#active.values()].reverse()
-    for (const { id, topic } of newestFirst) {
+    for (const name of [...this.#active].reverse()) {
+      const topic: Topic = name.startsWith(channelPrefix) ? "channel" : "user"
+      const id = name.slice(channelPrefix.length)
       const bytes = this.#encoded(topic, id)
       if (bytes === undefined) continue
       const snapshot = { topic, id, bytes }
@@ -137,8 +140,7 @@ export class Checkpoints {
       snapshots.push(snapshot)
     }
     this.#active.clear()
-    for (const snapshot of snapshots.toReversed())
-      this.#active.set(key(snapshot.topic, snapshot.id), { topic: snapshot.topic, id: snapshot.id })
+    for (const { id, topic } of snapshots.toReversed()) this.#active.add(key(topic, id))
     return encodeCheckpoint({ snapshots })
   }
 
