@@ -13,7 +13,8 @@ import {
   StoreModel,
   take,
   tightLimits,
-  users
+  users,
+  type Step
 } from "./ChannelHarness.ts"
 
 /** All that can be seen of a state. */
@@ -113,24 +114,37 @@ describe("the channel's state", () => {
     expect(() => harness.pending[1]?.undo()).not.toThrow()
   })
 
-  it("is the same from a replay of its log", () => {
-    fc.assert(
-      fc.property(channels, steps(80), (channel, steps) => {
-        const { state, trace, ...harness } = run(
-          channel,
-          { ...tightLimits, recordsMax: 100 },
-          steps.filter((next) => next._tag !== "Passivate")
-        )
-        for (const { undo } of harness.pending.toReversed()) undo()
-        const again = ChannelState.empty(channel, state.limits)
-        for (const next of trace) {
-          if ("entry" in next) replay(again, next.entry)
-          else again.setFloor(next.floor)
-        }
-        expect(seen(again)).toEqual(seen(state))
-        expect(again.window.snapshot(1_000, again.seq)).toEqual(state.window.snapshot(1_000, state.seq))
-      })
+  const expectSameFromReplay = (channel: string, steps: ReadonlyArray<Step>): void => {
+    const { state, trace, ...harness } = run(
+      channel,
+      { ...tightLimits, recordsMax: 100 },
+      steps.filter((next) => next._tag !== "Passivate")
     )
+    for (const { undo } of harness.pending.toReversed()) undo()
+    const again = ChannelState.empty(channel, state.limits)
+    for (const next of trace) {
+      if ("entry" in next) replay(again, next.entry)
+      else again.setFloor(next.floor)
+    }
+    expect(seen(again)).toEqual(seen(state))
+    expect(again.window.snapshot(1_000, again.seq)).toEqual(state.window.snapshot(1_000, state.seq))
+  }
+
+  it("is the same from a replay of its log", () => {
+    fc.assert(fc.property(channels, steps(80), expectSameFromReplay))
+  })
+
+  it("keeps as many ended stays as a replay, however many ended before one was committed", () => {
+    const again = (op: "add_members" | "remove_members"): Step => ({
+      _tag: "Do",
+      user: "ann",
+      fields: { op, members: ["ann"] },
+      late: false,
+      sane: true
+    })
+    const stays = [1, 2, 3].flatMap(() => [again("remove_members"), again("add_members")])
+    expectSameFromReplay("public:room", [...stays, { _tag: "Commit", count: 2 }, { _tag: "Commit", count: 4 }])
+    expectSameFromReplay("public:room", [...stays, ...stays, { _tag: "Commit", count: 7 }])
   })
 
   it("answers from its warm state as from the original, the store's help included (†1)", () => {
