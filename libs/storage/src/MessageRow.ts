@@ -15,6 +15,8 @@ export interface MessageRow {
   /** Generation of the message event; -1: it has not come (yet), and nobody sees the row. */
   readonly created: number
   readonly n: number
+  /** Server time of it, in ms; like `n` and `by` its message's own, whatever was changed since. */
+  readonly at: number
   readonly by: string
   /** As it was sent, or the tombstone. */
   readonly body: WireText
@@ -30,6 +32,7 @@ export interface MessageRow {
 export const absentMessage: MessageRow = {
   created: -1,
   n: 0,
+  at: 0,
   by: "",
   body: "",
   editGeneration: -1,
@@ -57,6 +60,7 @@ export const withMessage = (row: MessageRow, event: StoredEvent): MessageRow => 
     ...row,
     created: event.generation,
     n: event.n,
+    at: event.at,
     by: event.by,
     body: deleted ? deletedMessage(event.body, row.deleteSeq) : event.body
   }
@@ -64,7 +68,7 @@ export const withMessage = (row: MessageRow, event: StoredEvent): MessageRow => 
 
 /** Another kind of event, of a later generation, took the message's place in the sequence. */
 export const withoutMessage = (row: MessageRow, generation: number): MessageRow =>
-  isPresent(row) && row.created < generation ? { ...row, created: -1, n: 0, by: "", body: "" } : row
+  isPresent(row) && row.created < generation ? { ...row, created: -1, n: 0, at: 0, by: "", body: "" } : row
 
 export const withEdit = (row: MessageRow, event: StoredEvent): MessageRow => {
   if (!later(event.generation, event.seq, row.editGeneration, row.editSeq)) return row

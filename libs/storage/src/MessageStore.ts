@@ -47,6 +47,8 @@ export interface StoredAck {
 
 export interface NewestEvents {
   readonly head: Position & { readonly n: number }
+  /** When and by whom the head was sent, where it is a message; undefined: it is another event. */
+  readonly message: { readonly at: number; readonly by: string } | undefined
   readonly events: ReadonlyArray<{ readonly seq: number; readonly body: WireText }>
 }
 

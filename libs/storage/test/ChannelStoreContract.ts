@@ -114,10 +114,11 @@ const checkWrites = Effect.fnUntraced(function* (history: History, writes: Reado
         })
     }
     if (by !== "messages") position = later(position, newest)
-    const [loaded] = yield* store.load({ channels: [channel], newestSeqs: [5], staysMax: 5 })
+    const [loaded, withoutEvents] = yield* store.load({ channels: [channel, channel], newestSeqs: [5, 0], staysMax: 5 })
     const { generation, n, seq } = head
     assert.deepStrictEqual(yield* messages.head(channel), Option.some({ generation, seq, n }))
     assert.deepStrictEqual(loaded?.newest, Option.getOrUndefined(yield* messages.newest(channel, 5)))
+    assert.deepStrictEqual(withoutEvents?.newest, Option.getOrUndefined(yield* messages.newest(channel, 0)))
     const row = Option.getOrThrow(yield* directory.channel(channel))
     assert.deepInclude(row, { generation: position.generation, seq: position.seq, n: position.n, name: "имя" })
     assert.deepStrictEqual(loaded?.row, row)
@@ -338,7 +339,8 @@ export const channelStoreContract = <E>(name: string, layer: Layer.Layer<Seams, 
               [[50], 10],
               [[7], 1],
               [[1], 2],
-              [[50, 1, 7], 10]
+              [[0], 2],
+              [[50, 1, 0, 7], 10]
             ] as const) {
               const newestSeqs = channels.map((_, at) => depths[at % depths.length] ?? 0)
               const loaded = yield* store.load({ channels, newestSeqs, staysMax })
@@ -385,7 +387,11 @@ export const channelStoreContract = <E>(name: string, layer: Layer.Layer<Seams, 
           const { channel } = history
           const row = rowAt(channel, history.added(1))
           yield* directory.writeChannels([row])
-          const [loaded] = yield* store.load({ channels: [channel], newestSeqs: [5], staysMax: 5 })
+          const [loaded, withoutEvents] = yield* store.load({
+            channels: [channel, channel],
+            newestSeqs: [5, 0],
+            staysMax: 5
+          })
           assert.deepStrictEqual(loaded, { row, newest: undefined, stays: [] })
         })
       )

@@ -277,13 +277,33 @@ export const messageStoreContract = <E>(name: string, layer: Layer.Layer<Message
           assert.isTrue(Option.isNone(yield* store.newest(history.channel, 3)))
           yield* store.write([1, 3, 5].map((seq) => history.message(seq, "m")))
           yield* store.write([2, 4, 6].map((seq) => history.added(seq)))
-          const { events, head } = Option.getOrThrow(yield* store.newest(history.channel, 3))
+          const { events, head, message } = Option.getOrThrow(yield* store.newest(history.channel, 3))
+          assert.isUndefined(message)
           assert.deepStrictEqual(Option.some(head), yield* store.head(history.channel))
           assert.deepStrictEqual(events, yield* store.events(history.channel, 3, 6, 3))
           assert.deepStrictEqual(
             events.map((it) => it.seq),
             [4, 5, 6]
           )
+        })
+      )
+
+      it.effect("a head that is a message says when and by whom it was sent, whatever was changed since", () =>
+        Effect.gen(function* () {
+          const store = yield* MessageStore
+          const history = new History()
+          const newest = Effect.fnUntraced(function* () {
+            return Option.getOrThrow(yield* store.newest(history.channel, 0))
+          })
+          const first = history.message(1, "l")
+          const sent = history.message(2, "m")
+          yield* store.write([first, sent])
+          const message = { at: sent.at, by: sent.by }
+          assert.deepStrictEqual(yield* newest(), { head: { generation: 1, seq: 2, n: 2 }, message, events: [] })
+          yield* store.write([history.edit(3, 2, "n")])
+          assert.isUndefined((yield* newest()).message)
+          yield* store.write([history.message(4, "o"), history.delete(5, 4)])
+          assert.isUndefined((yield* newest()).message)
         })
       )
 

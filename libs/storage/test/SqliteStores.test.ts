@@ -364,9 +364,7 @@ describe("SQLite stores", () => {
       }
       const db = new DatabaseSync(file, { readOnly: true })
       const texts = db
-        .prepare(
-          "SELECT body FROM messages UNION ALL SELECT edit FROM messages UNION ALL SELECT body FROM channel_events"
-        )
+        .prepare("SELECT body FROM texts UNION ALL SELECT edit FROM texts UNION ALL SELECT body FROM channel_events")
         .all()
         // Reason for `as`: both columns are blobs.
         .map((row) => Buffer.from(row["body"] as Uint8Array).toString())

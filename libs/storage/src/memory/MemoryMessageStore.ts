@@ -175,7 +175,9 @@ const make = (): MessageStore["Service"] => {
         const channel = channels.get(name)
         if (channel === undefined || channel.head.generation < 0) return Option.none()
         const { head } = channel
-        return Option.some({ head, events: eventsOf(name, Math.max(0, head.seq - seqs), head.seq, seqs) })
+        const row = channel.messages.get(head.seq)
+        const message = row === undefined || !isPresent(row) ? undefined : { at: row.at, by: row.by }
+        return Option.some({ head, message, events: eventsOf(name, Math.max(0, head.seq - seqs), head.seq, seqs) })
       })
   })
 }

@@ -1,4 +1,4 @@
-/** A row of `messages` as SQLite has it, and as MessageRow. */
+/** A row of `messages` with its texts as SQLite has them, and as MessageRow. */
 import type { WireText } from "@parley/protocol/WireText"
 import type { MessageRow } from "../MessageRow.ts"
 
@@ -10,6 +10,7 @@ export interface MessageColumns {
   readonly seq: number
   readonly created: number
   readonly n: number
+  readonly at: number
   readonly sender: string
   readonly edit_generation: number
   readonly edit_seq: number
@@ -20,11 +21,15 @@ export interface MessageColumns {
 }
 
 export const messageColumns =
-  "id & 1099511627775 AS seq, created, n, sender, edit_generation, edit_seq, delete_generation, delete_seq, edit, body"
+  "id & 1099511627775 AS seq, created, n, at, sender, edit_generation, edit_seq, delete_generation, delete_seq, edit, body"
+
+/** Rows of the range of ids first, then the text of each: `CROSS` keeps SQLite from another order. */
+export const messagesWithTexts = "messages CROSS JOIN texts USING (place)"
 
 export const toRow = (columns: MessageColumns): MessageRow => ({
   created: columns.created,
   n: columns.n,
+  at: columns.at,
   by: columns.sender,
   body: fromBlob(columns.body),
   editGeneration: columns.edit_generation,

@@ -3,7 +3,7 @@
  * step is one transaction, so its rows are never of different seqs; a load is one too, and its answer a message of few
  * values. Hot path: `bench scale` watches it.
  */
-import type { DatabaseSync } from "node:sqlite"
+import type { DatabaseSync, StatementSync } from "node:sqlite"
 import type { ChannelLoad, ChannelStep, StoredChannel } from "../ChannelStore.ts"
 import { currentBody } from "../MessageRow.ts"
 import { type Columns, ColumnsReader, ColumnsWriter } from "./Columns.ts"
@@ -14,6 +14,7 @@ import type { MessageRowWrites } from "./SqliteMessageWrites.ts"
 import { packStays, rowStaysMax, type StayTuple, stayTuple, unpackStays } from "./StayColumns.ts"
 import type { WriteTransaction } from "./StoreCalls.ts"
 import { type ChannelBase, channelBase, headOf } from "./ChannelHead.ts"
+import { messagesWithTexts } from "./MessageColumns.ts"
 import { inTransaction, limitOf, rowOf, rowsOf, tuplesOf } from "./StoreFile.ts"
 import { seqLimit } from "./StoreMigrations.ts"
 
@@ -47,7 +48,8 @@ type ChannelTuple = readonly [
   topic: string,
   stays: string | null
 ]
-type MessageTuple = readonly [seq: number, n: number, body: Uint8Array, edited: number]
+type HeadTuple = readonly [seq: number, n: number, at: number, by: string]
+type MessageTuple = readonly [...head: HeadTuple, editGeneration: number, body: Uint8Array]
 type EventTuple = readonly [seq: number, body: Uint8Array]
 
 interface EditColumns {
@@ -57,6 +59,8 @@ interface EditColumns {
   readonly delete_generation: number
   readonly edit: Uint8Array
 }
+
+const nothing: HeadTuple = [0, 0, 0, ""]
 
 const latin1 = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1")
@@ -69,14 +73,17 @@ export const channelStoreReads = (db: DatabaseSync) => {
     FROM channels WHERE id = ? AND generation >= 0`
   )
   const range = "id > (?1 << 40) | ?2 AND id <= (?1 << 40) | ?3"
-  const messages = tuplesOf(
-    db,
-    `
-    SELECT id & ${seqLimit}, n, body, length(edit) FROM messages
-    WHERE ${range} AND created >= 0 ORDER BY id DESC ${limitOf("?4")}`
-  )
+  const sent = (columns: string, from: string) =>
+    tuplesOf(
+      db,
+      `
+      SELECT id & ${seqLimit}, n, at, sender${columns} FROM ${from}
+      WHERE ${range} AND created >= 0 ORDER BY id DESC ${limitOf("?4")}`
+    )
+  const heads = sent("", "messages")
+  const messages = sent(", edit_generation, body", messagesWithTexts)
   const edited = db.prepare(`
-    SELECT created, edit_generation, edit_seq, delete_generation, edit FROM messages WHERE id = (?1 << 40) | ?2`)
+    SELECT created, edit_generation, edit_seq, delete_generation, edit FROM ${messagesWithTexts} WHERE id = (?1 << 40) | ?2`)
   const events = tuplesOf(db, `SELECT id & ${seqLimit}, body FROM channel_events WHERE ${range} ORDER BY id`)
   const stays = tuplesOf(
     db,
@@ -86,12 +93,13 @@ export const channelStoreReads = (db: DatabaseSync) => {
   )
 
   /** A message's body in its current form; nearly all are as they were sent. */
-  const bodyOf = (key: number, [seq, n, body, hasEdit]: MessageTuple): Uint8Array => {
-    const row = hasEdit === 0 ? undefined : rowOf<EditColumns>(edited, key, seq)
+  const bodyOf = (key: number, [seq, n, , , editGeneration, body]: MessageTuple): Uint8Array => {
+    const row = editGeneration < 0 ? undefined : rowOf<EditColumns>(edited, key, seq)
     if (row === undefined) return body
     const current = currentBody({
       created: row.created,
       n,
+      at: 0,
       by: "",
       body: latin1(body),
       editGeneration: row.edit_generation,
@@ -129,22 +137,28 @@ export const channelStoreReads = (db: DatabaseSync) => {
     upTo(Number.POSITIVE_INFINITY)
   }
 
-  /** The messages that may be among the newest events, newest first: with the one that is the head, if one is (ChannelHead). */
-  const newestMessages = ([key, headGeneration, headSeq, , topSeq]: ChannelTuple, seqs: number) => {
+  /** The messages that may be among the newest so many events, newest first: with the one that is the head, if one is (ChannelHead). */
+  const newestMessages = <Row extends readonly [...head: HeadTuple, ...rest: ReadonlyArray<unknown>]>(
+    statement: StatementSync,
+    [key, headGeneration, headSeq, , topSeq]: ChannelTuple,
+    seqs: number
+  ): ReadonlyArray<Row> => {
     if (headGeneration < 0) return []
     const first = Math.max(0, headSeq - seqs)
-    const found = rowsOf<MessageTuple>(messages, key, first, seqLimit, Math.max(1, seqs))
+    const found = rowsOf<Row>(statement, key, first, seqLimit, seqs)
     const [top = 0] = found[0] ?? []
     // Between head and top are rows of earlier generations only.
-    return top > headSeq && top <= topSeq ? rowsOf<MessageTuple>(messages, key, first, headSeq, seqs) : found
+    return top > headSeq && top <= topSeq ? rowsOf<Row>(statement, key, first, headSeq, seqs) : found
   }
 
   const writeChannel = (columns: ColumnsWriter, id: string, newestSeqs: number, staysMax: number): void => {
     const row = rowOf<ChannelTuple>(channel, id)
     columns.number(row === undefined ? 0 : 1)
     if (row === undefined) return
-    const sent = newestMessages(row, newestSeqs)
-    const head = headOf(row, sent[0])
+    // Where no event is asked for, no text is touched.
+    const sent = newestSeqs === 0 ? [] : newestMessages<MessageTuple>(messages, row, newestSeqs)
+    const [newest] = newestSeqs === 0 ? newestMessages<HeadTuple>(heads, row, 1) : sent
+    const head = headOf(row, newest)
     const [, , , , , , , , , members, createdAt, readFanout, name, topic, stays] = row
     columns.number(head.rowGeneration)
     columns.number(head.rowSeq)
@@ -160,6 +174,12 @@ export const channelStoreReads = (db: DatabaseSync) => {
       const first = Math.max(0, head.seq - newestSeqs)
       columns.number(head.seq)
       columns.number(head.n)
+      const [at, , sentAt, by] = newest ?? nothing
+      columns.number(at === head.seq ? 1 : 0)
+      if (at === head.seq) {
+        columns.number(sentAt)
+        columns.text(by)
+      }
       writeEvents(
         columns,
         head.key,
@@ -222,7 +242,8 @@ const readChannel = (columns: ColumnsReader, channel: string): StoredChannel => 
 
 const readNewest = (columns: ColumnsReader, generation: number): NonNullable<StoredChannel["newest"]> => {
   const head = { generation, seq: columns.number(), n: columns.number() }
+  const message = columns.number() === 0 ? undefined : { at: columns.number(), by: columns.text() }
   const events: Array<{ readonly seq: number; readonly body: string }> = []
   for (let left = columns.number(); left > 0; left--) events.push({ seq: columns.number(), body: columns.wire() })
-  return { head, events }
+  return { head, message, events }
 }

@@ -6,7 +6,7 @@ import type { WireText } from "@parley/protocol/WireText"
 import { currentBody, toStoredMessage } from "../MessageRow.ts"
 import type { NewestEvents, StoredAck, StoredMessage } from "../MessageStore.ts"
 import { fromChannels, headGeneration, headN, headSeq, topSeq } from "./ChannelHead.ts"
-import { fromBlob, type MessageColumns, messageColumns, toRow } from "./MessageColumns.ts"
+import { fromBlob, type MessageColumns, messageColumns, messagesWithTexts, toRow } from "./MessageColumns.ts"
 import type { ChannelKeys } from "./SqliteChannelKeys.ts"
 import { unreadCountReads } from "./SqliteUnreadCounts.ts"
 import { inTransaction, limitOf, rowOf, rowsOf } from "./StoreFile.ts"
@@ -22,7 +22,8 @@ export const messageReads = (db: DatabaseSync, keys: ChannelKeys) => {
   const range = "id > (?1 << 40) | ?2 AND id < (?1 << 40) | ?3"
   const page = (order: "ASC" | "DESC") =>
     db.prepare(
-      `SELECT ${messageColumns} FROM messages WHERE ${range} AND created >= 0 ORDER BY id ${order} ${limitOf("?4")}`
+      `SELECT ${messageColumns} FROM ${messagesWithTexts}
+      WHERE ${range} AND created >= 0 ORDER BY id ${order} ${limitOf("?4")}`
     )
   const oldest = page("ASC")
   const newest = page("DESC")
@@ -35,6 +36,7 @@ export const messageReads = (db: DatabaseSync, keys: ChannelKeys) => {
   const id = db.prepare(
     "SELECT seq, n, at, body_hash AS bodyHash FROM message_ids WHERE cid = ? AND channel = ? AND sender = ?"
   )
+  const sent = db.prepare("SELECT at, sender AS by FROM messages WHERE id = (? << 40) | ? AND created >= 0")
   const counts = unreadCountReads(db)
 
   /** Of one snapshot: a message and its edit are seen together or not at all. */
@@ -110,7 +112,12 @@ export const messageReads = (db: DatabaseSync, keys: ChannelKeys) => {
         const head = headOf(name)
         if (head === null) return null
         const after = clampSeq(head.seq - Math.min(Math.max(seqs, 0), pageRowsMax))
-        return { head, events: eventsOf(key, after, clampSeq(head.seq + 1), pageRowsMax) }
+        const message = rowOf<{ at: number; by: string }>(sent, key, clampSeq(head.seq))
+        return {
+          head,
+          message: message === undefined ? undefined : { ...message },
+          events: eventsOf(key, after, clampSeq(head.seq + 1), pageRowsMax)
+        }
       })
     }
   }

@@ -21,7 +21,7 @@ import {
 import type { StoredEvent } from "../MessageStore.ts"
 import { type ChannelBase, channelBase, type ChannelHead, headOf } from "./ChannelHead.ts"
 import { type EventColumns, unpackEvents } from "./EventColumns.ts"
-import { fromBlob, type MessageColumns, messageColumns, toBlob, toRow } from "./MessageColumns.ts"
+import { fromBlob, type MessageColumns, messageColumns, messagesWithTexts, toBlob, toRow } from "./MessageColumns.ts"
 import type { GrowingChannelKeys } from "./SqliteChannelKeys.ts"
 import { blockOf, unreadCountWrites } from "./SqliteUnreadCounts.ts"
 import { rowOf, rowsOf, tuplesOf } from "./StoreFile.ts"
@@ -47,6 +47,7 @@ interface Touched {
   newest: number | null
 }
 
+const noText = new Uint8Array()
 const nowhere = { generation: -1, seq: 0, n: 0 }
 
 const isLater = (it: { readonly generation: number; readonly seq: number }, generation: number, seq: number): boolean =>
@@ -65,13 +66,21 @@ export const messageRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
   const saveChannel = db.prepare(`
     UPDATE channels SET head_generation = ?, head_seq = ?, head_n = ?, top_seq = ?, generation = ?, seq = ?, n = ?,
       id_bound = ? WHERE id = ?`)
-  const message = db.prepare(`SELECT ${messageColumns} FROM messages WHERE id = (? << 40) | ?`)
+  const message = db.prepare(`SELECT ${messageColumns} FROM ${messagesWithTexts} WHERE id = (? << 40) | ?`)
   const insertMessage = db.prepare(
-    "INSERT OR IGNORE INTO messages VALUES ((?1 << 40) | ?2, ?3, ?4, ?5, -1, 0, -1, 0, x'', ?6)"
+    "INSERT OR IGNORE INTO messages VALUES ((?1 << 40) | ?2, ?3, ?4, ?5, ?6, ?7, -1, 0, -1, 0)"
   )
-  const replaceMessage = db.prepare(
-    "INSERT OR REPLACE INTO messages VALUES ((?1 << 40) | ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
-  )
+  const insertTexts = db.prepare("INSERT INTO texts VALUES (?, ?, ?)")
+  // One that has a row keeps its place.
+  const putMessageRow = db.prepare(`
+    INSERT INTO messages VALUES ((?1 << 40) | ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+    ON CONFLICT DO UPDATE SET created = excluded.created, n = excluded.n, at = excluded.at, sender = excluded.sender,
+      edit_generation = excluded.edit_generation, edit_seq = excluded.edit_seq,
+      delete_generation = excluded.delete_generation, delete_seq = excluded.delete_seq
+    RETURNING place`)
+  const putTexts = db.prepare("INSERT OR REPLACE INTO texts VALUES (?, ?, ?)")
+  /** The last place that was given out; after a step that failed some are never used. */
+  let place = rowOf<{ place: number | null }>(db.prepare("SELECT max(place) AS place FROM texts"))?.place ?? 0
   const event = db.prepare("SELECT generation FROM channel_events WHERE id = (? << 40) | ?")
   const dropEvent = db.prepare("DELETE FROM channel_events WHERE id = (? << 40) | ?")
   const upsertEvent = db.prepare(`
@@ -102,19 +111,22 @@ export const messageRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
 
   const save = (touched: Touched, seq: number, before: MessageRow, row: MessageRow): void => {
     if (row === before) return
-    replaceMessage.run(
+    const at = rowOf<{ place: number }>(
+      putMessageRow,
       touched.key,
       seq,
+      ++place,
       row.created,
       row.n,
+      row.at,
       row.by,
       row.editGeneration,
       row.editSeq,
       row.deleteGeneration,
-      row.deleteSeq,
-      toBlob(row.edit),
-      toBlob(row.body)
+      row.deleteSeq
     )
+    if (at === undefined) throw new Error(`message ${seq} of ${touched.channel} has no place`)
+    putTexts.run(at.place, toBlob(row.body), toBlob(row.edit))
     moveCount(touched, seq, countsFor(before), countsFor(row))
   }
 
@@ -127,8 +139,9 @@ export const messageRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
     }
     if (it.seq > touched.top && it.generation === touched.before.generation) touched.newest = it.seq
     const { key } = touched
-    const inserted = insertMessage.run(key, it.seq, it.generation, it.n, it.by, toBlob(it.body))
+    const inserted = insertMessage.run(key, it.seq, ++place, it.generation, it.n, it.at, it.by)
     if (inserted.changes === 1) {
+      insertTexts.run(place, toBlob(it.body), noText)
       moveCount(touched, it.seq, null, it.by)
       return
     }
