@@ -22,8 +22,8 @@ const cacheKiB = 16_384
  * default is a quarter less of the writer's time, and costs a reader little (`bench scale`). Of a new file only.
  */
 const pageBytes = 2_048
-/** Pages in the WAL before a commit moves them to the file (16 MiB): the pages of busy channels are moved once, not each time. */
-const walPagesMax = 8_192
+/** Pages in the WAL before a commit moves them to the file (64 MiB): the pages of busy channels are moved once, not each time. */
+const walPagesMax = 32_768
 /** The WAL is cut back to this after a checkpoint. */
 const walBytesMax = 64 * 1024 * 1024
 /** A file up to this size is checked page by page at every start; of a larger one only what is read. */
