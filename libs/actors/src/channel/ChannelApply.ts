@@ -232,22 +232,21 @@ export class ChannelState extends CommittedChannel {
   }
 
   static #restore(snapshot: ChannelSnapshot, limits: ChannelLimits): ChannelState {
-    const state = new ChannelState(snapshot.channel, limits)
+    const { last, seq } = snapshot
+    const tailLimits = { eventsMax: limits.tailEventsMax, bytesMax: limits.tailBytesMax }
+    const state = new ChannelState(
+      snapshot.channel,
+      limits,
+      Members.restore(limits, snapshot.members, snapshot.settings.owners),
+      IdempotencyWindow.restore(limits.windowIdsMax, snapshot.window, snapshot.floor, limits.windowYoungIdsMax),
+      Tail.restore(tailLimits, seq, snapshot.floor, snapshot.tail, last)
+    )
     state.generation = snapshot.generation
-    state.seq = state.committedSeq = snapshot.seq
+    state.seq = state.committedSeq = seq
     state.n = state.committedN = snapshot.n
     state.at = snapshot.at
     state.by = snapshot.by
     state.latest = state.settled = snapshot.settings
-    state.members = Members.restore(limits, snapshot.members, snapshot.settings.owners)
-    state.window = IdempotencyWindow.restore(
-      limits.windowIdsMax,
-      snapshot.window,
-      snapshot.floor,
-      limits.windowYoungIdsMax
-    )
-    const tailLimits = { eventsMax: limits.tailEventsMax, bytesMax: limits.tailBytesMax }
-    state.tail = Tail.restore(tailLimits, snapshot.seq, snapshot.floor, snapshot.tail, snapshot.last)
     return state
   }
 }

@@ -69,13 +69,20 @@ export abstract class CommittedChannel {
   /** Who is typing: until when, and when that was shown. Never logged, not part of the encoded state. */
   typing: Map<string, { readonly until: number; readonly shown: number }> | undefined = undefined
 
-  constructor(channel: string, limits: ChannelLimits) {
+  /** The parts of one that was: a new one begins with none. */
+  constructor(
+    channel: string,
+    limits: ChannelLimits,
+    members = new Members(limits),
+    window = new IdempotencyWindow(limits.windowIdsMax, 0, limits.windowYoungIdsMax),
+    tail = new Tail(limits.tailEventsMax, limits.tailBytesMax, 0, 0)
+  ) {
     this.channel = channel
     this.limits = limits
     this.type = channelTypeOf(channel)
-    this.members = new Members(limits)
-    this.window = new IdempotencyWindow(limits.windowIdsMax, 0, limits.windowYoungIdsMax)
-    this.tail = new Tail(limits.tailEventsMax, limits.tailBytesMax, 0, 0)
+    this.members = members
+    this.window = window
+    this.tail = tail
   }
 
   get exists(): boolean {

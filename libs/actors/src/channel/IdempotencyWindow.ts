@@ -154,11 +154,11 @@ export class IdempotencyWindow {
 
   /** What a snapshot at `head` keeps of it, with `idsMax` of the ids that the store has: as if the others had been evicted. */
   snapshot(idsMax: number, head: number): { readonly bound: number; readonly ids: ReadonlyArray<Remembered> } {
-    if (this.#size === 0) return { bound: this.bound, ids: [] }
+    if (this.#size === 0) return { bound: this.bound, ids: none }
     if (idsMax === 0 && this.#settled === this.#pinned.length) {
       let { bound } = this
       for (const held of this.#heap) bound = Math.max(bound, held.time)
-      return { bound, ids: [] }
+      return { bound, ids: none }
     }
     const pinned = this.#pinned.slice(this.#settled).filter((held) => held.seq <= head)
     const settled = this.#heap.toSorted((a, b) => (before(a, b) ? 1 : -1))

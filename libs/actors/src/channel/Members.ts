@@ -61,8 +61,8 @@ export class Members {
   /** Nobody who ever was here is missing from `#records`. */
   #allRecorded: boolean
   #committed = 0
-  /** Who may have more ended stays than are kept: those of few, and few for long. */
-  readonly #long = new Set<string>()
+  /** Who may have more ended stays than are kept: those of few, and few for long. Undefined: nobody. */
+  #long: Set<string> | undefined = undefined
   /** Few in all but rare channels: an array, by id. */
   #owners: ReadonlyArray<string> = nobody
   /** A number: since when one is in who came once and stayed, as nearly all did; a record would be two objects more. */
@@ -179,8 +179,13 @@ export class Members {
     // The log may remove someone from a large channel whose stay is not here.
     if (record === undefined) return { user, joined: 0, past: [], complete: false }
     const past = [...record.past, { from: record.joined, to: seq }]
-    if (past.length > this.limits.staysPerUserMax) this.#long.add(user)
+    if (past.length > this.limits.staysPerUserMax) this.#lengthen(user)
     return { user, joined: 0, past, complete: record.complete }
+  }
+
+  #lengthen(user: string): void {
+    this.#long ??= new Set()
+    this.#long.add(user)
   }
 
   /** Forgets the oldest of too many stays: of those that are committed, for a replay has no others; readers see the rest. */
@@ -188,7 +193,7 @@ export class Members {
     const record = this.#record(user)
     const over = record === undefined ? 0 : record.past.length - this.limits.staysPerUserMax
     if (record === undefined || over <= 0) {
-      this.#long.delete(user)
+      this.#long?.delete(user)
       return
     }
     const pending = record.past.filter((stay) => stay.to > this.#committed).length
@@ -215,7 +220,7 @@ export class Members {
   /** Drops what is too many once all up to `committed` is: what is dropped can be asked for. */
   trim(committed: number): void {
     this.#committed = committed
-    for (const user of this.#long) this.#cutStays(user)
+    if (this.#long !== undefined) for (const user of this.#long) this.#cutStays(user)
     if (this.resident && this.count > this.limits.membersResidentMax) this.resident = false
     const over = this.#records.size - this.limits.recordsMax - (this.resident ? this.count : 0)
     if (over <= 0) return
@@ -275,7 +280,7 @@ export class Members {
       else this.#records.set(user, record)
       // What was committed meanwhile was cut from the record that this one replaces.
       if (typeof record === "object" && record.past.length > this.limits.staysPerUserMax) {
-        this.#long.add(user)
+        this.#lengthen(user)
         this.#cutStays(user)
       }
     }

@@ -88,13 +88,29 @@ export const decodeSnapshot = (bytes: Uint8Array): ChannelSnapshot => {
   const floor = reader.number()
   const settings = readSettings(reader)
   const members = readMembers(reader)
-  const tail: Array<TailEvent> = []
-  for (let left = reader.number(); left > 0; left--) tail.push(readEvent(reader))
+  const tail = readList(reader, readEvent)
   const last = readLast(reader, tail)
   const bound = reader.number()
-  const ids: Array<Remembered> = []
-  for (let left = reader.number(); left > 0; left--) ids.push(readId(reader, tail))
+  const ids = readList(reader, (of) => readId(of, tail))
   return { channel, generation, seq, n, at, by, floor, settings, members, window: { bound, ids }, tail, last }
+}
+
+const readWire = (reader: ByteReader): string => reader.wire()
+const readNumber = (reader: ByteReader): number => reader.number()
+
+/** A count, and so many. */
+const readList = <A>(reader: ByteReader, read: (reader: ByteReader) => A): ReadonlyArray<A> =>
+  readMany(reader, reader.number(), read)
+
+const nothing: ReadonlyArray<never> = []
+
+/** In an array of just that length: one that grows from nothing has room for seventeen, as long as the channel is there. */
+const readMany = <A>(reader: ByteReader, count: number, read: (reader: ByteReader) => A): ReadonlyArray<A> => {
+  if (count === 0) return nothing
+  const all = [read(reader)]
+  if (count === 1) return all
+  for (let left = count - 1; left > 0; left--) all.push(read(reader))
+  return all.slice()
 }
 
 const writeSettings = (settings: ChannelSettings): void => {
@@ -113,8 +129,7 @@ const readSettings = (reader: ByteReader): ChannelSettings => {
   const topic = reader.text()
   const createdAt = reader.number()
   const members = reader.number()
-  const owners: Array<string> = []
-  for (let left = reader.number(); left > 0; left--) owners.push(reader.wire())
+  const owners = readList(reader, readWire)
   const fanout = (bits & readFanoutBit) === 0 ? "write" : "read"
   return { exists: (bits & existsBit) !== 0, name, topic, fanout, createdAt, members, owners }
 }
@@ -135,16 +150,15 @@ const writeMembers = ({ allRecorded, count, resident, rows }: MembersSnapshot): 
 const readMembers = (reader: ByteReader): MembersSnapshot => {
   const bits = reader.number()
   const count = reader.number()
-  const rows: Array<MemberRow> = []
-  for (let left = reader.number(); left > 0; left--) {
-    const user = reader.wire()
-    const joined = reader.number()
-    const form = reader.number()
-    const past: Array<number> = []
-    for (let seqs = form >>> 1; seqs > 0; seqs--) past.push(reader.number())
-    rows.push([user, joined, past, (form & 1) === 1 ? 1 : 0])
-  }
+  const rows = readList(reader, readMember)
   return { count, resident: (bits & residentBit) !== 0, allRecorded: (bits & allRecordedBit) !== 0, rows }
+}
+
+const readMember = (reader: ByteReader): MemberRow => {
+  const user = reader.wire()
+  const joined = reader.number()
+  const form = reader.number()
+  return [user, joined, readMany(reader, form >>> 1, readNumber), (form & 1) === 1 ? 1 : 0]
 }
 
 const writeEvent = (event: TailEvent): void => {

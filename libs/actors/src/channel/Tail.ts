@@ -99,6 +99,10 @@ export const changedAuthor = (event: { readonly by: string; readonly hidden: str
   return hidden.author ?? event.by
 }
 
+/** Of nearly all tails at first; never changed. */
+const noEvents: Array<TailEvent> = []
+const noChanges: Array<number> = []
+
 export class Tail {
   readonly eventsMax: number
   readonly bytesMax: number
@@ -110,10 +114,10 @@ export class Tail {
   /** The newest message in its current form, also when it is older than the tail. */
   last: StoredMessage | null = null
   // Dense: events[start + i] has the seq from + 1 + i.
-  #events: Array<TailEvent> = []
+  #events = noEvents
   #start = 0
   /** Seqs of the edits and deletes held, ascending: few among many, and looked for by every page and count. */
-  #changes: Array<number> = []
+  #changes = noChanges
 
   constructor(eventsMax: number, bytesMax: number, from: number, floor: number) {
     this.eventsMax = eventsMax
@@ -155,7 +159,7 @@ export class Tail {
     if (event.kind === "message")
       this.last = { seq: event.seq, n: event.n, by: event.by, deleted: false, body: event.body }
     else if (isChange(event)) {
-      this.#changes.push(event.seq)
+      this.#noteChange(event.seq)
       this.#change(event)
     }
     this.#trim()
@@ -301,6 +305,11 @@ export class Tail {
     return found.reverse()
   }
 
+  #noteChange(seq: number): void {
+    if (this.#changes.length === 0) this.#changes = [seq]
+    else this.#changes.push(seq)
+  }
+
   #change(change: TailEvent): void {
     if (this.last?.seq === change.target) this.last = changedRow(this.last, change)
     const message = this.get(change.target)
@@ -363,11 +372,11 @@ export class Tail {
     last: StoredMessage | null
   ): Tail {
     const tail = new Tail(limits.eventsMax, limits.bytesMax, to - events.length, floor)
-    tail.#events = [...events]
+    if (events.length > 0) tail.#events = [...events]
     for (const event of events) {
       tail.bytes += costOf(event)
       if (event.seq > floor) tail.pinnedBytes += costOf(event)
-      if (isChange(event)) tail.#changes.push(event.seq)
+      if (isChange(event)) tail.#noteChange(event.seq)
     }
     tail.last = last
     return tail

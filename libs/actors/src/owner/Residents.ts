@@ -16,7 +16,8 @@ export const entityQueueMax = 4_096
 /** What log and inspection need of a resident, whatever its kind. */
 export interface AnyResident {
   readonly id: string
-  readonly pending: Array<PendingEvent>
+  /** Replaced where it is empty: nearly all have none, and share that. */
+  pending: Array<PendingEvent>
   readonly waiting: ReadonlyArray<unknown>
   readonly dirty: boolean
   readonly bytes: number
@@ -53,8 +54,8 @@ export interface Resident<S extends EntityState> {
   waiting: Array<(resident: Resident<S>) => void>
   /** Waits for the store that hold the queue; a step may begin another before the first is over. */
   holds: number
-  /** Events that are not settled yet, in order. */
-  readonly pending: Array<PendingEvent>
+  /** Events that are not settled yet, in order; see AnyResident. */
+  pending: Array<PendingEvent>
   /** Reasons to stay besides uncommitted events (unsaved cursors). */
   dirty: boolean
   /** Had a turn since the sweep last looked (the clock algorithm: a second chance instead of an order of use). */
@@ -62,6 +63,15 @@ export interface Resident<S extends EntityState> {
   /** It had no turn since the one that woke it. */
   fresh: boolean
   bytes: number
+}
+
+/** Of nearly all residents; never changed. */
+const nothing: Array<never> = []
+
+/** The resident's newest event, not settled yet. */
+export const enterPending = (resident: AnyResident, pending: PendingEvent): void => {
+  if (resident.pending.length === 0) resident.pending = [pending]
+  else resident.pending.push(pending)
 }
 
 /** What a cold entity wakes for: a step that looks at its head alone, or one that may look behind it. */
@@ -184,7 +194,9 @@ export class Residents<S extends EntityState> {
       refused("full")
       return
     }
-    resident.waiting.push((r) => (r.state === undefined ? refused("failed") : step(r)))
+    const waiter = (r: Resident<S>) => (r.state === undefined ? refused("failed") : step(r))
+    if (resident.waiting.length === 0) resident.waiting = [waiter]
+    else resident.waiting.push(waiter)
   }
 
   /** Tells of a turn that is taken without `turn`. */
@@ -297,7 +309,17 @@ export class Residents<S extends EntityState> {
   }
 
   #add(id: string, state: S | undefined): Resident<S> {
-    const resident = { id, state, waiting: [], holds: 0, pending: [], dirty: false, used: true, fresh: false, bytes: 0 }
+    const resident: Resident<S> = {
+      id,
+      state,
+      waiting: nothing,
+      holds: 0,
+      pending: nothing,
+      dirty: false,
+      used: true,
+      fresh: false,
+      bytes: 0
+    }
     this.#residents.set(id, resident)
     return resident
   }
@@ -360,12 +382,13 @@ export class Residents<S extends EntityState> {
 
   #drain(resident: Resident<S>): void {
     const waiting = resident.waiting
+    if (waiting.length === 0) return
     let taken = 0
     while (taken < waiting.length && resident.holds === 0) {
       const step = waiting[taken++]
       if (step !== undefined) step(resident)
     }
-    resident.waiting = taken === waiting.length ? [] : waiting.slice(taken)
+    resident.waiting = taken === waiting.length ? nothing : waiting.slice(taken)
   }
 
   #passive(resident: Resident<S>): boolean {

@@ -20,7 +20,7 @@ import { MemoryBudget, type ShardMemory } from "./MemoryBudget.ts"
 import type { Attach, Attached, Detach, LinkItem, OwnerReply, OwnerRequest, TopicName } from "./OwnerProtocol.ts"
 import { ParkedHere } from "./ParkedHere.ts"
 import { PresenceHandler } from "./PresenceHandler.ts"
-import type { AnyResident, PendingEvent } from "./Residents.ts"
+import { type AnyResident, enterPending, type PendingEvent } from "./Residents.ts"
 import { SessionHandler } from "./SessionHandler.ts"
 import { Unstored } from "./Unstored.ts"
 
@@ -206,7 +206,7 @@ export class ShardOwner {
       waiters: [waiter],
       reserved
     }
-    resident.pending.push(pending)
+    enterPending(resident, pending)
     if (!this.log.append(pending)) {
       resident.pending.pop()
       undo()

@@ -1,7 +1,7 @@
 /** Residents that nobody uses go to warm state, however much room there is, and come back as they were. */
 import { describe, expect, it } from "vitest"
 import { MemoryBudget, type ShardMemory } from "../../src/owner/MemoryBudget.ts"
-import { Residents, restCalls, restLooksMax } from "../../src/owner/Residents.ts"
+import { enterPending, type PendingEvent, Residents, restCalls, restLooksMax } from "../../src/owner/Residents.ts"
 
 interface Text {
   readonly bytes: number
@@ -73,6 +73,23 @@ describe("residents", () => {
     stored.add("unstored")
     rest(restCalls * 3)
     expect(residents.residentCount).toBe(2)
+  })
+
+  it("have what is pending and who waits each for itself, though all share what is empty", async () => {
+    const { residents, use } = make()
+    for (const id of ["ann", "ben"]) await use(id)
+    const [ann, ben] = [residents.peek("ann")!, residents.peek("ben")!]
+    const event = (undo: () => void) => ({ undo }) as PendingEvent // as: nothing else of it is looked at
+    const [first, second] = [event(() => {}), event(() => {})]
+    enterPending(ann, first)
+    enterPending(ann, second)
+    residents.hold(ann)
+    const turns: Array<string> = []
+    for (const id of ["ann", "ann", "ben"]) residents.turn(id, (resident) => turns.push(resident.id), turns.push)
+    expect([ann.pending, ben.pending]).toEqual([[first, second], []])
+    expect([ann.waiting.length, ben.waiting.length, turns]).toEqual([2, 0, ["ben"]])
+    residents.release(ann)
+    expect([ann.waiting.length, turns]).toEqual([0, ["ben", "ann", "ann"]])
   })
 
   it("make room before others when they were woken and not used again, however recent", async () => {
