@@ -392,7 +392,9 @@ export const channelStoreContract = <E>(name: string, layer: Layer.Layer<Seams, 
             newestSeqs: [5, 0],
             staysMax: 5
           })
-          assert.deepStrictEqual(loaded, { row, newest: undefined, stays: [] })
+          const bare = { row, newest: undefined, stays: [] }
+          assert.deepStrictEqual(loaded, bare)
+          assert.deepStrictEqual(withoutEvents, bare)
         })
       )
     })
