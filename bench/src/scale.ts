@@ -2,7 +2,7 @@
  * What a send costs as things grow: CPU of all the server's threads a send, from the first one until everything behind
  * the log has caught up, with 1,000, 10,000 and 1,000,000 channels that exist, sends uniform over 10,000 of them (all of
  * them touched before), then uniform over all, cold ones included, after so many seconds of the same that the code for
- * them is compiled, and once more when each has had a message; and from 10 to 100,000 members with 100 connections online
+ * them is compiled, at the same rate as the unit's, and once more when each has had a message; and from 10 to 100,000 members with 100 connections online
  * either way, every delivery checked. Channels, members and sessions are seeded offline, the channels' messages in
  * a shuffled order: written in the order of their keys, every page of history would be full, and the first message to
  * each would split it, which no store that was in use looks like. That each has what was seeded is read through the
@@ -13,7 +13,7 @@ import { type Client, clientId, connectMany } from "./load/Clients.ts"
 import { sync } from "./load/Channels.ts"
 import { OneChannel } from "./load/OneChannel.ts"
 import { ackedSeq } from "./load/Order.ts"
-import { runSends, type SendOne } from "./load/Sends.ts"
+import { type Load, runSends, type SendOne } from "./load/Sends.ts"
 import { report, round, say } from "./Report.ts"
 import { pinGenerator, type RunningServer, startParley, untilQuiet, watchCpu } from "./Servers.ts"
 import { seededData, type Seeds } from "./seed/KeptSeeds.ts"
@@ -35,6 +35,13 @@ const compileMs = sized(6_000, 1_000)
 /** A unit is measured for so long. */
 const unitMs = sized(5_000, 1_000)
 const inFlight = 128
+/**
+ * As fast as they go, fewer sends share a commit, a round of the consumers and a turn of the loop where each costs more,
+ * which makes them dearer still; at one rate, which either server keeps up with, only the channels differ.
+ */
+const perSecond = sized(3_000, 500)
+const closed: Load = { _tag: "closed", inFlight }
+const paced: Load = { _tag: "paced", perSecond }
 const ratioMax = 1.2
 
 const crowdChannel = "group:crowd"
@@ -112,6 +119,7 @@ class Uniform {
 interface Point extends Cost {
   readonly channels: number
   readonly over: number
+  readonly load: Load["_tag"]
   readonly warmHitRate: number
   /** What a send over the fewest channels cost just before and after it, on a server of its own. */
   readonly unitMicros: number
@@ -125,13 +133,13 @@ interface Cost {
   readonly generator: number
 }
 
-/** CPU a send of a load with so many in flight; what is written behind the last ones is in it. */
-const costOf = async (server: RunningServer, uniform: Uniform, ms = measureMs): Promise<Cost> => {
+/** CPU a send of a load; what is written behind the last ones is in it. */
+const costOf = async (server: RunningServer, uniform: Uniform, load: Load, ms = measureMs): Promise<Cost> => {
   const sentBefore = uniform.sent
   const cpu = watchCpu(server)
   const { generatorShare, perSecond } = await runSends({
     server,
-    load: { _tag: "closed", inFlight },
+    load,
     warmMs,
     measureMs: ms,
     send: uniform.send
@@ -165,7 +173,7 @@ const open = async (channels: number): Promise<Open> => {
   const uniform = new Uniform(clients, channels)
   uniform.size = Math.min(used, channels)
   await uniform.touchAll()
-  await costOf(server, uniform, unitMs)
+  await costOf(server, uniform, closed, unitMs)
   const close = () => {
     for (const client of clients) client.close()
     return server.stop("SIGKILL")
@@ -174,30 +182,31 @@ const open = async (channels: number): Promise<Open> => {
 }
 
 /** A machine that others use is faster and slower from minute to minute: each figure has its unit before and after it. */
-const pointOf = async ({ channels, server, uniform }: Open, unit: Open): Promise<Point> => {
-  const unitCost = () => costOf(unit.server, unit.uniform, unitMs)
+const pointOf = async ({ channels, server, uniform }: Open, unit: Open, load: Load = closed): Promise<Point> => {
+  const unitCost = () => costOf(unit.server, unit.uniform, load, unitMs)
   const before = await unitCost()
   const { sent, warm } = uniform
-  const cost = await costOf(server, uniform)
+  const cost = await costOf(server, uniform, load)
   const warmHitRate = (uniform.warm - warm) / (uniform.sent - sent)
   const after = await unitCost()
   const unitMicros = (before.micros + after.micros) / 2
   const point = {
     channels,
     over: uniform.size,
+    load: load._tag,
     ...cost,
     warmHitRate: round(warmHitRate, 3),
     unitMicros: round(unitMicros),
     ratio: round(cost.micros / unitMicros, 2)
   }
   say(
-    `${channels} channels, over ${uniform.size}: ${cost.micros} us a send (${cost.perSecond}/s), ${point.ratio} times ` +
+    `${channels} channels, over ${uniform.size}, ${load._tag}: ${cost.micros} us a send (${cost.perSecond}/s), ${point.ratio} times ` +
       `${point.unitMicros} us over ${unit.channels}, at a warm hit rate of ${point.warmHitRate}`
   )
   return point
 }
 
-/** The points of one number of channels: over those that are used, then over all, then over all once each had one. */
+/** The points of one number of channels: over those that are used, then over all, at the same rate, once each had one. */
 const pointsAt = async (channels: number, unit: Open): Promise<ReadonlyArray<Point>> => {
   const opened = await open(channels)
   const { server, uniform } = opened
@@ -205,8 +214,9 @@ const pointsAt = async (channels: number, unit: Open): Promise<ReadonlyArray<Poi
     const points = [await pointOf(opened, unit)]
     if (channels <= used) return points
     uniform.size = channels
-    await costOf(server, uniform, compileMs)
+    await costOf(server, uniform, closed, compileMs)
     points.push(await pointOf(opened, unit))
+    points.push(await pointOf(opened, unit, paced))
     await uniform.touchAll()
     await untilQuiet(server)
     points.push(await pointOf(opened, unit))
@@ -266,7 +276,7 @@ export const bench = async (): Promise<void> => {
   const crowdPoints: Array<Awaited<ReturnType<typeof atMembers>>> = []
   for (const count of crowds) crowdPoints.push(await atMembers(count))
   const limits = await limitsFire("sends")
-  const [warm, cold, touched] = points.filter(({ channels }) => channels === counts.at(-1))
+  const [warm, cold, sameRate, touched] = points.filter(({ channels }) => channels === counts.at(-1))
   const ratios = [warm?.ratio ?? 0, cold?.ratio ?? 0]
   const membersRatio = (crowdPoints[1]?.micros ?? 0) / (crowdPoints[0]?.micros ?? 1)
   report({
@@ -278,6 +288,7 @@ export const bench = async (): Promise<void> => {
     target: `each ratio <= ${ratioMax}: over ${used} channels, over all of them, and by members`,
     pass: Math.max(...ratios, membersRatio) <= ratioMax && limits.fired,
     ratio_over_all: cold?.ratio ?? 0,
+    ratio_over_all_same_rate: sameRate?.ratio ?? 0,
     ratio_over_all_touched: touched?.ratio ?? 0,
     ratio_by_members: round(membersRatio, 2),
     channels: points,

@@ -12,7 +12,7 @@ import { membersOf, settingsOf } from "./EventBody.ts"
 import { IdempotencyWindow } from "./IdempotencyWindow.ts"
 import { Members } from "./Members.ts"
 import { type ChannelSettings, type ChannelSnapshot, decodeSnapshot, encodeSnapshot } from "./Snapshot.ts"
-import { type StoredHead, storedSnapshot } from "./StoredChannel.ts"
+import { type HeadMessage, type StoredHead, storedSnapshot } from "./StoredChannel.ts"
 import { type StoredEvents, Tail } from "./Tail.ts"
 
 interface Pending {
@@ -224,9 +224,10 @@ export class ChannelState extends CommittedChannel {
     head: StoredHead,
     members: ReadonlyArray<Membership> | undefined,
     events: StoredEvents,
-    limits: ChannelLimits
+    limits: ChannelLimits,
+    headMessage?: HeadMessage
   ): ChannelState {
-    const state = ChannelState.#restore(storedSnapshot(row, head, members, events), limits)
+    const state = ChannelState.#restore(storedSnapshot(row, head, members, events, headMessage), limits)
     state.members.trim(state.seq)
     return state
   }

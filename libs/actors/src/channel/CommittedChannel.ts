@@ -117,6 +117,18 @@ export abstract class CommittedChannel {
     return this.committedSeq
   }
 
+  /** It woke with its head only (WakeDepth), and no message has followed yet. */
+  get lastUnknown(): boolean {
+    return this.tail.last === null && this.committedN > 0
+  }
+
+  /** Takes the store's newest message at or below `tailFrom`, where nobody has told it yet. */
+  learnLast(row: StoredMessage | undefined): void {
+    if (row === undefined || !this.lastUnknown) return
+    this.tail.learnLast(row)
+    this.card = undefined
+  }
+
   /** The newest message in its current form, also when the tail no longer has it. */
   lastMessage(): WireText | undefined {
     return this.tail.last?.body

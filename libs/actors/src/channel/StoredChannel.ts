@@ -15,21 +15,31 @@ export interface StoredHead {
   readonly n: number
 }
 
+/** Of the event at the head, where that is a message. */
+export interface HeadMessage {
+  readonly at: number
+  readonly by: string
+}
+
 interface StoredMembers {
   readonly owners: ReadonlyArray<string>
   readonly snapshot: MembersSnapshot
 }
 
-/** `stays`: all of them, by user, then `from`; undefined: too many to load. */
+/**
+ * `stays`: all of them, by user, then `from`; undefined: too many to load. `headMessage` says when the head was where no
+ * event is given.
+ */
 export const storedSnapshot = (
   row: ChannelRow,
   storedHead: StoredHead,
   stays: ReadonlyArray<Membership> | undefined,
-  events: StoredEvents
+  events: StoredEvents,
+  headMessage?: HeadMessage
 ): ChannelSnapshot => {
   const head = row.seq < storedHead.seq ? row : storedHead
   const tail = endingAt(head.seq, events).map((event) => storedTailEvent(event.body))
-  const newest = tail.at(-1)
+  const newest = tail.at(-1) ?? (head === storedHead ? headMessage : undefined)
   const message = tail.findLast((event) => event.kind === "message")
   const members = storedMembers(row.members, stays)
   return {

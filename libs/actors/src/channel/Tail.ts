@@ -165,6 +165,14 @@ export class Tail {
     this.#trim()
   }
 
+  /** The newest message before the tail, as the store had it at some moment: what the tail changes of it is applied. */
+  learnLast(row: StoredMessage): void {
+    this.last = row
+    for (const event of this.after(this.from)) {
+      if (isChange(event) && event.target === row.seq) this.last = changedRow(this.last, event)
+    }
+  }
+
   /**
    * Puts the events that end where the tail begins in front of it, as the store had them at some moment: what the tail
    * itself changes of them is applied, again where the store knew it (the last edit wins, a delete stays).

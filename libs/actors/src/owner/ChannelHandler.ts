@@ -81,7 +81,9 @@ export class ChannelHandler {
         case "Members":
           return this.#members(state, request, answer)
         case "InspectChannel":
-          return reply({ ok: inspectChannel(this.owner, resident, state, request.payloads) })
+          return withTail(this.owner, state, state.tailFrom, () =>
+            answer({ ok: inspectChannel(this.owner, resident, state, request.payloads) })
+          )
       }
     }
     this.#turn(channel, notMine, fail, step, depthOf(request))

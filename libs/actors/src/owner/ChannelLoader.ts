@@ -5,7 +5,6 @@
 import { Effect } from "effect"
 import { type ChannelLimits, channelLimitsDefault, ChannelState, replay } from "../channel/ChannelState.ts"
 import type { Directory, Membership } from "@parley/storage/Directory"
-import { messageFieldsOf } from "../channel/EventBody.ts"
 import { IdempotencyWindow } from "../channel/IdempotencyWindow.ts"
 import { decodeParked, parkedEventsMax } from "../fanout/Parking.ts"
 import { persisterConsumer } from "../fanout/ConsumerNames.ts"
@@ -70,22 +69,20 @@ export const loadChannel = (
   })
 
 /**
- * Whether the head's event says all that a channel wakes with: where it is (the row is not behind it), the bound of its
- * ids (†29), and what its newest message is; or there is nothing before it.
+ * Whether the head says all that a send needs: where the channel is (the row is not behind it), and, by the time of its
+ * message, the bound of its ids (†29); or there is nothing before it.
  */
 const saysAll = ({ stored }: NonNullable<ColdAnswer>): boolean => {
   if (stored?.newest === undefined) return true
-  const { events, head } = stored.newest
-  const event = events.at(-1)
-  if (stored.row.seq < head.seq) return false
-  return head.seq === 1 || (event !== undefined && messageFieldsOf(event.body) !== undefined)
+  const { head, message } = stored.newest
+  return stored.row.seq >= head.seq && (head.seq === 1 || message !== undefined)
 }
 
-/** The head alone is one place in the store; with what the newest message is, for nearly all channels. */
+/** The head alone is one place in the store, and no text: what the last message says, a reader asks for (TailFill). */
 const askStore = (owner: ShardOwner, channel: string, depth: WakeDepth, done: (answer: ColdAnswer) => void): void => {
   const { cold } = owner.context
   if (depth === "tail") return cold.load(channel, loadedTailEvents, done)
-  cold.load(channel, 1, (answer) => {
+  cold.load(channel, 0, (answer) => {
     if (answer === undefined || saysAll(answer)) done(answer)
     else cold.load(channel, loadedTailEvents, done)
   })
@@ -111,11 +108,12 @@ const loadRows = (
     const { stored } = answer
     if (stored === undefined) return found(ChannelState.empty(channel, limits))
     const { row, stays } = stored
-    const { events, head } = stored.newest ?? { head: row, events: [] }
-    const build = (members: ReadonlyArray<Membership> | undefined) =>
-      withLast(owner, ChannelState.fromStore(row, head, members, events, limits), (state) =>
-        state === undefined ? done(undefined) : found(state)
-      )
+    const newest = stored.newest ?? { head: row, message: undefined, events: [] }
+    const build = (members: ReadonlyArray<Membership> | undefined) => {
+      const state = ChannelState.fromStore(row, newest.head, members, newest.events, limits, newest.message)
+      if (depth === "head") return found(state)
+      withLast(owner, state, (known) => (known ? found(state) : done(undefined)))
+    }
     if (stays !== undefined || row.members > limits.membersResidentMax) return build(stays)
     owner.context.run(allStays(owner.context.stores.directory, channel), (all) => {
       if ("ok" in all) build(all.ok)
@@ -124,14 +122,14 @@ const loadRows = (
   })
 }
 
-/** With the newest message, where so much else has happened since that it is not among the events that were loaded. */
-const withLast = (owner: ShardOwner, state: ChannelState, done: (state: ChannelState | undefined) => void): void => {
-  const { channel, committedN, committedSeq, tail } = state
-  if (tail.last !== null || committedN === 0) return done(state)
-  const newest = { after: 0, before: committedSeq + 1, limit: 1, newest: true }
-  owner.context.run(owner.context.stores.messages.messages(channel, newest), (result) => {
-    if (!("ok" in result)) return done(undefined)
-    tail.last = result.ok[0] ?? null
-    done(state)
+/** With the newest message, where that is not among the events that are here; calls back with whether it is known. */
+export const withLast = (owner: ShardOwner, state: ChannelState, done: (known: boolean) => void): void => {
+  if (!state.lastUnknown) return done(true)
+  const { floor } = state
+  const newest = { after: 0, before: state.tailFrom + 1, limit: 1, newest: true }
+  owner.context.run(owner.context.stores.messages.messages(state.channel, newest), (result) => {
+    // A tail that was cut meanwhile may have changed what was read (†31).
+    if ("ok" in result && state.joins(floor)) state.learnLast(result.ok[0])
+    done(!state.lastUnknown)
   })
 }

@@ -68,7 +68,9 @@ export const syncNow = (
 ): ReadonlyArray<SyncResult | undefined> => {
   const since = states.map((state) => state?.members.onlyStay(user, state.committedSeq))
   const cards = states.map((state, at) =>
-    state === undefined || since[at] === undefined || !state.exists ? undefined : SyncCard.of(state)
+    state === undefined || since[at] === undefined || !state.exists || state.lastUnknown
+      ? undefined
+      : SyncCard.of(state)
   )
   const receipts = states.map((state, at) => (cards[at] === undefined ? undefined : receiptsHere(state)))
   const unread = cards.map((card, at) => {
@@ -148,6 +150,7 @@ export const syncChannel = (
     if (stay === undefined) return failed()
     if (stay === null) return done({ _tag: "Lost", channel, seq: 0 })
     if (stay.to !== null) return done({ _tag: "Lost", channel, seq: stay.to })
+    if (state.lastUnknown) return failed()
     // As of one moment: commits go on while the store is asked for the counts.
     const card = SyncCard.of(state)
     const readableAfter = state.readableAfter(user)

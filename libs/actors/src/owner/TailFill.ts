@@ -6,7 +6,7 @@
  */
 import type { ChannelState } from "../channel/ChannelState.ts"
 import type { StoredEvents } from "../channel/Tail.ts"
-import { loadedTailEvents } from "./ChannelLoader.ts"
+import { loadedTailEvents, withLast } from "./ChannelLoader.ts"
 import type { SyncItem } from "./OwnerProtocol.ts"
 import type { ShardOwner } from "./ShardOwner.ts"
 import { whenStoreReady } from "./StoreLookups.ts"
@@ -15,13 +15,17 @@ import { whenStoreReady } from "./StoreLookups.ts"
 export const behind = (state: ChannelState, user: string, { cursor, held }: SyncItem): number =>
   Math.max(state.readableAfter(user), Math.min(cursor.seq, held?.seq ?? cursor.seq))
 
-/** Goes on when the tail is as long as it gets by this; at once where it reaches `after`, or would not reach it anyway. */
+/**
+ * Goes on when the tail is as long as it gets by this, and the last message is known if the store can be asked; at once
+ * where the tail reaches `after`, or would not reach it anyway.
+ */
 export const withTail = (owner: ShardOwner, state: ChannelState, after: number, go: () => void): void => {
   const { tail, tailFrom } = state
   const from = Math.max(0, tailFrom - loadedTailEvents)
   // A tail that is as long as it may be would drop at once what is put before it.
   const room = tail.length + loadedTailEvents <= tail.eventsMax && tail.bytes * 2 <= tail.bytesMax
-  if (after >= tailFrom || after < from || !room) return go()
+  const fills = after < tailFrom && after >= from && room
+  if (!fills && !state.lastUnknown) return go()
   if (state.filling !== undefined) {
     state.filling.push(go)
     return
@@ -33,10 +37,13 @@ export const withTail = (owner: ShardOwner, state: ChannelState, after: number, 
   }
   whenStoreReady(owner, (ready) => {
     if (!ready) return end()
-    const { messages } = owner.context.stores
-    owner.context.run(messages.events(state.channel, from, tailFrom, tailFrom - from), (result) => {
-      if ("ok" in result) fill(owner, state, tailFrom, result.ok)
-      end()
+    withLast(owner, state, () => {
+      if (!fills) return end()
+      const { messages } = owner.context.stores
+      owner.context.run(messages.events(state.channel, from, tailFrom, tailFrom - from), (result) => {
+        if ("ok" in result) fill(owner, state, tailFrom, result.ok)
+        end()
+      })
     })
   })
 }

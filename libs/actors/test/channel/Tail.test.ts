@@ -1,6 +1,7 @@
 import { fromWire } from "@parley/protocol/WireText"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import { editBody, messageBody, plainBody } from "../../src/channel/EventBody.ts"
 import { channelLimitsDefault, replay } from "../../src/channel/ChannelState.ts"
 import { changedAuthor, type SeqRange, storedTailEvent, Tail } from "../../src/channel/Tail.ts"
 import type { Entry } from "../../src/log/Entry.ts"
@@ -63,6 +64,28 @@ describe("the tail", () => {
       deleted: harness.state.seq
     })
     expect(harness.state.changeOf(seq, harness.state.seq)).toBeUndefined()
+  })
+
+  it("takes the newest message before it late, with what has been done to that since (†16)", () => {
+    const sent = { at: 1, by: "ann", cid: "" }
+    const last = {
+      seq: 3,
+      n: 2,
+      by: "ann",
+      deleted: false,
+      body: messageBody({ ...sent, seq: 3, n: 2 }, "old", [], 0, 0)
+    }
+    const edit = storedTailEvent(editBody({ ...sent, seq: 4 }, 3, "new", [], false))
+    const remove = storedTailEvent(plainBody({ ...sent, seq: 5, kind: "delete", target: 3 }))
+    const tail = new Tail(10, 10_000, 3, 3)
+    tail.push(edit)
+    tail.learnLast(last)
+    expect(fromWire(tail.last!.body)).toContain("new")
+    const deleted = new Tail(10, 10_000, 3, 3)
+    deleted.push(edit)
+    deleted.push(remove)
+    deleted.learnLast(last)
+    expect(fromWire(deleted.last!.body)).not.toMatch(/old|new/)
   })
 
   it("keeps a deleted message blank, whatever the log has after it (†16)", () => {
