@@ -6,6 +6,7 @@
  */
 import { Effect, Option, Result } from "effect"
 import { cutOf, LooseConsumers, memberFanoutConsumer, persisterConsumer } from "@parley/actors/fanout/ConsumerNames"
+import { WorkedShards } from "@parley/actors/fanout/WorkedShards"
 import { purgeUpTo } from "@parley/actors/log/Floor"
 import { decodeRecord } from "@parley/actors/log/Record"
 import { EventLog } from "@parley/storage/EventLog"
@@ -13,13 +14,14 @@ import { EventLog } from "@parley/storage/EventLog"
 /** The part of the log's soft bound from which on it keeps nothing for consumers that may be cut loose. */
 export const looseLogPart = 0.5
 
-/** One look at every shard. What the holding consumers have done is durable since before their positions moved. */
+/** One look at every shard that is worked on here. What the holding consumers have done is durable since before their positions moved. */
 export const cutLog = Effect.gen(function* () {
   const log = yield* EventLog
   const loose = yield* LooseConsumers
   const { bytes, softBytes } = yield* log.usage
   const room = bytes < softBytes * looseLogPart
-  for (const shard of yield* log.shards) {
+  const works = yield* WorkedShards
+  for (const shard of (yield* log.shards).filter(works)) {
     const last = yield* Effect.option(log.last(shard).pipe(Effect.flatMap(Effect.fromOption)))
     // An empty shard, or a damaged one: that is left as it is, and the others are cut all the same (†24).
     if (Option.isNone(last)) continue

@@ -5,13 +5,14 @@
  * A damaged record ends its shard's consumption for good: it is said, and the shard is taken out of service (†24).
  */
 import { Effect, Result } from "effect"
-import { EventLog, type LogPosition, type LogRecord } from "@parley/storage/EventLog"
+import { EventLog, type LogPosition, type LogRecord, type LogUnavailable } from "@parley/storage/EventLog"
 import type { Entry } from "../log/Entry.ts"
 import { entriesOfRecord } from "../log/SealedEntries.ts"
 import { damageText } from "../log/UnconsumedRecords.ts"
 import { CommitSignal } from "./CommitSignal.ts"
 import { ConsumerLags } from "./ConsumerLags.ts"
 import { cutOf } from "./ConsumerNames.ts"
+import { WorkedShards } from "./WorkedShards.ts"
 
 /** Bytes of records taken in one step: it bounds a batch, what is in memory, and how long the event loop is held. */
 export const consumerBytesMax = 262_144
@@ -48,6 +49,8 @@ export interface ConsumerOptions<E> {
   readonly moved?: (shard: number, position: LogPosition) => void
   /** The consumer may not go beyond this position now (another consumer goes first); undefined: as far as the log goes. */
   readonly limit?: (shard: number) => LogPosition | undefined
+  /** Called before the first step of a shard that is worked on from now on (`WorkedShards`). */
+  readonly begin?: (shard: number) => Effect.Effect<void, LogUnavailable>
   /**
    * Of a consumer that may be cut loose (`LooseConsumers`): takes from the store what the log had in `(after, cut]` and
    * has no longer (†3).
@@ -60,6 +63,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
   Effect.gen(function* () {
     const log = yield* EventLog
     const signal = yield* CommitSignal
+    const works = yield* WorkedShards
     const dirty = new Set<number>()
     /** Ends the wait for something to do. */
     let wake: () => void = ignore
@@ -176,10 +180,25 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
         )
       )
 
+    const begin = Effect.fnUntraced(function* (shard: number) {
+      if (options.begin !== undefined) yield* options.begin(shard)
+      const position = yield* log.consumerPosition(options.name, shard)
+      positions.set(shard, position)
+      return position
+    })
+    /** Somebody else works on it: when it comes back, he has moved its position. */
+    const leave = (shard: number): void => {
+      dirty.delete(shard)
+      waiting.delete(shard)
+      committedAt.delete(shard)
+      readAll.delete(shard)
+      positions.delete(shard)
+      failed.delete(shard)
+    }
+
     /** Steps of one shard as long as they are full; answers up to where they came, undefined where nothing was taken. */
     const steps = Effect.fnUntraced(function* (shard: number) {
-      const from = positions.get(shard) ?? (yield* log.consumerPosition(options.name, shard))
-      positions.set(shard, from)
+      const from = positions.get(shard) ?? (yield* begin(shard))
       let position = from
       for (let taken = 0; taken < consumerStepsMax; taken++) {
         const next = yield* attempt(shard, position)
@@ -198,6 +217,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     /** The steps of each shard that has something, one sync for all, then their positions. */
     const round = Effect.gen(function* () {
       const now = performance.now()
+      for (const shard of [...dirty, ...positions.keys()]) if (!works(shard)) leave(shard)
       const shards = [...dirty].filter((shard) => now >= (failed.get(shard)?.until ?? 0))
       for (const shard of shards) dirty.delete(shard)
       const reached = yield* Effect.forEach(shards, steps, { concurrency: shardsAtOnce })

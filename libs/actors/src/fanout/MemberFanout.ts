@@ -68,8 +68,6 @@ export const layerMemberFanout = Layer.effectDiscard(
       (unsubscribe) => Effect.sync(unsubscribe)
     )
 
-    for (const shard of yield* log.shards) storedUpTo.set(shard, yield* log.consumerPosition(persisterConsumer, shard))
-
     const notify = (notice: Notice) =>
       Effect.callback<void, NoticeFailed>((resume) => {
         calls.request(
@@ -109,6 +107,10 @@ export const layerMemberFanout = Layer.effectDiscard(
       sync: Effect.suspend(() =>
         wrote ? sync.sync.pipe(Effect.tap(() => Effect.sync(() => (wrote = false)))) : Effect.void
       ),
+      begin: (shard) =>
+        log
+          .consumerPosition(persisterConsumer, shard)
+          .pipe(Effect.map((position) => void storedUpTo.set(shard, Math.max(position, storedUpTo.get(shard) ?? 0)))),
       limit: (shard) => storedUpTo.get(shard) ?? 0,
       apply: (shard, consumed) =>
         Effect.suspend(() => {

@@ -15,6 +15,7 @@ import {
   runConsumer
 } from "../../src/fanout/LogConsumer.ts"
 import { encodeRecord, noHash, noPlace } from "../../src/log/Record.ts"
+import { WorkedShards } from "../../src/fanout/WorkedShards.ts"
 import { entry } from "../log/Entries.ts"
 
 const shard = 1
@@ -174,4 +175,43 @@ describe("the time between two rounds", () => {
     }
     assert.strictEqual(gatherMs(1, 60_000), consumerGatherMs)
   })
+
+  it.live("leaves a shard to who has it, and goes on where he came to when it is its own again", () =>
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const signal = yield* CommitSignal
+      const last = yield* fill(4)
+      const did: Array<string> = []
+      let mine = false
+      yield* runConsumer<never>({
+        name: "test",
+        shardCount: 1,
+        begin: () => Effect.sync(() => void did.push("begin")),
+        apply: (_shard, entries) =>
+          Effect.sync(() => void did.push(`${entries[0]?.entry.seq}-${entries.at(-1)?.entry.seq}`))
+      }).pipe(Effect.provideService(WorkedShards, () => mine))
+      const until = (what: () => boolean) =>
+        Effect.suspend(() => {
+          signal.committed(shard)
+          return Effect.as(Effect.sleep(5), what())
+        }).pipe(Effect.repeat({ until: (there) => there }), Effect.timeout("10 seconds"))
+      let looks = 0
+      yield* until(() => ++looks > 20)
+      assert.deepStrictEqual(did, [])
+      const half = (yield* log.readAfter(shard, 0, 1_000_000))[1]?.position ?? 0
+      yield* log.setConsumerPosition("test", shard, half)
+      mine = true
+      yield* until(() => did.length > 1)
+      assert.deepStrictEqual(did, ["begin", "3-4"])
+      mine = false
+      looks = 0
+      yield* until(() => ++looks > 100)
+      yield* log.setConsumerPosition("test", shard, last)
+      mine = true
+      yield* until(() => did.length > 2)
+      looks = 0
+      yield* until(() => ++looks > 20)
+      assert.deepStrictEqual(did, ["begin", "3-4", "begin"])
+    }).pipe(Effect.scoped, Effect.provide(layers))
+  )
 })
