@@ -24,7 +24,8 @@ const intro = `<!-- Made by \`node infra/launch.mjs infra/docs/generate.ts\` fro
 
 Every setting of a node. A value comes from the flag if there is one, else from the environment, else it is the default.
 A value that makes no sense stops the start with an error that names the setting. Secrets never show in logs; give them
-by the environment, because flags can be seen by other users of the machine.
+by the environment, because flags can be seen by other users of the machine, or in a file that its variable with \`_FILE\`
+after it names (\`PARLEY_AUTH_SECRET_FILE\`).
 `
 
 /** Undefined while the app has no table of settings. */

@@ -1,9 +1,12 @@
 /**
  * Every setting of a node: name, default, unit and a sentence, in one table. Values come from flags (`--port 8080`)
- * over the environment (`PARLEY_PORT=8080`) over the defaults; `docs/configuration.md` is generated from the table. A
- * value that makes no sense stops the start with an error that names the setting.
+ * over the environment (`PARLEY_PORT=8080`) over the defaults, a secret's also from a file (`PARLEY_AUTH_SECRET_FILE`);
+ * `docs/configuration.md` is generated from the table. A value that makes no sense stops the start with an error that
+ * names the setting.
  */
 import { Context, Effect, Layer, Schema } from "effect"
+import { readFileSync } from "node:fs"
+import { checkClusterSettings, clusterSettings } from "./ClusterSettings.ts"
 import { count, flag, list, oneOf, type Setting, text } from "./Setting.ts"
 
 /** A setting's value can't be used. */
@@ -192,7 +195,9 @@ export const settings = {
     "none",
     ["none", "ack-before-commit", "forget-ids", "lose-last-link", "stall"],
     "Builds a known defect in, for tests of the tests; needs --unsafe-log."
-  )
+  ),
+
+  ...clusterSettings
 } as const
 
 type SettingName = keyof typeof settings
@@ -225,7 +230,7 @@ export const readSettings = (sources: ConfigSources): Effect.Effect<NodeSettings
     const values: Record<string, unknown> = {}
     for (const name of names) {
       const flag = sources.flags?.[name] ?? sources.flags?.[flagName(name).slice(2)]
-      const given = flag ?? sources.environment?.[environmentName(name)]
+      const given = flag ?? sources.environment?.[environmentName(name)] ?? (yield* fromFile(name, sources))
       const parsed = given === undefined ? { value: settings[name].fallback } : settings[name].parse(given)
       if ("why" in parsed) {
         return yield* invalid(
@@ -240,6 +245,20 @@ export const readSettings = (sources: ConfigSources): Effect.Effect<NodeSettings
     // Each name has just got a value of its own setting.
     return yield* checkTogether(values as NodeSettings)
   })
+
+/** A secret that is in a file: what orchestrators mount, and `ps` and crash reports do not show. */
+const fromFile = (
+  name: SettingName,
+  { environment }: ConfigSources
+): Effect.Effect<string | undefined, ConfigInvalid> => {
+  const setting = `${environmentName(name)}_FILE`
+  const file = settings[name].secret ? environment?.[setting] : undefined
+  if (file === undefined) return Effect.succeed(undefined)
+  return Effect.try({
+    try: () => readFileSync(file, "utf8").replace(/\r?\n$/, ""),
+    catch: (cause) => new ConfigInvalid({ setting, value: file, why: `it can't be read: ${String(cause)}` })
+  })
+}
 
 const invalid = (setting: string, name: SettingName, value: string, why: string) =>
   new ConfigInvalid({ setting, value: settings[name].secret ? "(hidden)" : value, why })
@@ -283,6 +302,8 @@ const checkTogether = (values: NodeSettings): Effect.Effect<NodeSettings, Config
   if (values.outboundSoftBytes > values.outboundHardBytes) {
     return fail("outboundSoftBytes", "it may not be above --outbound-hard-bytes")
   }
+  const ofCluster = checkClusterSettings(values)
+  if (ofCluster !== undefined) return fail(...ofCluster)
   if (values.logSoftBytes < values.shards * shardLogBytesMin) {
     return fail(
       "logSoftBytes",

@@ -1,4 +1,7 @@
 /** Settings: where they come from, and what is said about one that makes no sense. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { environmentName, flagName, readSettings, settingsTable } from "../src/NodeConfig.ts"
@@ -26,6 +29,40 @@ describe("settings", () => {
     expect((await failure({ host: "0.0.0.0" })).message).toMatch(/loopback/)
     expect((await failure({ mode: "production" })).message).toMatch(/--auth-secret/)
     expect((await failure({ mode: "production", authSecret: "short" })).message).not.toContain("short")
+  })
+
+  it("take secrets from files, and say which one can't be read", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "parley-settings-"))
+    const file = join(folder, "secret")
+    const secret = "s".repeat(40)
+    writeFileSync(file, `${secret}\n`)
+    const read = (environment: Record<string, string>) => readSettings({ environment })
+    expect((await Effect.runPromise(read({ PARLEY_AUTH_SECRET_FILE: file }))).authSecret).toBe(secret)
+    rmSync(folder, { recursive: true })
+    const failed = await Effect.runPromise(Effect.flip(read({ PARLEY_AUTH_SECRET_FILE: file })))
+    expect(failed.message).toMatch(/PARLEY_AUTH_SECRET_FILE is ".*": it can't be read/)
+    // Of what is no secret a file is no source.
+    expect((await Effect.runPromise(read({ PARLEY_MODE: "development", PARLEY_HOST_FILE: file }))).host).toBe(
+      "127.0.0.1"
+    )
+  })
+
+  it("of a cluster are all there, or the first that is missing is named", async () => {
+    const whole = {
+      cluster: "chat-1",
+      "nats-servers": "a:4222,tls://b:4222",
+      "nats-system-user": "sys",
+      "cassandra-contact-points": "c:9042",
+      redis: "rediss://r:6379"
+    }
+    const read = await Effect.runPromise(readSettings({ flags: { ...development, ...whole } }))
+    expect([read.cluster, read.natsServers, read.logStreams]).toEqual(["chat-1", ["a:4222", "tls://b:4222"], 4])
+    for (const name of ["nats-servers", "cassandra-contact-points", "redis", "nats-system-user"]) {
+      expect((await failure({ ...whole, [name]: "" })).message).toContain(`--${name} is`)
+    }
+    expect((await failure({ ...whole, cluster: "a.b" })).message).toContain("--cluster")
+    expect((await failure({ ...whole, "log-replicas": "1" })).message).toContain("--unsafe-log")
+    expect((await failure({ ...whole, redis: "redis://user:pw@r:6379" })).message).toContain("without a password")
   })
 
   it("take keys of tokens over no connection that somebody else may be on", async () => {

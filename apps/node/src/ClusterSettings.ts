@@ -1,0 +1,106 @@
+/**
+ * The settings of a node that is one of a cluster: where NATS, Cassandra and Redis are, with which credentials, and what
+ * the cluster is made with. Rows of the table in NodeConfig; a node without `cluster` reads none of them.
+ */
+import { count, flag, list, oneOf, text } from "./Setting.ts"
+
+const hostAndPort = /^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/
+const natsAddress = /^((nats|tls):\/\/)?(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/
+
+export const clusterSettings = {
+  cluster: text(
+    "",
+    "Name of the cluster that this node is one of, at most 32 of a-z, 0-9 and -. Empty: one machine, all in --data."
+  ),
+  roles: list(
+    "What this process does, in a cluster: edge (connections and HTTP), runner (channels, sessions, presence, and what is written behind them). Empty: both.",
+    /^(edge|runner)$/,
+    "edge or runner"
+  ),
+  zone: text("", "Where this node is; clients are sent to an edge of their own zone first."),
+  edgeUrl: text(
+    "",
+    "Address at which clients reach this node's edge, such as https://a.chat.example.com; empty: its host and port."
+  ),
+  reusePort: flag(false, "Lets other processes of this machine listen on the same port."),
+
+  natsServers: list("Addresses of the NATS servers.", natsAddress, "host:port, nats://host:port or tls://host:port"),
+  natsUser: text("", "User at NATS."),
+  natsPassword: text("", "Password at NATS.", true),
+  natsNkeySeed: text("", "File with the seed of an nkey, instead of user and password."),
+  natsCa: text("", "File with the authorities (PEM) that NATS's certificates are checked with."),
+  natsCert: text("", "File with this node's certificate (PEM) for NATS."),
+  natsKey: text("", "File with the key (PEM) of that certificate."),
+  natsSystemUser: text(
+    "",
+    "User of NATS's system account: with it the node reads whether every server syncs each message."
+  ),
+  natsSystemPassword: text("", "Password of that user.", true),
+  logReplicas: oneOf("3", ["1", "3", "5"], "Copies of the log that a new cluster is made with. 1 needs --unsafe-log."),
+  logStreams: count(4, "streams", 1, 64, "Streams that the shards of a new cluster are spread over; fixed then (†2)."),
+
+  cassandraContactPoints: list("Some of Cassandra's nodes.", hostAndPort, "host:port"),
+  cassandraDatacenter: text("datacenter1", "Cassandra's datacenter that this node is in."),
+  cassandraKeyspace: text("parley", "Keyspace of the cluster; made when it is not there."),
+  cassandraReplication: list(
+    "Copies by datacenter of a keyspace that is made, such as dc1:3; empty: 3 in the node's own datacenter.",
+    /^[A-Za-z0-9_-]+:[1-9]$/,
+    "datacenter:copies"
+  ),
+  cassandraUser: text("", "User at Cassandra."),
+  cassandraPassword: text("", "Password at Cassandra.", true),
+  cassandraCa: text("", "File with the authorities (PEM) for Cassandra; empty: no TLS."),
+  cassandraSyncMs: count(
+    10_000,
+    "ms",
+    0,
+    600_000,
+    "Cassandra's commitlog_sync_period: the log keeps what Cassandra has not synced. 0: it syncs before it answers."
+  ),
+
+  redis: list(
+    "Addresses of Redis: one, those of a Cluster, or of Sentinels with --redis-sentinel.",
+    /^rediss?:\/\/[^@/\s]+$/,
+    "redis://host:port or rediss://host:port, without a password"
+  ),
+  redisSentinel: text("", "Name of the master that the addresses, Sentinels then, know."),
+  redisCluster: flag(false, "The addresses are nodes of a Redis Cluster."),
+  redisUser: text("", "User at Redis (ACL)."),
+  redisPassword: text("", "Password at Redis.", true),
+  redisCa: text("", "File with the authorities (PEM) for rediss://.")
+} as const
+
+interface ClusterValues {
+  readonly cluster: string
+  readonly natsServers: ReadonlyArray<string>
+  readonly natsSystemUser: string
+  readonly logReplicas: string
+  readonly cassandraContactPoints: ReadonlyArray<string>
+  readonly redis: ReadonlyArray<string>
+  readonly unsafeLog: boolean
+}
+
+const clusterName = /^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/
+
+/** What a single setting can't see: the first setting that is wrong, and why. */
+export const checkClusterSettings = (
+  values: ClusterValues
+): readonly [name: keyof typeof clusterSettings, why: string] | undefined => {
+  if (values.cluster === "") return undefined
+  if (!clusterName.test(values.cluster)) return ["cluster", "1 to 32 of a-z, 0-9 and -, not at its ends"]
+  if (values.natsServers.length === 0) return ["natsServers", "a cluster needs NATS: give at least one address"]
+  if (values.cassandraContactPoints.length === 0) {
+    return ["cassandraContactPoints", "a cluster needs Cassandra: give at least one address"]
+  }
+  if (values.redis.length === 0) return ["redis", "a cluster needs Redis: give its address"]
+  if (values.logReplicas === "1" && !values.unsafeLog) {
+    return ["logReplicas", "one copy is lost with its disk; if that is what you want, add --unsafe-log"]
+  }
+  if (values.natsSystemUser === "" && !values.unsafeLog) {
+    return [
+      "natsSystemUser",
+      "without it nobody can tell whether NATS syncs each message before it is acknowledged; if that is what you want, add --unsafe-log"
+    ]
+  }
+  return undefined
+}
