@@ -24,7 +24,7 @@ export const clusterSettings = {
   ),
   reusePort: flag(false, "Lets other processes of this machine listen on the same port."),
 
-  natsServers: list("Addresses of the NATS servers.", natsAddress, "host:port, nats://host:port or tls://host:port"),
+  nats: list("Addresses of the NATS servers.", natsAddress, "host:port, nats://host:port or tls://host:port"),
   natsUser: text("", "User at NATS."),
   natsPassword: text("", "Password at NATS.", true),
   natsNkeySeed: text("", "File with the seed of an nkey, instead of user and password."),
@@ -39,7 +39,7 @@ export const clusterSettings = {
   logReplicas: oneOf("3", ["1", "3", "5"], "Copies of the log that a new cluster is made with. 1 needs --unsafe-log."),
   logStreams: count(4, "streams", 1, 64, "Streams that the shards of a new cluster are spread over; fixed then (†2)."),
 
-  cassandraContactPoints: list("Some of Cassandra's nodes.", hostAndPort, "host:port"),
+  cassandra: list("Some of Cassandra's nodes.", hostAndPort, "host:port"),
   cassandraDatacenter: text("datacenter1", "Cassandra's datacenter that this node is in."),
   cassandraKeyspace: text("parley", "Keyspace of the cluster; made when it is not there."),
   cassandraReplication: list(
@@ -72,10 +72,10 @@ export const clusterSettings = {
 
 interface ClusterValues {
   readonly cluster: string
-  readonly natsServers: ReadonlyArray<string>
+  readonly nats: ReadonlyArray<string>
   readonly natsSystemUser: string
   readonly logReplicas: string
-  readonly cassandraContactPoints: ReadonlyArray<string>
+  readonly cassandra: ReadonlyArray<string>
   readonly redis: ReadonlyArray<string>
   readonly unsafeLog: boolean
 }
@@ -88,9 +88,9 @@ export const checkClusterSettings = (
 ): readonly [name: keyof typeof clusterSettings, why: string] | undefined => {
   if (values.cluster === "") return undefined
   if (!clusterName.test(values.cluster)) return ["cluster", "1 to 32 of a-z, 0-9 and -, not at its ends"]
-  if (values.natsServers.length === 0) return ["natsServers", "a cluster needs NATS: give at least one address"]
-  if (values.cassandraContactPoints.length === 0) {
-    return ["cassandraContactPoints", "a cluster needs Cassandra: give at least one address"]
+  if (values.nats.length === 0) return ["nats", "a cluster needs NATS: give at least one address"]
+  if (values.cassandra.length === 0) {
+    return ["cassandra", "a cluster needs Cassandra: give at least one address"]
   }
   if (values.redis.length === 0) return ["redis", "a cluster needs Redis: give its address"]
   if (values.logReplicas === "1" && !values.unsafeLog) {

@@ -50,14 +50,14 @@ describe("settings", () => {
   it("of a cluster are all there, or the first that is missing is named", async () => {
     const whole = {
       cluster: "chat-1",
-      "nats-servers": "a:4222,tls://b:4222",
+      nats: "a:4222,tls://b:4222",
       "nats-system-user": "sys",
-      "cassandra-contact-points": "c:9042",
+      cassandra: "c:9042",
       redis: "rediss://r:6379"
     }
     const read = await Effect.runPromise(readSettings({ flags: { ...development, ...whole } }))
-    expect([read.cluster, read.natsServers, read.logStreams]).toEqual(["chat-1", ["a:4222", "tls://b:4222"], 4])
-    for (const name of ["nats-servers", "cassandra-contact-points", "redis", "nats-system-user"]) {
+    expect([read.cluster, read.nats, read.logStreams]).toEqual(["chat-1", ["a:4222", "tls://b:4222"], 4])
+    for (const name of ["nats", "cassandra", "redis", "nats-system-user"]) {
       expect((await failure({ ...whole, [name]: "" })).message).toContain(`--${name} is`)
     }
     expect((await failure({ ...whole, cluster: "a.b" })).message).toContain("--cluster")
