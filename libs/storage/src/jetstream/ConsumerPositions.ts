@@ -1,0 +1,168 @@
+/**
+ * Where consumers are, a key a consumer and shard in a KV bucket. Moving a position is remembered here and written in
+ * rounds: a crash before that repeats work, which consumers stand. What a purge builds on is written before it (`store`).
+ * A stored position never moves back: each write names the revision it replaces, and the larger one stays.
+ */
+import type { JetStreamManager } from "@nats-io/jetstream"
+import type { AppendOutcome, LogPosition } from "../EventLog.ts"
+import type { DirectGet, StoredRecord } from "./DirectGet.ts"
+import type { LogStreams } from "./LogStreams.ts"
+import type { Publisher } from "./Publisher.ts"
+
+/** Positions of other nodes' consumers are seen after so long at the latest. */
+export const positionAgeMsMax = 1_000
+/** Attempts against other writers of the same position, and at a replica that is behind. */
+const triesMax = 10
+const pauseMs = 50
+/** Writes of one round that are on their way at once. */
+const writesInFlightMax = 64
+
+interface Stored {
+  readonly position: LogPosition
+  readonly revision: number
+}
+
+class Consumer {
+  readonly stored = new Map<number, Stored>()
+  /** What this node has moved positions to. */
+  readonly moved = new Map<number, LogPosition>()
+  loadedAt = -Infinity
+  loading: Promise<void> | undefined
+
+  get(shard: number): LogPosition {
+    return Math.max(this.stored.get(shard)?.position ?? 0, this.moved.get(shard) ?? 0)
+  }
+
+  /** Shards whose position here is ahead of the stored one. */
+  dirty(): ReadonlyArray<number> {
+    return [...this.moved].filter(([shard, at]) => at > (this.stored.get(shard)?.position ?? 0)).map(([shard]) => shard)
+  }
+}
+
+export interface ConsumerPositionsOptions {
+  readonly streams: LogStreams
+  readonly manager: JetStreamManager
+  readonly direct: DirectGet
+  readonly publisher: Publisher
+}
+
+export class ConsumerPositions {
+  readonly #options: ConsumerPositionsOptions
+  readonly #stream: string
+  readonly #consumers = new Map<string, Consumer>()
+
+  constructor(options: ConsumerPositionsOptions) {
+    this.#options = options
+    this.#stream = `KV_${options.streams.positionsBucket}`
+  }
+
+  async get(name: string, shard: number): Promise<LogPosition> {
+    const consumer = this.#consumer(name)
+    if (performance.now() - consumer.loadedAt > positionAgeMsMax) {
+      const loading = this.#load(name, consumer)
+      // What this node itself has moved is known without; that another one has moved it further is seen next time.
+      await (consumer.moved.has(shard) ? loading.catch(() => {}) : loading)
+    }
+    return consumer.get(shard)
+  }
+
+  move(name: string, shard: number, position: LogPosition): void {
+    const { moved } = this.#consumer(name)
+    if (position > (moved.get(shard) ?? 0)) moved.set(shard, position)
+  }
+
+  /** Writes what has moved, of one shard or of all. Fails if any of it could not be written. */
+  async store(shard?: number): Promise<void> {
+    const work: Array<() => Promise<void>> = []
+    for (const [name, consumer] of this.#consumers) {
+      for (const dirty of consumer.dirty()) {
+        if (shard === undefined || dirty === shard) work.push(() => this.#write(name, consumer, dirty))
+      }
+    }
+    const failures: Array<unknown> = []
+    const next = async (): Promise<void> => {
+      for (let job = work.pop(); job !== undefined; job = work.pop()) {
+        await job().catch((cause: unknown) => failures.push(cause))
+      }
+    }
+    await Promise.all(Array.from({ length: Math.min(writesInFlightMax, work.length) }, next))
+    if (failures.length > 0) throw failures[0]
+  }
+
+  #consumer(name: string): Consumer {
+    const known = this.#consumers.get(name)
+    if (known !== undefined) return known
+    const consumer = new Consumer()
+    this.#consumers.set(name, consumer)
+    return consumer
+  }
+
+  #load(name: string, consumer: Consumer): Promise<void> {
+    consumer.loading ??= this.#loadAll(name, consumer).finally(() => (consumer.loading = undefined))
+    return consumer.loading
+  }
+
+  /** All shards at once, as the leader had them when this began. */
+  async #loadAll(name: string, consumer: Consumer): Promise<void> {
+    const { manager, streams } = this.#options
+    const startedAt = performance.now()
+    const subjects = streams.positionSubject(name, "*")
+    const { state } = await manager.streams.info(this.#stream, { subjects_filter: subjects })
+    if (Object.keys(state.subjects ?? {}).length > 0) {
+      for (const { bytes, position: revision, subject } of await this.#lastOf(subjects, state.last_seq)) {
+        const position = Number(Buffer.from(bytes).toString("latin1"))
+        if (Number.isSafeInteger(position)) this.#stored(consumer, streams.shardOf(subject), { position, revision })
+      }
+    }
+    consumer.loadedAt = startedAt
+  }
+
+  /** From any replica that has come so far. */
+  async #lastOf(subjects: string, upToAtLeast: number): Promise<ReadonlyArray<StoredRecord>> {
+    for (let tries = 1; tries <= triesMax; tries++) {
+      const { records, upTo } = await this.#options.direct.lastOf(this.#stream, subjects)
+      if (upTo >= upToAtLeast) return records
+      await new Promise((resolve) => setTimeout(resolve, pauseMs))
+    }
+    throw new Error(`the replicas of ${this.#stream} are behind`)
+  }
+
+  #stored(consumer: Consumer, shard: number, stored: Stored): void {
+    const known = consumer.stored.get(shard)
+    if (known === undefined || known.revision < stored.revision) consumer.stored.set(shard, stored)
+  }
+
+  async #write(name: string, consumer: Consumer, shard: number): Promise<void> {
+    for (let tries = 1; tries <= triesMax; tries++) {
+      const position = consumer.moved.get(shard) ?? 0
+      const stored = consumer.stored.get(shard)
+      if (stored !== undefined && stored.position >= position) return
+      const outcome = await this.#publish(name, shard, stored?.revision ?? 0, position)
+      if (outcome._tag === "Committed") {
+        return this.#stored(consumer, shard, { position, revision: outcome.position })
+      }
+      if (outcome._tag === "WrongSequence") await this.#reread(consumer, shard, outcome.actual)
+      else await new Promise((resolve) => setTimeout(resolve, pauseMs * tries))
+    }
+    throw new Error(`the position of ${name} in shard ${shard} can't be written`)
+  }
+
+  #publish(name: string, shard: number, expectedLast: number, position: LogPosition): Promise<AppendOutcome> {
+    const { publisher, streams } = this.#options
+    return new Promise((settle) =>
+      publisher.publish({
+        subject: streams.positionSubject(name, shard),
+        expectedLast,
+        bytes: Buffer.from(String(position), "latin1"),
+        settle
+      })
+    )
+  }
+
+  /** Another node wrote it, or an attempt of this one that was not answered. */
+  async #reread(consumer: Consumer, shard: number, revision: number): Promise<void> {
+    const found = await this.#options.manager.streams.getMessage(this.#stream, { seq: revision })
+    const position = found === null ? 0 : Number(found.string())
+    if (found !== null) this.#stored(consumer, shard, { position, revision })
+  }
+}

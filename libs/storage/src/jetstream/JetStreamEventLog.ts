@@ -1,0 +1,104 @@
+/**
+ * The log of a cluster: JetStream, one subject a shard, over one or more streams of three replicas on disk. A record is
+ * on stable storage on a quorum before it settles (DURABLE-BEFORE-ACK); the expected last sequence of its subject is
+ * the fence (SINGLE-WRITER). Positions are the stream's sequences: shared by its shards, increasing, not dense.
+ *
+ * Nothing is cached that decides: what is last is the leader's to say, each time.
+ */
+import { Effect, Layer, Option, Schedule } from "effect"
+import { EventLog, LogUnavailable } from "../EventLog.ts"
+import { AppendQueue } from "./AppendQueue.ts"
+import { ConsumerPositions } from "./ConsumerPositions.ts"
+import { DirectGet } from "./DirectGet.ts"
+import { JetStreamSetup, type JetStreamSetupOptions } from "./JetStreamSetup.ts"
+import { LogReads } from "./LogReads.ts"
+import { Nats } from "./Nats.ts"
+import { Publisher } from "./Publisher.ts"
+import { StreamRoom } from "./StreamRoom.ts"
+
+/** Consumers' positions are stored so often; a crash repeats what they did since. */
+export const positionsStoreMs = 1_000
+
+const ask = <A>(request: () => Promise<A>): Effect.Effect<A, LogUnavailable> =>
+  Effect.tryPromise({ try: request, catch: (cause) => new LogUnavailable({ cause }) })
+
+const make = Effect.gen(function* () {
+  const { log, options } = yield* Nats
+  const { hardBytes, manager, recordBytesMax, softBytes, streams } = yield* JetStreamSetup
+  const direct = new DirectGet(log, options.inboxPrefix)
+  const reads = new LogReads({ connection: log, streams, manager, direct })
+  const rooms = streams.names.map(
+    (name) =>
+      new StreamRoom({
+        softBytes: softBytes / streams.count,
+        look: () => reads.bytesIn(name),
+        now: () => performance.now()
+      })
+  )
+  const look = ask(() => Promise.all(rooms.map((room) => room.look())))
+  yield* look
+  const publisher = yield* Effect.acquireRelease(
+    Effect.sync(
+      () => new Publisher(log, options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix })
+    ),
+    (publisher) => Effect.sync(() => publisher.close())
+  )
+  const appends = new AppendQueue({
+    streams,
+    publisher,
+    rooms,
+    recordBytesMax,
+    committed: (shard, position) => reads.knows(shard, position)
+  })
+  const positions = new ConsumerPositions({ streams, manager, direct, publisher })
+  yield* storePositions(positions)
+
+  return EventLog.of({
+    append: (append) => appends.append(append),
+    // There is no window to be cut short: what is appended leaves with the turn of the event loop.
+    hurry: () => {},
+    last: (shard) => ask(() => reads.last(shard)).pipe(Effect.map(Option.fromUndefinedOr)),
+    read: (shard, position) => ask(() => reads.read(shard, position)).pipe(Effect.map(Option.fromUndefinedOr)),
+    readAfter: (shard, after, bytesMax) => ask(() => reads.readAfter(shard, after, bytesMax)),
+    purge: (shard, upTo) =>
+      ask(async () => {
+        // What a consumer has done with must be known for good before the record of it goes.
+        await positions.store(shard)
+        await reads.purge(shard, upTo)
+        await rooms[streams.streamOf(shard)]?.look()
+      }),
+    // As if every stream were as full as the fullest: the log is full where one of them is.
+    usage: look.pipe(
+      Effect.map(() => ({
+        bytes: streams.count * Math.max(...rooms.map((room) => room.bytes)),
+        softBytes,
+        hardBytes
+      }))
+    ),
+    shards: ask(() => reads.shards()),
+    consumerPosition: (consumer, shard) => ask(() => positions.get(consumer, shard)),
+    setConsumerPosition: (consumer, shard, position) => Effect.sync(() => positions.move(consumer, shard, position))
+  })
+})
+
+/** In rounds while the log is open, and once more when it is closed. */
+const storePositions = (positions: ConsumerPositions) =>
+  Effect.gen(function* () {
+    const store = ask(() => positions.store()).pipe(
+      Effect.catch((failure) =>
+        Effect.logWarning("Consumers' positions are not stored; what they did would be done again").pipe(
+          Effect.annotateLogs({ why: failure.message })
+        )
+      )
+    )
+    yield* Effect.addFinalizer(() => store)
+    yield* store.pipe(Effect.repeat(Schedule.spaced(positionsStoreMs)), Effect.forkScoped)
+  })
+
+const layer: Layer.Layer<EventLog, LogUnavailable, Nats | JetStreamSetup> = Layer.effect(EventLog, make)
+
+export const JetStreamEventLog = {
+  layer,
+  /** With the streams that it needs. */
+  layerSetup: (options: JetStreamSetupOptions) => layer.pipe(Layer.provideMerge(JetStreamSetup.layer(options)))
+}

@@ -1,0 +1,95 @@
+/**
+ * What a stream's answer to an append means (DESIGN §5.4). Only two things are certain: "stored", and a refusal that
+ * the leader gives before it proposes anything to its replicas. Whatever is not in the table is ambiguous: the same
+ * record is tried again, which its message id and expected sequence make harmless.
+ */
+import type { AppendOutcome } from "../EventLog.ts"
+
+/** What an error code of the server means for the record. */
+type Meaning =
+  /** The message names the sequence that the subject ends with. */
+  | "wrong_sequence"
+  | "full"
+  | "too_large"
+  /** `full` only with the text of a stream at its bound: the code also covers failures after the replicas agreed. */
+  | "full_if_at_bound"
+  | "ambiguous"
+
+/** By the server's `err_code`. Those named `ambiguous` are here to say that they were thought about. */
+export const publishErrors: ReadonlyMap<number, Meaning> = new Map<number, Meaning>([
+  [10_071, "wrong_sequence"],
+  // Another append of the subject is on its way: perhaps an earlier attempt of this very record.
+  [10_164, "ambiguous"],
+  // The message id is on its way: an earlier attempt of this record, not agreed on yet.
+  [10_158, "ambiguous"],
+  // Store failed: "maximum bytes exceeded" is said before proposing.
+  [10_077, "full_if_at_bound"],
+  // Resource limits of the account; insufficient resources of the server, of its storage, of its memory.
+  [10_002, "full"],
+  [10_023, "full"],
+  [10_047, "full"],
+  [10_028, "full"],
+  [10_054, "too_large"],
+  // Headers too large: ours are not, so whatever this is will not go away by repeating it.
+  [10_097, "too_large"],
+  // Too many requests wait for this stream: not looked at, and room again in a moment.
+  [10_167, "ambiguous"],
+  // No meta leader; not the stream's leader.
+  [10_008, "ambiguous"],
+  [10_009, "ambiguous"],
+  // JetStream is being switched off or on.
+  [10_076, "ambiguous"],
+  [10_039, "ambiguous"]
+])
+
+const atBound = /^maximum bytes exceeded$/
+const wrongSequence = /^wrong last sequence: (\d+)$/
+
+export const ambiguous = (cause: string): AppendOutcome => ({ _tag: "Ambiguous", cause })
+
+/** `status` is that of the answer's header (503: nobody listens on the subject), 0 without one. */
+export const outcomeOf = (status: number, body: string): AppendOutcome => {
+  if (status === 503) return ambiguous("no stream takes the subject now: its leader is away or not elected")
+  const answer = parse(body)
+  if (answer === undefined) return ambiguous(`an answer that makes no sense${status === 0 ? "" : ` (${status})`}`)
+  if (answer.error !== undefined) return refusalOf(answer.error)
+  const { seq } = answer
+  // A duplicate's sequence is that of the first try: the server knows it only once that is stored.
+  if (typeof seq === "number" && Number.isSafeInteger(seq) && seq > 0) return { _tag: "Committed", position: seq }
+  return ambiguous("an answer without a sequence")
+}
+
+interface ServerError {
+  readonly err_code?: unknown
+  readonly description?: unknown
+}
+
+const parse = (body: string): { readonly seq?: unknown; readonly error?: ServerError } | undefined => {
+  try {
+    const answer: unknown = JSON.parse(body)
+    return typeof answer === "object" && answer !== null ? answer : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const refusalOf = (error: ServerError): AppendOutcome => {
+  const code = Number(error.err_code)
+  const text = String(error.description)
+  switch (publishErrors.get(code)) {
+    case "wrong_sequence": {
+      const actual = wrongSequence.exec(text)?.[1]
+      return actual === undefined ? ambiguous(said(code, text)) : { _tag: "WrongSequence", actual: Number(actual) }
+    }
+    case "full":
+      return { _tag: "Refused", reason: "full" }
+    case "full_if_at_bound":
+      return atBound.test(text) ? { _tag: "Refused", reason: "full" } : ambiguous(said(code, text))
+    case "too_large":
+      return { _tag: "Refused", reason: "too_large" }
+    default:
+      return ambiguous(said(code, text))
+  }
+}
+
+const said = (code: number, text: string): string => `the server said ${code} (${text})`

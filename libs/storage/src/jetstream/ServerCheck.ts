@@ -1,0 +1,132 @@
+/**
+ * Whether the NATS servers keep what they acknowledge: their version, and whether each of them syncs before it answers
+ * (with the default of two minutes, a power failure takes acknowledged records). Every server is asked, through the
+ * system account; one that can't be read is not taken for good.
+ */
+import { createInbox, type NatsConnection } from "@nats-io/transport-node"
+import { Effect, Option } from "effect"
+import { connectNats, type NatsOptions } from "./Nats.ts"
+
+/** The oldest server whose answers the log relies on. */
+export const serverVersionMin = "2.15.1"
+/** All servers have answered by then, or are not there. */
+const answersMsMax = 3_000
+const systemConnectMsMax = 5_000
+
+/** What a server says of itself. */
+export interface ServerFacts {
+  readonly name: string
+  readonly version: string
+  /** Undefined: it has no JetStream. */
+  readonly syncAlways: boolean | undefined
+  /** All servers of the JetStream cluster that it knows of. */
+  readonly peers: ReadonlyArray<string>
+}
+
+/** Reasons why the servers are not to be trusted with a log; none is good. */
+export const serverFaults = (
+  log: NatsConnection,
+  system: NatsOptions | undefined
+): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.gen(function* () {
+    const own = log.info?.version ?? "unknown"
+    const tooOld = older(own, serverVersionMin) ? [oldServer(log.info?.server_name ?? "NATS", own)] : []
+    if (system === undefined) return [...tooOld, unreadable("no system account is configured")]
+    const facts = yield* readServers(system).pipe(Effect.option)
+    return Option.isNone(facts)
+      ? [...tooOld, unreadable("the system account can't be used")]
+      : [...faultsOf(facts.value)]
+  })
+
+const unreadable = (why: string): string =>
+  `sync_interval can't be read from the NATS servers: ${why}. Give this node a user of NATS's system account`
+const oldServer = (name: string, version: string): string =>
+  `${name} runs nats-server ${version}; ${serverVersionMin} or later is needed`
+
+export const faultsOf = (servers: ReadonlyArray<ServerFacts>): ReadonlyArray<string> => {
+  const faults: Array<string> = []
+  const answered = new Set(servers.map(({ name }) => name))
+  for (const peer of new Set(servers.flatMap(({ peers }) => peers))) {
+    if (!answered.has(peer)) faults.push(unreadable(`${peer} is part of the JetStream cluster and does not answer`))
+  }
+  const withLog = servers.filter(({ syncAlways }) => syncAlways !== undefined)
+  if (withLog.length === 0) faults.push("none of the NATS servers has JetStream switched on")
+  for (const { name, syncAlways, version } of withLog) {
+    if (older(version, serverVersionMin)) faults.push(oldServer(name, version))
+    if (syncAlways !== true) {
+      faults.push(`${name} acknowledges before it syncs: set sync_interval: "always" in its jetstream block`)
+    }
+  }
+  return faults
+}
+
+const readServers = (system: NatsOptions) =>
+  Effect.gen(function* () {
+    const connection = yield* connectNats({ firstConnectMs: systemConnectMsMax, ...system })
+    return yield* Effect.tryPromise(() => askAll(connection, system.inboxPrefix))
+  }).pipe(Effect.scoped)
+
+/** Until every server that another one knows of has answered. */
+const askAll = (connection: NatsConnection, inboxPrefix?: string): Promise<ReadonlyArray<ServerFacts>> =>
+  new Promise((resolve, reject) => {
+    const inbox = createInbox(inboxPrefix)
+    const answers = new Map<string, ServerFacts>()
+    const end = (): void => {
+      clearTimeout(timer)
+      subscription.unsubscribe()
+      resolve([...answers.values()])
+    }
+    const timer = setTimeout(end, answersMsMax)
+    const subscription = connection.subscribe(inbox, {
+      callback: (error, message) => {
+        if (error !== null || message.headers?.code === 503) {
+          clearTimeout(timer)
+          return reject(error ?? new Error("the system account answers nothing"))
+        }
+        const facts = factsOf(message.json())
+        answers.set(facts.name, facts)
+        const peers = [...answers.values()].flatMap(({ peers }) => peers)
+        if (peers.length > 0 && peers.every((peer) => answers.has(peer))) end()
+      }
+    })
+    connection.publish("$SYS.REQ.SERVER.PING.VARZ", "", { reply: inbox })
+  })
+
+interface Varz {
+  readonly server?: { readonly name?: string; readonly ver?: string }
+  readonly data?: {
+    readonly version?: string
+    readonly jetstream?: {
+      readonly config?: { readonly sync_always?: boolean }
+      readonly meta?: {
+        readonly leader?: string
+        readonly replicas?: ReadonlyArray<{ readonly name?: string }>
+      }
+    }
+  }
+}
+
+export const factsOf = (answer: unknown): ServerFacts => {
+  // as: the server's documented answer; a field that is not there shows as `undefined`.
+  const { data, server } = answer as Varz
+  const config = data?.jetstream?.config
+  const meta = data?.jetstream?.meta
+  const name = server?.name ?? "a server without a name"
+  return {
+    name,
+    version: data?.version ?? server?.ver ?? "unknown",
+    syncAlways: config === undefined ? undefined : config.sync_always === true,
+    peers: [meta?.leader, ...(meta?.replicas ?? []).map((replica) => replica.name)].filter((peer) => peer !== undefined)
+  }
+}
+
+/** By the numbers; what is no version counts as old. */
+export const older = (version: string, than: string): boolean => {
+  const numbers = (text: string): ReadonlyArray<number> => text.split("-")[0]?.split(".").map(Number) ?? []
+  const [have, want] = [numbers(version), numbers(than)]
+  for (let i = 0; i < want.length; i++) {
+    const [mine = Number.NaN, least = 0] = [have[i], want[i]]
+    if (mine !== least) return !(mine > least)
+  }
+  return false
+}

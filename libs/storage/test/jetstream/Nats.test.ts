@@ -1,0 +1,56 @@
+import { createServer } from "node:net"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Redacted, Schedule } from "effect"
+import { connectNats, Nats } from "../../src/jetstream/Nats.ts"
+import { natsServers } from "./TestNats.ts"
+
+/** A port that nobody listens at. */
+const freePort = Effect.callback<number>((resume) => {
+  const server = createServer().listen(0, "127.0.0.1", () => {
+    const address = server.address()
+    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
+  })
+})
+
+describe("a connection to NATS", () => {
+  it.live("is made, answers, and is closed with its scope", () =>
+    Effect.gen(function* () {
+      const connection = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const connection = yield* connectNats({ servers: natsServers(), name: "test" })
+          yield* Effect.promise(() => connection.flush())
+          assert.isFalse(connection.isClosed())
+          return connection
+        })
+      )
+      assert.isTrue(connection.isClosed())
+    })
+  )
+
+  it.live("comes back by itself after it was lost", () =>
+    Effect.gen(function* () {
+      const { log } = yield* Nats
+      yield* Effect.promise(() => log.reconnect())
+      yield* Effect.tryPromise(() => log.flush()).pipe(
+        Effect.retry(Schedule.spaced("50 millis")),
+        Effect.timeout("10 seconds")
+      )
+    }).pipe(Effect.provide(Nats.layer({ servers: natsServers(), name: "test" })))
+  )
+
+  it.live("that can't be made in time is an error that names the servers, and no secret", () =>
+    Effect.gen(function* () {
+      const port = yield* freePort
+      const failure = yield* connectNats({
+        servers: [`127.0.0.1:${port}`],
+        name: "test",
+        user: "parley",
+        password: Redacted.make("very-secret"),
+        firstConnectMs: 300
+      }).pipe(Effect.scoped, Effect.flip)
+      assert.strictEqual(failure._tag, "NatsUnavailable")
+      assert.include(failure.message, `127.0.0.1:${port}`)
+      assert.notInclude(JSON.stringify(failure) + failure.message, "very-secret")
+    })
+  )
+})

@@ -1,0 +1,40 @@
+/** The real NATS servers that tests use, and names of their own in them. */
+import { randomBytes } from "node:crypto"
+import { jetstreamManager } from "@nats-io/jetstream"
+import { connect } from "@nats-io/transport-node"
+import { Layer, Logger } from "effect"
+import { JetStreamEventLog } from "../../src/jetstream/JetStreamEventLog.ts"
+import type { JetStreamSetupOptions } from "../../src/jetstream/JetStreamSetup.ts"
+import { Nats } from "../../src/jetstream/Nats.ts"
+
+/** The servers under test: three with JetStream, which sync always. */
+export const natsServers = (): ReadonlyArray<string> => {
+  const servers = process.env["PARLEY_TEST_NATS"]
+  if (servers === undefined || servers === "") {
+    throw new Error("PARLEY_TEST_NATS is not set: this test needs three real NATS servers (host:port, comma-separated)")
+  }
+  return servers.split(",")
+}
+
+/** A prefix that no other test has. */
+export const ownPrefix = (): string => `test-js-${randomBytes(5).toString("hex")}`
+
+/** Streams and buckets of a test, by prefix. */
+export const removeStreams = async (prefix: string): Promise<void> => {
+  const connection = await connect({ servers: [...natsServers()] })
+  const manager = await jetstreamManager(connection)
+  for await (const name of manager.streams.names()) {
+    if (name.startsWith(prefix) || name.startsWith(`KV_${prefix}`)) await manager.streams.delete(name)
+  }
+  await connection.close()
+}
+
+/** The servers under test have no system account: only that is not safe about this log. */
+export const logLayer = (options: Partial<JetStreamSetupOptions> & { readonly prefix: string }) =>
+  JetStreamEventLog.layerSetup({
+    streams: 1,
+    softBytes: 8_000_000,
+    hardBytes: 9_000_000,
+    unsafe: true,
+    ...options
+  }).pipe(Layer.provideMerge(Nats.layer({ servers: natsServers(), name: "test" })), Layer.provide(Logger.layer([])))
