@@ -61,6 +61,7 @@ export const limitMeanings: { readonly [Name in keyof typeof Limits]: LimitMeani
     unit: "members",
     meaning: "Up to so many members a channel shows who got and read what: `receipts` in its head, and push `receipt`."
   },
+  edgesListedMax: { unit: "edges", meaning: "Addresses in one answer about where to connect." },
   tokenTtlSecondsMax: { unit: "s", meaning: "Longest life of a token from development mode." },
   tokenTtlSecondsDefault: { unit: "s", meaning: "Life of a token from development mode where none is asked for." }
 }

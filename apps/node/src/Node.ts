@@ -10,6 +10,7 @@ import { SqliteEventLog } from "@parley/storage/sqlite/SqliteEventLog"
 import { layer as layerSqliteStores } from "@parley/storage/sqlite/SqliteStores"
 import { Authentication } from "./edge/Authentication.ts"
 import { Edge } from "./edge/Edge.ts"
+import { EdgeDirectory } from "./edge/EdgeDirectory.ts"
 import { layerHttp } from "./http/Http.ts"
 import { layerOwnerMetrics } from "./http/OwnerMetrics.ts"
 import { NodeConfig } from "./NodeConfig.ts"
@@ -61,6 +62,7 @@ const layerOwners = Layer.unwrap(
 
 /** Everything that `parley serve` runs, but the settings. */
 export const layerNode = layerHttp.pipe(
+  Layer.provide(EdgeDirectory.layerAlone),
   Layer.provideMerge(Edge.layer),
   // After the lock: in development mode the signing secret is made in the data directory.
   Layer.provideMerge(Authentication.layer),

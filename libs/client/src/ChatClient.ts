@@ -24,8 +24,13 @@ import { Synchronizer, type SyncOutcome } from "./Synchronizer.ts"
 import type { TokenOption } from "./TokenSource.ts"
 
 export interface ChatClientOptions {
-  /** `http(s)://host:port` or `ws(s)://host:port`; without a path, `/v1/socket` is meant. */
+  /**
+   * `http(s)://host:port` or `ws(s)://host:port`; without a path, `/v1/socket` is meant. Any node of a cluster, or what
+   * stands before them: the client asks it which edge to use.
+   */
   readonly url: string
+  /** Edges of this zone are preferred. */
+  readonly zone?: string
   readonly token: TokenOption
   /** Names this device or browser profile; made and stored when left out. */
   readonly device?: string
@@ -65,6 +70,8 @@ export class ChatClient {
   #background = false
 
   constructor(options: ChatClientOptions) {
+    // What is no address is said at once.
+    socketUrl(options.url)
     this.#settings = { ...defaultSettings, ...options.settings }
     this.#environment = options.environment ?? platformEnvironment
     this.#storage = options.storage ?? memoryStorage()
@@ -84,7 +91,8 @@ export class ChatClient {
     this.#sync = new Synchronizer(this.#syncHost(), environment, settings)
     this.#connection = new Connection(
       {
-        url: socketUrl(options.url),
+        url: options.url,
+        zone: options.zone ?? "",
         token: options.token,
         device: () => this.#device ?? "",
         client: options.client ?? "parley-client"

@@ -5,6 +5,9 @@
 export const defaultSettings = {
   /** Opening a socket, fetching a token, waiting for hello's answer. */
   connectTimeoutMs: 10_000,
+  /** Whether to ask the server which edge to use; and how long each of those asked may take. */
+  discoverEdges: true,
+  discoverTimeoutMs: 3_000,
   /** An answer that is later than this counts as lost. Above the server's own patience with a moving shard (15 s). */
   requestTimeoutMs: 20_000,
   /** Requests without an answer on one connection; further ones are answered as lost at once. */

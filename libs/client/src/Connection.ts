@@ -7,6 +7,7 @@ import { afterClose, closeTable, type CloseThen } from "@parley/protocol/CloseCo
 import { Backoff, delayInReason } from "./Backoff.ts"
 import type { ClientSettings } from "./ClientSettings.ts"
 import type { Clock } from "./Clock.ts"
+import { Edges } from "./Edges.ts"
 import type { Cancel, Environment } from "./Environment.ts"
 import type { AnswerOf, ErrorObject, OpFields, OpNames, PlainPush, Result } from "./PlainFrame.ts"
 import { renewBefore, type TokenOption, TokenSource } from "./TokenSource.ts"
@@ -23,6 +24,8 @@ export type ConnectionStatus =
 
 export interface ConnectionOptions {
   readonly url: string
+  /** Edges of this zone are asked for; empty: any. */
+  readonly zone: string
   readonly token: TokenOption
   /** Asked at each hello. */
   readonly device: () => string
@@ -45,6 +48,7 @@ export class Connection {
   readonly #host: ConnectionHost
   readonly #backoff: Backoff
   readonly #tokens: TokenSource
+  readonly #edges: Edges
   #status: ConnectionStatus = { state: "idle" }
   #wire: Wire | undefined
   /** Changes with each attempt, start and stop: what an older one still has under way is void. */
@@ -60,6 +64,7 @@ export class Connection {
     this.#host = host
     this.#backoff = new Backoff(host.settings, () => host.environment.random())
     this.#tokens = new TokenSource(options.token, host.environment, host.settings.connectTimeoutMs)
+    this.#edges = new Edges(options.url, options.zone, host.environment, host.settings)
   }
 
   get status(): ConnectionStatus {
@@ -115,9 +120,10 @@ export class Connection {
       if (this.#attempt === attempt) this.#wait(error instanceof Error ? error.message : String(error), 0)
       return
     }
-    if (this.#attempt !== attempt) return
     try {
-      const wire = new Wire(this.#options.url, environment, settings, {
+      const address = await this.#edges.socket()
+      if (this.#attempt !== attempt) return
+      const wire = new Wire(address, environment, settings, {
         opened: () => this.#hello(wire, token),
         pushed: (push) => this.#pushed(push),
         closed: (code, reason) => this.#closed(wire, code, reason),
@@ -218,6 +224,8 @@ export class Connection {
     }
     this.#onlineSince = undefined
     const stopped = this.#status.state === "idle"
+    if (moving || drained > 0 || afterClose(code) === "delay") this.#edges.moved()
+    else if (code === closedAbnormally || !wasOnline) this.#edges.lost()
     if (wasOnline) this.#host.offline()
     if (!stopped) this.#after(afterClose(code), code, reason, drained)
   }

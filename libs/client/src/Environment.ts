@@ -23,6 +23,8 @@ export interface Environment {
   random(): number
   randomBytes(count: number): Uint8Array
   openSocket(url: string, subprotocol: string): ClientSocket
+  /** The JSON at an address; rejects for any status but 2xx, and after the time. Absent: the client does not look for edges. */
+  readonly fetchJson?: (url: string, timeoutMs: number) => Promise<unknown>
 }
 
 /** Timers of browsers and Node hold 31 bits; a longer wait would fire at once. */
@@ -37,5 +39,10 @@ export const platformEnvironment: Environment = {
   },
   random: () => Math.random(),
   randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
-  openSocket: (url, subprotocol) => new WebSocket(url, subprotocol)
+  openSocket: (url, subprotocol) => new WebSocket(url, subprotocol),
+  fetchJson: async (url, timeoutMs) => {
+    const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) })
+    if (!response.ok) throw new Error(`${url} answered ${response.status}`)
+    return response.json()
+  }
 }

@@ -81,6 +81,39 @@ const tokens = HttpApiGroup.make("tokens")
   )
   .middleware(RequestErrors)
 
+// --- edges -----------------------------------------------------------------------------------------------------
+
+export const EdgeAddress = Schema.Struct({
+  url: Schema.String.pipe(means("The edge's address: `/v1/socket` on it takes the WebSocket.")),
+  zone: Schema.String.pipe(means("Where it is, in the deployment's own words; empty: not said."))
+}).annotate({ identifier: "EdgeAddress", description: "Where a client may connect." })
+export const EdgeList = Schema.Struct({
+  edges: Schema.Array(EdgeAddress).pipe(
+    means(
+      `The best one first: of the zone asked for, with room, not stopping. At most ${Limits.edgesListedMax}; empty: any address will do as well.`
+    )
+  )
+})
+
+const edges = HttpApiGroup.make("edges")
+  .add(
+    HttpApiEndpoint.get("list", "/v1/edges", {
+      query: {
+        zone: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(64))).pipe(
+          means("Edges of this zone come first.")
+        )
+      },
+      success: EdgeList,
+      error: httpErrors
+    }).annotateMerge(
+      about(
+        "Where to connect",
+        "Any node answers, for all edges of its cluster. Needs no token. A client asks before it connects, and tries the next one where one can't be reached; a deployment whose load balancer does this need not use it."
+      )
+    )
+  )
+  .middleware(RequestErrors)
+
 // --- users -----------------------------------------------------------------------------------------------------
 
 export const UserProfile = Schema.Struct({
@@ -386,7 +419,7 @@ const health = HttpApiGroup.make("health").add(
 
 /** The whole API. */
 export class ParleyApi extends HttpApi.make("parley")
-  .add(tokens, users, channels, members, messages, operations, parked, health)
+  .add(tokens, edges, users, channels, members, messages, operations, parked, health)
   .annotateMerge(
     OpenApi.annotations({
       title: "Parley HTTP API",

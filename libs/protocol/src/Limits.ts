@@ -47,6 +47,8 @@ export const Limits = {
   typingIntervalMs: 3_000,
   /** Members up to which a channel shows who has got and read what. */
   receiptsMembersMax: 32,
+  /** Edges that a client is told of at once. */
+  edgesListedMax: 8,
   /** Life of a token that development mode gives out. */
   tokenTtlSecondsMax: 30 * 24 * 3_600,
   tokenTtlSecondsDefault: 24 * 3_600

@@ -50,6 +50,15 @@ const Others = Layer.mergeAll(
   ),
   HttpApiBuilder.group(
     ParleyApi,
+    "edges",
+    Effect.fn(function* (handlers) {
+      return handlers.handleAll({
+        list: ({ query }) => Effect.succeed({ edges: [{ url: "https://a.example.com", zone: query.zone ?? "" }] })
+      })
+    })
+  ),
+  HttpApiBuilder.group(
+    ParleyApi,
     "channels",
     Effect.fn(function* (handlers) {
       return handlers.handleAll({

@@ -14,6 +14,7 @@ import { Listening } from "../edge/Edge.ts"
 import { NodeConfig } from "../NodeConfig.ts"
 import { layerChannelsHttp, layerMembersHttp } from "./ChannelsHttp.ts"
 import { recordEdgeMetrics } from "./EdgeMetrics.ts"
+import { layerEdgesHttp } from "./EdgesHttp.ts"
 import { layerHealthHttp } from "./HealthHttp.ts"
 import { layerHttpAuthentication } from "./HttpAuthentication.ts"
 import { layerInspectHttp } from "./InspectHttp.ts"
@@ -30,6 +31,7 @@ const corsMaxAgeSeconds = 600
 const layerApi = HttpApiBuilder.layer(ParleyApi, { openapiPath: "/v1/openapi.json" }).pipe(
   Layer.provide([
     layerTokensHttp,
+    layerEdgesHttp,
     layerUsersHttp,
     layerChannelsHttp,
     layerMembersHttp,

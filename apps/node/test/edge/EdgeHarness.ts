@@ -10,6 +10,7 @@ import { TestRunner } from "effect/cluster"
 import { WebSocket } from "ws"
 import { Authentication } from "../../src/edge/Authentication.ts"
 import { Edge, Listening } from "../../src/edge/Edge.ts"
+import { EdgeDirectory } from "../../src/edge/EdgeDirectory.ts"
 import { layerHttp } from "../../src/http/Http.ts"
 import { NodeConfig, type NodeSettings } from "../../src/NodeConfig.ts"
 import { ParkedOperations } from "@parley/actors/fanout/Parking"
@@ -135,6 +136,7 @@ export class EdgeHarness {
     const data = await mkdtemp(join(tmpdir(), "parley-edge-"))
     const config = NodeConfig.layerTest({ data, drainWindowMs: 0, drainDeadlineMs: 100, ...settings })
     const layer = layerHttp.pipe(
+      Layer.provide(EdgeDirectory.layerAlone),
       Layer.provideMerge(Edge.layer),
       Layer.provideMerge(Authentication.layer),
       Layer.provideMerge(ParkedOperations.layer),

@@ -10,7 +10,8 @@ import type {
   NotReady,
   ParkedList,
   ParkedRetried,
-  Alive
+  Alive,
+  EdgeList
 } from "../HttpApi.ts"
 import { answerExamples, headExample } from "./AnswerExamples.ts"
 import { opExamples } from "./OpExamples.ts"
@@ -33,6 +34,17 @@ export const httpExamples = {
     request: { user: "linus", ttl_s: 86_400 } satisfies (typeof TokenRequest)["Encoded"],
     status: 201,
     answer: { token: opExamples.hello.token, expires_at: 1795615200000 } satisfies (typeof TokenAnswer)["Encoded"]
+  },
+  "edges.list": {
+    method: "GET",
+    path: "/v1/edges?zone=a",
+    status: 200,
+    answer: {
+      edges: [
+        { url: "https://a1.chat.example.com", zone: "a" },
+        { url: "https://b1.chat.example.com", zone: "b" }
+      ]
+    } satisfies (typeof EdgeList)["Encoded"]
   },
   "users.get": {
     method: "GET",
