@@ -66,13 +66,17 @@ export const seqLimit = 2 ** 40 - 1
 /** Generations are below this: the largest timestamp is the largest number of 64 bits. */
 export const generationLimit = 2 ** 23
 
+/** The generation of a channel that was never restored. */
+export const firstGeneration = 1
+
 /** The write timestamp of what a position owns (†32). Cassandra takes it for microseconds; to it they are just numbers. */
 export const timestampOf = (position: { readonly generation: number; readonly seq: number }): bigint =>
   (BigInt(position.generation) << 40n) | BigInt(position.seq)
 
+/** Whether an event can be there. */
 export const isPlace = ({ generation, seq }: { readonly generation: number; readonly seq: number }): boolean =>
   Number.isInteger(generation) &&
-  generation >= 0 &&
+  generation >= firstGeneration &&
   generation < generationLimit &&
   Number.isInteger(seq) &&
   seq > 0 &&
