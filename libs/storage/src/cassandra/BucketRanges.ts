@@ -1,6 +1,7 @@
 /**
  * A range of seqs read over its partitions until there is enough: full pages, however sparse the buckets are, and a
- * bound on what is asked for at once. After a round that found nothing twice as many buckets are looked at together.
+ * bound on what is asked for at once. After a round that found nothing twice as many buckets are looked at together. A
+ * sequence has no holes (ONE-ORDER), so what is looked through in vain is buckets of other events than are asked for.
  */
 import { Effect } from "effect"
 import { bucketOf, bucketSeqs } from "./MessageColumns.ts"
