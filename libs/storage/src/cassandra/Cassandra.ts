@@ -1,0 +1,134 @@
+/**
+ * Cassandra as the stores use it: reads of a partition and batches of one partition, each with a bound on how many are
+ * in flight and on how many wait, and tried again a few times after a timeout. The keyspace is made and migrated by the
+ * first process that comes. Cassandra may be away, at the start too: callers then get StoreUnavailable, and the
+ * connection is made as soon as it answers (WRITE-BEHIND-SAFE). Not here: transactions, and writes without a timestamp.
+ */
+import type { Client, types } from "cassandra-driver"
+import { Clock, Context, Effect, Layer, Schedule, Semaphore } from "effect"
+import type { StoreRefused, StoreUnavailable } from "../StoreError.ts"
+import { type CassandraOptions, makeClient, readError, unavailable, writeError } from "./CassandraClient.ts"
+import type { Select, Value, Write } from "./Cql.ts"
+import { migrate, type SchemaNewer } from "./Migrations.ts"
+
+export type Row = types.Row
+
+const readsInFlightDefault = 256
+const writesInFlightDefault = 64
+const waitingDefault = 8_192
+/** A request is sent so often, before its caller is told that the store can't be used now. */
+const attemptsMax = 3
+const retryMs = 50
+/** A connection that could not be made is not tried again before this. */
+const reconnectMs = 1_000
+
+export class Cassandra extends Context.Service<
+  Cassandra,
+  {
+    /** The rows of one read, at most `answerRowsMax`: the statement has its own LIMIT where there may be more. */
+    read(statement: Select, values: ReadonlyArray<Value>): Effect.Effect<ReadonlyArray<Row>, StoreUnavailable>
+    /** Rows of one partition, in one request: all of them, or none that anybody is told of. */
+    write(writes: ReadonlyArray<Write>): Effect.Effect<void, StoreUnavailable | StoreRefused>
+    /** Requests of `write` that are in flight at once: more than so many at a time only wait. */
+    readonly writesInFlightMax: number
+  }
+>()("@parley/storage/cassandra/Cassandra") {
+  static readonly layer = (options: CassandraOptions): Layer.Layer<Cassandra, StoreUnavailable | SchemaNewer> =>
+    Layer.effect(Cassandra, make(options))
+}
+
+const make = Effect.fnUntraced(function* (options: CassandraOptions) {
+  const open = yield* connection(options)
+  const first = open.pipe(
+    Effect.asVoid,
+    Effect.catchTag("StoreUnavailable", (error) =>
+      options.startWithout === true
+        ? Effect.logWarning(
+            "Cassandra does not answer: starting without it, what needs it is refused until it does",
+            error
+          )
+        : Effect.fail(error)
+    )
+  )
+  yield* first
+  const client = Effect.catchTag(open, "SchemaNewer", (error) => Effect.fail(unavailable(error)))
+
+  const writesInFlightMax = options.writesInFlightMax ?? writesInFlightDefault
+  const waitingMax = options.waitingMax ?? waitingDefault
+  const reads = yield* gate(options.readsInFlightMax ?? readsInFlightDefault, waitingMax)
+  const writes = yield* gate(writesInFlightMax, waitingMax)
+
+  return Cassandra.of({
+    writesInFlightMax,
+    read: (statement, values) => {
+      const attempt = Effect.flatMap(client, (it) =>
+        Effect.tryPromise({ try: () => it.execute(statement.cql, [...values]), catch: readError })
+      )
+      return Effect.map(reads(Effect.retry(attempt, again)), ({ rows }) => rows)
+    },
+    write: (batch) => {
+      const [only] = batch
+      if (only === undefined) return Effect.void
+      const attempt = Effect.flatMap(client, (it) =>
+        Effect.tryPromise({
+          try: () =>
+            batch.length === 1 ? it.execute(only.query, [...only.params]) : it.batch(queries(batch), unlogged),
+          catch: writeError
+        })
+      )
+      return Effect.asVoid(writes(Effect.retry(attempt, { ...again, while: isUnavailable })))
+    }
+  })
+})
+
+const unlogged = { prepare: true, logged: false, isIdempotent: true } as const
+const queries = (batch: ReadonlyArray<Write>) => batch.map(({ params, query }) => ({ query, params: [...params] }))
+const isUnavailable = (error: StoreUnavailable | StoreRefused): boolean => error._tag === "StoreUnavailable"
+const again = { times: attemptsMax - 1, schedule: Schedule.jittered(Schedule.exponential(retryMs)) }
+
+/** The client, made and kept at the first use that succeeds; whoever asks meanwhile waits for the same attempt. */
+const connection = Effect.fnUntraced(function* (options: CassandraOptions) {
+  let client: Client | undefined
+  let failed: { readonly at: number; readonly error: StoreUnavailable | SchemaNewer } | undefined
+  const one = yield* Semaphore.make(1)
+  yield* Effect.addFinalizer(() => shutdown(client))
+  const connect = Effect.gen(function* () {
+    if (client !== undefined) return client
+    const now = yield* Clock.currentTimeMillis
+    if (failed !== undefined && now - failed.at < reconnectMs) return yield* failed.error
+    yield* migrate(options)
+    const made = makeClient(options, options.keyspace)
+    yield* Effect.tryPromise({ try: () => made.connect(), catch: unavailable }).pipe(
+      Effect.onError(() => shutdown(made))
+    )
+    client = made
+    return made
+  }).pipe(
+    Effect.tapError((error) =>
+      Effect.map(Clock.currentTimeMillis, (at) => {
+        failed = failed?.error === error ? failed : { at, error }
+      })
+    ),
+    one.withPermits(1)
+  )
+  return Effect.suspend(() => (client === undefined ? connect : Effect.succeed(client)))
+})
+
+const shutdown = (client: Client | undefined): Effect.Effect<void> =>
+  client === undefined ? Effect.void : Effect.ignore(Effect.tryPromise(() => client.shutdown()))
+
+/** At most `inFlightMax` at once; who would be one too many to wait is told so at once. */
+const gate = Effect.fnUntraced(function* (inFlightMax: number, waitingMax: number) {
+  const permits = yield* Semaphore.make(inFlightMax)
+  const pendingMax = inFlightMax + waitingMax
+  let pending = 0
+  return <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | StoreUnavailable> =>
+    Effect.suspend((): Effect.Effect<A, E | StoreUnavailable> => {
+      if (pending >= pendingMax) return Effect.fail(unavailable(new Error(`${pending} requests wait already`)))
+      pending++
+      return Effect.ensuring(
+        permits.withPermits(1)(effect),
+        Effect.sync(() => pending--)
+      )
+    })
+})

@@ -1,0 +1,83 @@
+/**
+ * The only statements that Parley asks Cassandra: reads of one partition, and writes of values with a timestamp. There
+ * is no way here to make a write without one (†32), a delete, a lightweight transaction or a read that filters; the
+ * tables of a keyspace are named without it. Pure, no Effect: a write is made for every row of the write-behind.
+ */
+
+/** What a column may be given. Never null: that would be a tombstone. */
+export type Value = string | number | bigint | boolean | Buffer
+
+export interface Select {
+  readonly cql: string
+}
+
+/** A statement of a batch, with what it writes. Made by `Upsert.at` only. */
+export interface Write {
+  readonly query: string
+  readonly params: ReadonlyArray<Value>
+}
+
+const filters = /\bALLOW\s+FILTERING\b/i
+
+/** A read. The text is a constant of the program, what is asked for goes into its `?`. */
+export const select = (cql: string): Select => {
+  if (!/^\s*SELECT\s/i.test(cql) || filters.test(cql) || !/\bWHERE\b/i.test(cql)) {
+    throw new TypeError(`not a read of a partition: ${cql}`)
+  }
+  return { cql }
+}
+
+const name = /^[a-z][a-z0-9_]*$/
+
+export interface UpsertShape {
+  readonly table: string
+  /** The primary key, partition first. */
+  readonly key: ReadonlyArray<string>
+  /** The columns it sets; other writes may own other columns of the row. */
+  readonly set: ReadonlyArray<string>
+  /** Only for rows that nobody misses once their time is over. */
+  readonly ttlSeconds?: number
+}
+
+/** Sets columns of one row, which need not be there. */
+export class Upsert {
+  readonly cql: string
+  readonly #valueCount: number
+
+  constructor({ key, set, table, ttlSeconds }: UpsertShape) {
+    for (const word of [table, ...key, ...set]) {
+      if (!name.test(word)) throw new TypeError(`not a name: ${word}`)
+    }
+    const ttl = ttlSeconds === undefined ? "" : ` AND TTL ${Math.ceil(ttlSeconds)}`
+    const equal = (column: string): string => `${column} = ?`
+    this.cql = `UPDATE ${table} USING TIMESTAMP ?${ttl} SET ${set.map(equal).join(", ")} WHERE ${key.map(equal).join(" AND ")}`
+    this.#valueCount = set.length + key.length
+  }
+
+  /** With the values of `set`, then of `key`. A smaller timestamp than the column's changes nothing. */
+  at(timestamp: bigint, ...values: ReadonlyArray<Value>): Write {
+    if (values.length !== this.#valueCount) throw new TypeError(`${values.length} values for: ${this.cql}`)
+    return { query: this.cql, params: [timestamp, ...values] }
+  }
+}
+
+/** Seqs are below this, so that a position is one number. */
+export const seqLimit = 2 ** 40 - 1
+/** Generations are below this: the largest timestamp is the largest number of 64 bits. */
+export const generationLimit = 2 ** 23
+
+/** The generation of a channel that was never restored. */
+export const firstGeneration = 1
+
+/** The write timestamp of what a position owns (†32). Cassandra takes it for microseconds; to it they are just numbers. */
+export const timestampOf = (position: { readonly generation: number; readonly seq: number }): bigint =>
+  (BigInt(position.generation) << 40n) | BigInt(position.seq)
+
+/** Whether an event can be there. */
+export const isPlace = ({ generation, seq }: { readonly generation: number; readonly seq: number }): boolean =>
+  Number.isInteger(generation) &&
+  generation >= firstGeneration &&
+  generation < generationLimit &&
+  Number.isInteger(seq) &&
+  seq > 0 &&
+  seq < seqLimit

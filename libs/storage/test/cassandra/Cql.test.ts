@@ -1,0 +1,36 @@
+/** What statements can be made: none that would write without a timestamp, delete, filter, or read a whole table. */
+import { assert, describe, it } from "@effect/vitest"
+import { generationLimit, isPlace, select, seqLimit, timestampOf, Upsert } from "../../src/cassandra/Cql.ts"
+
+describe("Statements for Cassandra", () => {
+  it("†32 a write has a timestamp, and a value for each column", () => {
+    const upsert = new Upsert({ table: "t", key: ["a", "b"], set: ["c"], ttlSeconds: 60 })
+    assert.strictEqual(upsert.cql, "UPDATE t USING TIMESTAMP ? AND TTL 60 SET c = ? WHERE a = ? AND b = ?")
+    assert.deepStrictEqual(upsert.at(7n, "c", "a", 1), { query: upsert.cql, params: [7n, "c", "a", 1] })
+    assert.throws(() => upsert.at(7n, "c", "a"), /2 values/)
+    assert.throws(() => new Upsert({ table: "t", key: ["a"], set: ["c = 1 WHERE x"] }), /not a name/)
+  })
+
+  it("a read is of a partition, and changes nothing", () => {
+    assert.throws(() => select("DELETE FROM t WHERE a = ?"), TypeError)
+    assert.throws(() => select("SELECT * FROM t"), TypeError)
+    assert.throws(() => select("SELECT * FROM t WHERE b = ? allow  filtering"), TypeError)
+  })
+
+  it("†32 timestamps are exact up to the last position, and ordered as positions are", () => {
+    assert.strictEqual(timestampOf({ generation: 1, seq: 1 }), 2n ** 40n + 1n)
+    const last = { generation: generationLimit - 1, seq: seqLimit - 1 }
+    assert.isTrue(isPlace(last))
+    assert.strictEqual(timestampOf(last), 2n ** 63n - 2n)
+    assert.isTrue(timestampOf({ generation: 2, seq: 1 }) > timestampOf({ generation: 1, seq: seqLimit - 1 }))
+    for (const place of [
+      { generation: generationLimit, seq: 1 },
+      { generation: 1, seq: seqLimit },
+      { generation: 1, seq: 0 },
+      { generation: 1, seq: 1.5 },
+      { generation: 0, seq: 1 }
+    ]) {
+      assert.isFalse(isPlace(place))
+    }
+  })
+})
