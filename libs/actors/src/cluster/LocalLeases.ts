@@ -7,12 +7,10 @@ import { Context, Effect, Layer } from "effect"
 import { MachineId, RunnerStorage } from "effect/cluster"
 import { LocalBus } from "../fanout/LocalBus.ts"
 import type { Runner } from "../owner/Runner.ts"
+import { openLeased } from "./ShardOpening.ts"
 
 /** How long a lease lasts without a refresh. */
 export const localLeaseMs = 30_000
-/** Wait before a shard that could not be opened is tried again, and the longest such wait. */
-const reopenMsMin = 100
-const reopenMsMax = 5_000
 
 /** The runner that this layer's sharding opens and closes shards on. */
 export class LocalRunnerService extends Context.Service<LocalRunnerService, { readonly runner: Runner }>()(
@@ -51,34 +49,17 @@ export const layerLocalRunnerStorage = Layer.effect(
     const { runner } = yield* LocalRunnerService
     const scope = yield* Effect.scope
 
-    /**
-     * Takes the shard over, again and again with growing waits: until it is served, the lease is gone, or the log is
-     * found damaged, which waiting does not mend (†24).
-     */
-    const open = (shardId: string, lease: Lease) => {
-      const shard = shardNumber(shardId)
-      const attempt = (waitMs: number): Effect.Effect<void> =>
-        Effect.suspend(() =>
-          table.leases.get(shardId) === lease ? runner.open(shard, lease.epoch) : Effect.void
-        ).pipe(
-          Effect.andThen(
-            Effect.sync(() => {
-              if (table.leases.get(shardId) === lease) bus.own(shard, runner)
-              else runner.drop(shard)
-            })
-          ),
-          // The runner says so, and answers for it.
-          Effect.catchTag("ShardQuarantined", () => Effect.void),
-          Effect.catch((error) =>
-            Effect.logError("shard not opened", error).pipe(
-              Effect.annotateLogs({ shard }),
-              Effect.andThen(Effect.sleep(waitMs)),
-              Effect.andThen(attempt(Math.min(waitMs * 2, reopenMsMax)))
-            )
-          )
-        )
-      return Effect.forkIn(attempt(reopenMsMin), scope)
-    }
+    const open = (shardId: string, lease: Lease) =>
+      Effect.forkIn(
+        openLeased({
+          runner,
+          routes: bus,
+          shard: shardNumber(shardId),
+          epoch: lease.epoch,
+          leased: () => table.leases.get(shardId) === lease
+        }),
+        scope
+      )
 
     const hold = (shardId: string, sentAt: number) => runner.setLease(shardNumber(shardId), sentAt + localLeaseMs)
 

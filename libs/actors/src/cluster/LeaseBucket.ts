@@ -1,0 +1,119 @@
+/**
+ * The lease bucket: a JetStream key-value bucket, replicated, on disk. Every write that decides is a compare-and-set at
+ * the revision that was seen. An answer that doesn't come leaves open whether the write happened; what is watched tells.
+ */
+import { jetstream, jetstreamManager, JetStreamApiError } from "@nats-io/jetstream"
+import { type KV, Kvm } from "@nats-io/kv"
+import type { NatsConnection } from "@nats-io/transport-node"
+import { Effect, Schedule, Schema } from "effect"
+import { readSettings, settingsKey } from "./LeaseEntries.ts"
+
+/** The cluster's bucket is not what this node is configured for: it must not start. */
+export class LeaseBucketUnfit extends Schema.TaggedError<LeaseBucketUnfit>()("LeaseBucketUnfit", {
+  bucket: Schema.String,
+  what: Schema.String
+}) {
+  override get message() {
+    return `the lease bucket ${this.bucket} can't be used: ${this.what}`
+  }
+}
+
+/** NATS did not answer, or JetStream has no leader for the bucket: try again. */
+export class LeaseBucketUnavailable extends Schema.TaggedError<LeaseBucketUnavailable>()("LeaseBucketUnavailable", {
+  bucket: Schema.String,
+  cause: Schema.Defect()
+}) {}
+
+/** Another write came first: the entry is not what it was. */
+export const conflict = "conflict"
+
+/** How long watchers that were away can still learn that an entry was removed. */
+const removalKeptMs = 600_000
+
+/** A bucket that was just made answers only once its copies have a leader and all servers know. */
+const openRetryMs = 200
+const openTriesMax = 25
+
+/** JetStream's "wrong last sequence". All other failures leave open whether the write happened. */
+const wrongLastSequence = 10_071
+
+export interface LeaseBucketOptions {
+  readonly bucket: string
+  /** Copies of the bucket; 3 wherever it matters. */
+  readonly replicas: number
+  readonly shardCount: number
+  readonly requestMsMax: number
+}
+
+export class LeaseBucket {
+  readonly #kv: KV
+  readonly #requestMsMax: number
+
+  constructor(kv: KV, requestMsMax: number) {
+    this.#kv = kv
+    this.#requestMsMax = requestMsMax
+  }
+
+  get kv(): KV {
+    return this.#kv
+  }
+
+  /** Writes whatever is there; answers its revision. */
+  put(key: string, value: unknown): Promise<number> {
+    return this.#kv.put(key, JSON.stringify(value), { timeout: this.#requestMsMax })
+  }
+
+  /** Writes if the entry is still at `revision` (0: there is none). */
+  async swap(key: string, value: unknown, revision: number): Promise<number | typeof conflict> {
+    try {
+      return await this.#kv.put(key, JSON.stringify(value), { previousSeq: revision, timeout: this.#requestMsMax })
+    } catch (error) {
+      if (error instanceof JetStreamApiError && error.code === wrongLastSequence) return conflict
+      throw error
+    }
+  }
+
+  async read(key: string): Promise<{ readonly text: string; readonly revision: number } | undefined> {
+    const entry = await this.#kv.get(key)
+    return entry === null || entry.operation !== "PUT" ? undefined : { text: entry.string(), revision: entry.revision }
+  }
+
+  /** The entry and every trace of it; watchers are told. */
+  async remove(key: string): Promise<void> {
+    await this.#kv.purge(key, { ttl: `${removalKeptMs / 1_000}s` })
+  }
+}
+
+/** Opens the bucket, makes it where there is none, and holds what all nodes must agree on against this node (†2). */
+export const openLeaseBucket = (connection: NatsConnection, options: LeaseBucketOptions) =>
+  Effect.gen(function* () {
+    const { bucket: name, replicas, requestMsMax, shardCount } = options
+    const unfit = (what: string) => new LeaseBucketUnfit({ bucket: name, what })
+    const asking = <A>(ask: () => Promise<A>) =>
+      Effect.tryPromise({ try: ask, catch: (cause) => new LeaseBucketUnavailable({ bucket: name, cause }) }).pipe(
+        Effect.retry({ times: openTriesMax, schedule: Schedule.spaced(openRetryMs) })
+      )
+
+    const js = jetstream(connection, { timeout: requestMsMax })
+    // Reads that decide never go to a follower.
+    const kv = yield* asking(() =>
+      new Kvm(js).create(name, { history: 1, replicas, allow_direct: false, markerTTL: removalKeptMs })
+    )
+    const manager = yield* asking(() => jetstreamManager(connection, { timeout: requestMsMax }))
+    const { config } = yield* asking(() => manager.streams.info(`KV_${name}`))
+    if (config.num_replicas < replicas) {
+      return yield* unfit(
+        `it has ${config.num_replicas} copies and not ${replicas}; run \`nats stream edit KV_${name} --replicas ${replicas}\``
+      )
+    }
+    const bucket = new LeaseBucket(kv, requestMsMax)
+    const written = yield* asking(() => bucket.swap(settingsKey, { shardCount }, 0))
+    const entry = written === conflict ? yield* asking(() => bucket.read(settingsKey)) : undefined
+    const agreed = entry === undefined ? undefined : readSettings(entry.text)
+    if (written === conflict && agreed?.shardCount !== shardCount) {
+      return yield* unfit(
+        `the cluster has ${agreed?.shardCount ?? "an unreadable number of"} shards and this node is configured for ${shardCount}; the number can't be changed after the first start`
+      )
+    }
+    return bucket
+  })

@@ -1,0 +1,56 @@
+/** The real NATS that tests run against, connections to it, and names that no other test has. */
+import { jetstreamManager } from "@nats-io/jetstream"
+import { connect, type ConnectionOptions, type NatsConnection, nuid } from "@nats-io/transport-node"
+import { Effect, type Scope } from "effect"
+import { type NatsProxy, natsProxy } from "./NatsProxy.ts"
+
+export const natsServers = (): ReadonlyArray<string> => {
+  const servers = process.env["PARLEY_TEST_NATS"]
+  if (servers === undefined || servers === "") {
+    throw new Error("PARLEY_TEST_NATS is not set: this test needs a real NATS, host:port,host:port,… with JetStream")
+  }
+  return servers.split(",").map((server) => server.replace(/^nats:\/\//, ""))
+}
+
+export const uniqueName = (prefix: string) => `${prefix}-${nuid.next().slice(-8)}`
+
+export const connected = (options: ConnectionOptions = {}): Effect.Effect<NatsConnection, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.promise(() =>
+      connect({ servers: [...natsServers()], maxReconnectAttempts: -1, reconnectTimeWait: 100, ...options })
+    ),
+    (connection) => Effect.promise(() => connection.close())
+  )
+
+export const proxied: Effect.Effect<NatsProxy, never, Scope.Scope> = Effect.acquireRelease(
+  // There is one by then.
+  Effect.promise(() => natsProxy(natsServers()[0] ?? "")),
+  (proxy) => Effect.promise(() => proxy.close())
+)
+
+/** Connected through the proxy, and by no other way. */
+export const connectedThrough = (proxy: NatsProxy) =>
+  connected({ servers: [proxy.address], ignoreClusterUpdates: true, pingInterval: 60_000 })
+
+/** A bucket's name; the bucket is removed when the test ends. */
+export const temporaryBucket: Effect.Effect<string, never, Scope.Scope> = Effect.gen(function* () {
+  const connection = yield* connected()
+  return yield* Effect.acquireRelease(
+    Effect.sync(() => uniqueName("parley-test-leases")),
+    (bucket) =>
+      Effect.promise(async () => {
+        const manager = await jetstreamManager(connection)
+        await manager.streams.delete(`KV_${bucket}`).catch(() => {})
+      })
+  )
+})
+
+/** Waits for a condition, never for a time; fails after a bound. */
+export const until = (what: string, condition: () => boolean, boundMs = 15_000): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const deadline = performance.now() + boundMs
+    while (!condition()) {
+      if (performance.now() > deadline) yield* Effect.die(new Error(`never came: ${what}`))
+      yield* Effect.sleep(5)
+    }
+  })

@@ -1,0 +1,76 @@
+/** A keeper of leases on a connection of its own, with shards that only note what is done to them. */
+import type { NatsConnection } from "@nats-io/transport-node"
+import { Effect, type Scope } from "effect"
+import { openLeaseBucket } from "@parley/actors/cluster/LeaseBucket"
+import { LeaseKeeper } from "@parley/actors/cluster/LeaseKeeper"
+import { type LeaseTimings, leaseTimings } from "@parley/actors/cluster/LeaseTimings"
+import { LeaseView } from "@parley/actors/cluster/LeaseView"
+import { watchLeases } from "@parley/actors/cluster/LeaseWatch"
+import { uniqueName } from "./RealNats.ts"
+
+export interface TestKeeper {
+  readonly name: string
+  readonly keeper: LeaseKeeper
+  readonly view: LeaseView
+  /** Epochs under which shards are open. */
+  readonly open: Map<number, number>
+  readonly dropped: Set<number>
+  /** Shards that may be served at this moment. */
+  readonly served: () => ReadonlyArray<number>
+}
+
+export interface TestKeeperOptions {
+  readonly connection: NatsConnection
+  readonly bucket: string
+  readonly shardCount: number
+  readonly timings?: Partial<LeaseTimings>
+  readonly name?: string
+  readonly onClose?: (shard: number) => Promise<void>
+}
+
+export const testKeeper = (options: TestKeeperOptions): Effect.Effect<TestKeeper, unknown, Scope.Scope> =>
+  Effect.gen(function* () {
+    const timings = { ...leaseTimings, ...options.timings }
+    const { shardCount } = options
+    const bucket = yield* openLeaseBucket(options.connection, {
+      bucket: options.bucket,
+      replicas: 3,
+      shardCount,
+      requestMsMax: timings.requestMsMax
+    })
+    const view = new LeaseView()
+    yield* watchLeases(bucket, view, timings)
+    const deadlines = new Map<number, number>()
+    const open = new Map<number, number>()
+    const dropped = new Set<number>()
+    const leave = (shard: number) => {
+      open.delete(shard)
+      deadlines.delete(shard)
+    }
+    const name = options.name ?? uniqueName("runner")
+    const keeper = new LeaseKeeper({
+      name,
+      weight: 1,
+      shardCount,
+      bucket,
+      view,
+      timings,
+      log: () => {},
+      shards: {
+        setLease: (shard, deadline) => void deadlines.set(shard, deadline),
+        open: (shard, epoch) => void open.set(shard, epoch),
+        close: async (shard) => {
+          leave(shard)
+          await options.onClose?.(shard)
+        },
+        drop: (shard) => {
+          dropped.add(shard)
+          leave(shard)
+        }
+      }
+    })
+    keeper.start()
+    yield* Effect.addFinalizer(() => Effect.sync(() => keeper.stop()))
+    const served = () => [...open.keys()].filter((shard) => performance.now() < (deadlines.get(shard) ?? -Infinity))
+    return { name, keeper, view, open, dropped, served }
+  })
