@@ -11,5 +11,10 @@ export class StoreSync extends Context.Service<
   {
     /** Once it succeeds, all writes that had succeeded before it was called survive a loss of power. */
     readonly sync: Effect.Effect<void, StoreUnavailable>
+    /**
+     * The store syncs by itself, now and then, and `sync` waits for that: whoever syncs after each batch does not hold up
+     * the next one for it, and moves its durable position when the wait is over.
+     */
+    readonly periodic: boolean
   }
 >()("@parley/storage/StoreSync") {}

@@ -108,6 +108,7 @@ export const layerPersister = Layer.effectDiscard(
       apply: (shard, consumed) => parking.apply(shard, consumed),
       // A position that is ahead of a store which lost its last writes with the power would be a hole for ever.
       sync: sync.sync,
+      syncPeriodic: sync.periodic,
       moved: (shard, position) => signal.stored(shard, position, parking.of(shard))
     })
 

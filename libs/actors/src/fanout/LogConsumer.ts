@@ -29,6 +29,8 @@ export const consumerGatherBusyMs = 300
 export const busyEntriesPerSecond = 512
 /** A shard is looked at this often without a signal. */
 export const consumerPollMs = 2_000
+/** Between two looks at what a store that syncs periodically has to sync. */
+const settleEveryMs = 1_000
 const retryMsMin = 100
 const retryMsMax = 6_400
 /** Shards worked on at the same time. */
@@ -45,7 +47,9 @@ export interface ConsumerOptions<E> {
   readonly apply: (shard: number, entries: ReadonlyArray<ConsumedEntry>) => Effect.Effect<void, E>
   /** Makes durable what `apply` wrote; the positions move only after it. One call for all shards of a round. */
   readonly sync?: Effect.Effect<void, E>
-  /** Told after the position moved. */
+  /** `sync` takes as long as the store's own period (`StoreSync.periodic`): rounds go on, the positions move after it. */
+  readonly syncPeriodic?: boolean
+  /** Told after the position moved; with a periodic sync, when it will be. */
   readonly moved?: (shard: number, position: LogPosition) => void
   /** The consumer may not go beyond this position now (another consumer goes first); undefined: as far as the log goes. */
   readonly limit?: (shard: number) => LogPosition | undefined
@@ -225,11 +229,31 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       if (moved.length > 0) yield* finish(moved)
     })
 
+    /** Written, and to be moved to once the store has synced it; by shard. */
+    const unsynced = new Map<number, LogPosition>()
+    /** A crash before it repeats what was written since the last one. */
+    const settle = Effect.gen(function* () {
+      const written = [...unsynced]
+      if (written.length === 0) return
+      if (options.sync !== undefined) yield* options.sync
+      for (const [shard, position] of written) {
+        yield* log.setConsumerPosition(options.name, shard, position)
+        if (unsynced.get(shard) === position) unsynced.delete(shard)
+      }
+    }).pipe(
+      Effect.catch((error) =>
+        Effect.logWarning("consumer positions not moved, trying again", error).pipe(
+          Effect.annotateLogs({ consumer: options.name })
+        )
+      )
+    )
+
     const finish = Effect.fnUntraced(
       function* (moved: ReadonlyArray<{ readonly shard: number; readonly position: LogPosition }>) {
-        if (options.sync !== undefined) yield* options.sync
+        if (options.sync !== undefined && options.syncPeriodic !== true) yield* options.sync
         for (const { position, shard } of moved) {
-          yield* log.setConsumerPosition(options.name, shard, position)
+          if (options.syncPeriodic === true) unsynced.set(shard, position)
+          else yield* log.setConsumerPosition(options.name, shard, position)
           positions.set(shard, position)
           settled(shard)
           look(shard)
@@ -270,6 +294,9 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       return Effect.sleep(waitMs)
     })
     yield* somethingDirty.pipe(Effect.andThen(round), Effect.andThen(pause), Effect.forever, Effect.forkScoped)
+    if (options.syncPeriodic === true) {
+      yield* settle.pipe(Effect.andThen(Effect.sleep(settleEveryMs)), Effect.forever, Effect.forkScoped)
+    }
     yield* all.pipe(Effect.delay(consumerPollMs), Effect.forever, Effect.forkScoped)
   })
 

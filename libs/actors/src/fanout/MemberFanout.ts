@@ -111,6 +111,7 @@ export const layerMemberFanout = Layer.effectDiscard(
         log
           .consumerPosition(persisterConsumer, shard)
           .pipe(Effect.map((position) => void storedUpTo.set(shard, Math.max(position, storedUpTo.get(shard) ?? 0)))),
+      syncPeriodic: sync.periodic,
       limit: (shard) => storedUpTo.get(shard) ?? 0,
       apply: (shard, consumed) =>
         Effect.suspend(() => {

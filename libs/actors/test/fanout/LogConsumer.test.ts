@@ -21,11 +21,11 @@ import { entry } from "../log/Entries.ts"
 const shard = 1
 
 /** Fills the shard with records of about a hundredth of a step, and answers the last position. */
-const fill = Effect.fnUntraced(function* (records: number) {
+const fill = Effect.fnUntraced(function* (records: number, from = 1, after = 0) {
   const log = yield* EventLog
   const body = "x".repeat(consumerBytesMax / 100)
-  let last = 0
-  for (let number = 1; number <= records; number++) {
+  let last = after
+  for (let number = from; number < from + records; number++) {
     const { bytes } = encodeRecord(
       { kind: "events", shard, epoch: 1, number, previous: noHash, checkpoint: noPlace, full: noPlace },
       [entry(number, { body })]
@@ -213,5 +213,44 @@ describe("the time between two rounds", () => {
       yield* until(() => ++looks > 20)
       assert.deepStrictEqual(did, ["begin", "3-4", "begin"])
     }).pipe(Effect.scoped, Effect.provide(layers))
+  )
+
+  it.live(
+    "goes on while a store syncs by itself, and moves its durable position when that is over (WRITE-BEHIND-SAFE)",
+    () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const signal = yield* CommitSignal
+        const synced = yield* Deferred.make<void>()
+        const did: Array<string> = []
+        yield* runConsumer<never>({
+          name: "test",
+          shardCount: 1,
+          apply: (_shard, entries) =>
+            Effect.sync(() => void did.push(`${entries[0]?.entry.seq}-${entries.at(-1)?.entry.seq}`)),
+          sync: Deferred.await(synced),
+          syncPeriodic: true,
+          moved: () => void did.push("moved")
+        })
+        const seen = (count: number) =>
+          Effect.suspend(() => {
+            signal.committed(shard)
+            return Effect.as(Effect.sleep(5), did.length >= count)
+          }).pipe(Effect.repeat({ until: (there) => there }), Effect.timeout("10 seconds"))
+        const first = yield* fill(3)
+        yield* seen(2)
+        const last = yield* fill(2, 4, first)
+        yield* seen(4)
+        assert.deepStrictEqual(did, ["1-3", "moved", "4-5", "moved"])
+        assert.strictEqual(yield* log.consumerPosition("test", shard), 0)
+        yield* Deferred.succeed(synced, undefined)
+        yield* log
+          .consumerPosition("test", shard)
+          .pipe(
+            Effect.delay(5),
+            Effect.repeat({ until: (position) => position === last }),
+            Effect.timeout("10 seconds")
+          )
+      }).pipe(Effect.scoped, Effect.provide(layers))
   )
 })

@@ -21,5 +21,6 @@ const periods = 1.5
 
 export const layer = (options: StoreSyncOptions = {}): Layer.Layer<StoreSync> => {
   const waitMs = Math.ceil((options.syncPeriodMs ?? syncPeriodMsDefault) * periods)
-  return Layer.succeed(StoreSync, StoreSync.of({ sync: waitMs === 0 ? Effect.void : Effect.sleep(waitMs) }))
+  const sync = waitMs === 0 ? Effect.void : Effect.sleep(waitMs)
+  return Layer.succeed(StoreSync, StoreSync.of({ sync, periodic: waitMs > 0 }))
 }

@@ -16,6 +16,6 @@ export const layer = Layer.provideMerge(
     directory,
     inbox,
     parkedEvents,
-    Layer.succeed(StoreSync, StoreSync.of({ sync: Effect.void }))
+    Layer.succeed(StoreSync, StoreSync.of({ sync: Effect.void, periodic: false }))
   )
 )

@@ -177,7 +177,7 @@ export const layer = (options: {
         Context.add(Directory, directory(writer, reader)),
         Context.add(Inbox, inbox(writer, reader)),
         Context.add(ParkedEvents, parkedEvents(writer, reader)),
-        Context.add(StoreSync, StoreSync.of({ sync: writer.call("sync") }))
+        Context.add(StoreSync, StoreSync.of({ sync: writer.call("sync"), periodic: false }))
       )
     }).pipe(Effect.mapError(openError(options.file)))
   )
