@@ -5,8 +5,8 @@
  */
 import { Context, Effect, Layer } from "effect"
 import { MachineId, RunnerStorage } from "effect/cluster"
-import { LocalBus } from "../fanout/LocalBus.ts"
 import type { Runner } from "../owner/Runner.ts"
+import { ShardRoutes } from "../owner/ShardRoutes.ts"
 
 /** How long a lease lasts without a refresh. */
 export const localLeaseMs = 30_000
@@ -47,7 +47,7 @@ export const layerLocalRunnerStorage = Layer.effect(
   RunnerStorage.RunnerStorage,
   Effect.gen(function* () {
     const table = yield* LeaseTable
-    const bus = yield* LocalBus
+    const routes = yield* ShardRoutes
     const { runner } = yield* LocalRunnerService
     const scope = yield* Effect.scope
 
@@ -63,7 +63,7 @@ export const layerLocalRunnerStorage = Layer.effect(
         ).pipe(
           Effect.andThen(
             Effect.sync(() => {
-              if (table.leases.get(shardId) === lease) bus.own(shard, runner)
+              if (table.leases.get(shardId) === lease) routes.own(shard, runner)
               else runner.drop(shard)
             })
           ),
@@ -135,7 +135,7 @@ export const layerLocalRunnerStorage = Layer.effect(
         return runner.close(shard).pipe(
           Effect.andThen(
             Effect.sync(() => {
-              bus.disown(shard, runner)
+              routes.disown(shard, runner)
               table.leases.delete(shardId)
             })
           )
