@@ -9,7 +9,6 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer } from "effect"
 import { persisterConsumer } from "@parley/actors/fanout/ConsumerNames"
-import type { LocalBus } from "@parley/actors/fanout/LocalBus"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import type { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import { MemoryEventLog, MemoryEventLogFaults } from "@parley/storage/memory/MemoryEventLog"
@@ -206,7 +205,7 @@ describe("†24 damage of the log", () => {
       const base = yield* Layer.build(
         Layer.merge(MemoryEventLog.layer({ positions: "dense" }), layerHeldWrites(closed))
       )
-      const during = <A, E>(use: Effect.Effect<A, E, OwnerCalls | LinkBus | LocalBus | LocalRunnerService>) =>
+      const during = <A, E>(use: Effect.Effect<A, E, OwnerCalls | LinkBus | LocalRunnerService>) =>
         Effect.scoped(
           Effect.gen(function* () {
             const scope = yield* Effect.scope

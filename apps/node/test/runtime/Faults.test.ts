@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer } from "effect"
 import { CommitSignal } from "@parley/actors/fanout/CommitSignal"
-import { LocalBus } from "@parley/actors/fanout/LocalBus"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import { LinkBus, type OwnerCalls } from "@parley/actors/owner/OwnerCalls"
+import { ShardRoutes } from "@parley/actors/owner/ShardRoutes"
 import { Runner } from "@parley/actors/owner/Runner"
 import { ChannelStore } from "@parley/storage/ChannelStore"
 import { CursorStore } from "@parley/storage/CursorStore"
@@ -28,7 +28,7 @@ const secondRunner = (name: string) =>
   Effect.gen(function* () {
     const links = yield* LinkBus
     const signal = yield* CommitSignal
-    const bus = yield* LocalBus
+    const routes = yield* ShardRoutes
     const runner: Runner = new Runner({
       name,
       shardCount,
@@ -43,7 +43,7 @@ const secondRunner = (name: string) =>
       },
       publish: links.publish,
       onCommitted: signal.committed,
-      onLost: (shard) => bus.disown(shard, runner)
+      onLost: (shard) => routes.disown(shard, runner)
     })
     signal.onStored((shard, position) => runner.owner(shard)?.setStored(position))
     return runner
@@ -51,10 +51,10 @@ const secondRunner = (name: string) =>
 
 /** The other runner takes the shard, as after the first one's lease was lost; the first one is not told. */
 const take = Effect.fnUntraced(function* (runner: Runner, shard: number) {
-  const bus = yield* LocalBus
+  const routes = yield* ShardRoutes
   runner.setLease(shard, performance.now() + 60_000)
   yield* runner.open(shard, 0)
-  bus.own(shard, runner)
+  routes.own(shard, runner)
 })
 
 describe("†20 †21 what the log answers", () => {
@@ -131,12 +131,12 @@ describe("†22 †23 two owners of one shard", () => {
       const shard = calls.shardOf("group:one")
       const second = yield* secondRunner("second")
       yield* take(second, shard)
-      const bus = yield* LocalBus
+      const routes = yield* ShardRoutes
       // The clients of the first one have not heard of it.
-      bus.own(shard, first)
+      routes.own(shard, first)
       const cid = newId()
       const sent = yield* Effect.exit(send("ana", "group:one", "by the old owner", cid))
-      bus.own(shard, second)
+      routes.own(shard, second)
       if (Exit.isFailure(sent)) yield* send("ana", "group:one", "by the old owner", cid)
       assert.isUndefined(first.owner(shard))
       const page = yield* history("ana", "group:one")
@@ -187,7 +187,7 @@ describe("restart", () => {
   it.live("history, unread, sessions and ids survive a stop and a start of everything but log and stores", () =>
     Effect.gen(function* () {
       const base = yield* Layer.build(Layer.merge(MemoryEventLog.layer({ positions: "dense" }), layerMemoryStores))
-      const during = <A, E>(use: Effect.Effect<A, E, OwnerCalls | LinkBus | LocalBus>) =>
+      const during = <A, E>(use: Effect.Effect<A, E, OwnerCalls | LinkBus>) =>
         Effect.scoped(
           Effect.gen(function* () {
             const scope = yield* Effect.scope

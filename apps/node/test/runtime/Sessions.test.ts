@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import type { LocalBus } from "@parley/actors/fanout/LocalBus"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import { type CursorMoved, userTopic } from "@parley/actors/owner/OwnerProtocol"
 import type { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
@@ -126,7 +125,7 @@ describe("sessions behind the edge", () => {
   it.live("†5 cursors, membership and revocations come back after a stop and a start", () =>
     Effect.gen(function* () {
       const base = yield* Layer.build(Layer.merge(MemoryEventLog.layer({ positions: "dense" }), layerMemoryStores))
-      const during = <A, E>(use: Effect.Effect<A, E, OwnerCalls | LinkBus | LocalBus | LocalRunnerService>) =>
+      const during = <A, E>(use: Effect.Effect<A, E, OwnerCalls | LinkBus | LocalRunnerService>) =>
         Effect.scoped(
           Effect.gen(function* () {
             const context = yield* Layer.buildWithScope(Layer.fresh(layerRuntime({ shardCount })), yield* Effect.scope)

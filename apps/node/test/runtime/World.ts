@@ -3,7 +3,6 @@
  */
 import { Effect, Layer, type Scope } from "effect"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
-import { LocalBus } from "@parley/actors/fanout/LocalBus"
 import { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import type {
   Attached,
@@ -56,7 +55,6 @@ export interface TestEdge {
 export const world = Effect.gen(function* () {
   const calls = yield* OwnerCalls
   const links = yield* LinkBus
-  const bus = yield* LocalBus
 
   const ask = <A>(id: string, request: OwnerRequest): Effect.Effect<A, Failed> =>
     Effect.callback<A, Failed>((resume) => {
@@ -122,7 +120,7 @@ export const world = Effect.gen(function* () {
       }),
       ({ stop }) => Effect.sync(stop)
     ).pipe(Effect.map(({ self }) => self))
-  return { ask, attach, bus, calls, create, edge, history, mutate, open, send, sync }
+  return { ask, attach, calls, create, edge, history, mutate, open, send, sync }
 })
 
 interface HistoryPage {

@@ -4,11 +4,11 @@
  */
 import { Effect, Layer, Metric, Option } from "effect"
 import { MessageStorage, RunnerAddress, RunnerHealth, Runners, Sharding, ShardingConfig } from "effect/cluster"
-import { LocalBus } from "../fanout/LocalBus.ts"
 import { LinkBus } from "../owner/OwnerCalls.ts"
 import type { OwnerBounds, OwnerStores } from "../owner/OwnerContext.ts"
 import { quarantinedShards } from "../owner/OwnerMetrics.ts"
 import { ownerTickMs, Runner } from "../owner/Runner.ts"
+import { ShardRoutes } from "../owner/ShardRoutes.ts"
 import { CommitSignal } from "../fanout/CommitSignal.ts"
 import { ChannelStore } from "@parley/storage/ChannelStore"
 import { CursorStore } from "@parley/storage/CursorStore"
@@ -44,7 +44,7 @@ export const layerLocalRunner = (options: LocalClusterOptions) =>
         parked: yield* ParkedEvents
       }
       const links = yield* LinkBus
-      const bus = yield* LocalBus
+      const routes = yield* ShardRoutes
       const signal = yield* CommitSignal
       const runFork = Effect.runForkWith(yield* Effect.context<never>())
       const runner: Runner = new Runner({
@@ -56,9 +56,9 @@ export const layerLocalRunner = (options: LocalClusterOptions) =>
         ...(options.bounds === undefined ? {} : { bounds: options.bounds }),
         forgetIds: options.forgetIds ?? false,
         onCommitted: signal.committed,
-        onLost: (shard) => bus.disown(shard, runner),
+        onLost: (shard) => routes.disown(shard, runner),
         onQuarantined: (shard, what) => {
-          bus.own(shard, runner)
+          routes.own(shard, runner)
           runFork(
             Effect.logError(quarantineText).pipe(
               Effect.annotateLogs({ shard, what }),

@@ -5,8 +5,8 @@
  */
 import { Context, Effect, Layer } from "effect"
 import { MachineId, RunnerStorage } from "effect/cluster"
-import { LocalBus } from "../fanout/LocalBus.ts"
 import type { Runner } from "../owner/Runner.ts"
+import { ShardRoutes } from "../owner/ShardRoutes.ts"
 import { openLeased } from "./ShardOpening.ts"
 
 /** How long a lease lasts without a refresh. */
@@ -45,7 +45,7 @@ export const layerLocalRunnerStorage = Layer.effect(
   RunnerStorage.RunnerStorage,
   Effect.gen(function* () {
     const table = yield* LeaseTable
-    const bus = yield* LocalBus
+    const routes = yield* ShardRoutes
     const { runner } = yield* LocalRunnerService
     const scope = yield* Effect.scope
 
@@ -53,7 +53,7 @@ export const layerLocalRunnerStorage = Layer.effect(
       Effect.forkIn(
         openLeased({
           runner,
-          routes: bus,
+          routes,
           shard: shardNumber(shardId),
           epoch: lease.epoch,
           leased: () => table.leases.get(shardId) === lease
@@ -116,7 +116,7 @@ export const layerLocalRunnerStorage = Layer.effect(
         return runner.close(shard).pipe(
           Effect.andThen(
             Effect.sync(() => {
-              bus.disown(shard, runner)
+              routes.disown(shard, runner)
               table.leases.delete(shardId)
             })
           )

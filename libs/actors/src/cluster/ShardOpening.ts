@@ -4,8 +4,8 @@
  * or over NATS.
  */
 import { Effect } from "effect"
-import type { LocalBus } from "../fanout/LocalBus.ts"
 import type { Runner } from "../owner/Runner.ts"
+import type { ShardRoutes } from "../owner/ShardRoutes.ts"
 
 /** Wait before a shard that could not be opened is tried again, and the longest such wait. */
 const reopenMsMin = 100
@@ -14,7 +14,7 @@ const reopenMsMax = 5_000
 export interface ShardOpening {
   readonly runner: Runner
   /** Whom calls of the shard go to. */
-  readonly routes: Pick<LocalBus["Service"], "own">
+  readonly routes: Pick<ShardRoutes["Service"], "own">
   readonly shard: number
   readonly epoch: number
   /** The lease that this is for is still here. */

@@ -24,40 +24,43 @@ export class CommitSignal extends Context.Service<
     onDamaged(listener: (shard: number, what: string) => void): () => void
   }
 >()("@parley/actors/CommitSignal") {
-  static readonly layer = Layer.sync(CommitSignal, () => {
-    const committed = new Set<(shard: number) => void>()
-    const stored = new Set<(shard: number, position: LogPosition, parked: ReadonlyArray<ParkedEntity>) => void>()
-    const released = new Set<(entity: Released) => void>()
-    const damaged = new Set<(shard: number, what: string) => void>()
-    return CommitSignal.of({
-      committed: (shard) => {
-        for (const listener of committed) listener(shard)
-      },
-      onCommitted: (listener) => {
-        committed.add(listener)
-        return () => void committed.delete(listener)
-      },
-      stored: (shard, position, parked) => {
-        for (const listener of stored) listener(shard, position, parked)
-      },
-      onStored: (listener) => {
-        stored.add(listener)
-        return () => void stored.delete(listener)
-      },
-      released: (entity) => {
-        for (const listener of released) listener(entity)
-      },
-      onReleased: (listener) => {
-        released.add(listener)
-        return () => void released.delete(listener)
-      },
-      damaged: (shard, what) => {
-        for (const listener of damaged) listener(shard, what)
-      },
-      onDamaged: (listener) => {
-        damaged.add(listener)
-        return () => void damaged.delete(listener)
-      }
-    })
+  static readonly layer = Layer.sync(CommitSignal, () => makeCommitSignal())
+}
+
+/** Tells the listeners of this process, at once. */
+export const makeCommitSignal = (): CommitSignal["Service"] => {
+  const committed = new Set<(shard: number) => void>()
+  const stored = new Set<(shard: number, position: LogPosition, parked: ReadonlyArray<ParkedEntity>) => void>()
+  const released = new Set<(entity: Released) => void>()
+  const damaged = new Set<(shard: number, what: string) => void>()
+  return CommitSignal.of({
+    committed: (shard) => {
+      for (const listener of committed) listener(shard)
+    },
+    onCommitted: (listener) => {
+      committed.add(listener)
+      return () => void committed.delete(listener)
+    },
+    stored: (shard, position, parked) => {
+      for (const listener of stored) listener(shard, position, parked)
+    },
+    onStored: (listener) => {
+      stored.add(listener)
+      return () => void stored.delete(listener)
+    },
+    released: (entity) => {
+      for (const listener of released) listener(entity)
+    },
+    onReleased: (listener) => {
+      released.add(listener)
+      return () => void released.delete(listener)
+    },
+    damaged: (shard, what) => {
+      for (const listener of damaged) listener(shard, what)
+    },
+    onDamaged: (listener) => {
+      damaged.add(listener)
+      return () => void damaged.delete(listener)
+    }
   })
 }

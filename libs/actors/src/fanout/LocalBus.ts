@@ -5,30 +5,14 @@
  * nothing may come to rely on a call being instant. Tests make it lose, repeat and delay link messages.
  */
 import { Context, Effect, Layer } from "effect"
-import type { Attach, Attached, Detach, LinkMessage, OwnerReply, OwnerRequest } from "../owner/OwnerProtocol.ts"
+import type { Attached, LinkMessage, OwnerReply, OwnerRequest } from "../owner/OwnerProtocol.ts"
+import type { LocalRunner } from "../owner/LocalRunner.ts"
 import { LinkBus, OwnerCalls, ownerRetryMsMax } from "../owner/OwnerCalls.ts"
+import { ShardRoutes } from "../owner/ShardRoutes.ts"
 import { shardOf } from "./ShardHash.ts"
 
 /** Wait between two tries of a call whose owner is changing. */
 const ownerRetryMs = 25
-
-/** What a runner answers a call with: done, or "not mine" for the caller to look elsewhere. */
-export interface LocalRunner {
-  readonly name: string
-  /** The epoch under which it serves a shard; 0: it does not. */
-  epochOf(shard: number): number
-  /** `epoch` is the caller's belief: an owner of another one answers "not mine" (†17). */
-  request(
-    shard: number,
-    epoch: number,
-    request: OwnerRequest,
-    reply: (reply: OwnerReply<unknown>) => void,
-    notMine: () => void
-  ): void
-  attach(epoch: number, attach: Attach, reply: (reply: OwnerReply<Attached>) => void, notMine: () => void): void
-  detach(detach: Detach): void
-  resend(start: number, edge: string, from: number): void
-}
 
 /** What happens to a link message on its way; "blank": it arrives without its items, which nothing can notice. */
 export type LinkFault = "deliver" | "lose" | "twice" | "late" | "blank"
@@ -36,19 +20,18 @@ export type LinkFault = "deliver" | "lose" | "twice" | "late" | "blank"
 export class LocalBus extends Context.Service<
   LocalBus,
   {
-    readonly shardCount: number
-    /** The runner answers for these shards from now on. */
-    own(shard: number, runner: LocalRunner): void
-    disown(shard: number, runner: LocalRunner): void
     /** Decides the fate of each link message; undefined: all are delivered. */
     setLinkFault(fault: ((message: LinkMessage) => LinkFault) | undefined): void
   }
 >()("@parley/actors/LocalBus") {
-  static readonly layer = (options: { readonly shardCount: number }): Layer.Layer<LocalBus | OwnerCalls | LinkBus> =>
+  static readonly layer = (options: {
+    readonly shardCount: number
+  }): Layer.Layer<LocalBus | ShardRoutes | OwnerCalls | LinkBus> =>
     Layer.effectContext(
       Effect.sync(() => {
         const bus = makeBus(options.shardCount)
         return Context.make(LocalBus, bus.local).pipe(
+          Context.add(ShardRoutes, bus.routes),
           Context.add(OwnerCalls, bus.calls),
           Context.add(LinkBus, bus.links)
         )
@@ -124,6 +107,11 @@ const makeBus = (shardCount: number) => {
 
   return {
     local: LocalBus.of({
+      setLinkFault: (next) => {
+        fault = next
+      }
+    }),
+    routes: ShardRoutes.of({
       shardCount,
       own: (shard, runner) => {
         owners.set(shard, runner)
@@ -131,9 +119,6 @@ const makeBus = (shardCount: number) => {
       },
       disown: (shard, runner) => {
         if (owners.get(shard) === runner) owners.delete(shard)
-      },
-      setLinkFault: (next) => {
-        fault = next
       }
     }),
     calls: OwnerCalls.of({

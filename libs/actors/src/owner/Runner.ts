@@ -8,11 +8,11 @@ import type { EventLog, LogPosition, LogUnavailable } from "@parley/storage/Even
 import type { StoreUnavailable } from "@parley/storage/StoreError"
 import { memberFanoutConsumer, persisterConsumer } from "../fanout/ConsumerNames.ts"
 import { OwnerLinks } from "../fanout/OwnerLink.ts"
-import type { LocalRunner } from "../fanout/LocalBus.ts"
 import { openShard, type OpenShardError, ShardQuarantined } from "../log/Takeover.ts"
 import { checkUnconsumed, damageText } from "../log/UnconsumedRecords.ts"
 import { ColdChannels } from "./ColdChannels.ts"
 import { type Clocks, Lease, systemClocks } from "./Lease.ts"
+import type { LocalRunner } from "./LocalRunner.ts"
 import { type OwnerBounds, type OwnerContext, ownerBoundsDefault, type OwnerStores } from "./OwnerContext.ts"
 import type { Attach, Attached, Detach, LinkMessage, OwnerReply, OwnerRequest } from "./OwnerProtocol.ts"
 import { ShardOwner } from "./ShardOwner.ts"
@@ -101,6 +101,10 @@ export class Runner implements LocalRunner {
 
   epochOf(shard: number): number {
     return this.#owners.get(shard)?.epoch ?? 0
+  }
+
+  serves(shard: number): boolean {
+    return this.#owners.get(shard)?.serving ?? this.quarantined.has(shard)
   }
 
   /** The lease holds until `deadline` on the monotonic clock, counted from before its refresh was sent (†17). */

@@ -1,0 +1,173 @@
+/** What tests of the cluster over real NATS share: connections, a process's bus, and a runner that does as it is told. */
+import { randomBytes } from "node:crypto"
+import { connect, type NatsConnection } from "@nats-io/transport-node"
+import { Context, Effect, Layer, type Scope } from "effect"
+import { MemoryOwnerDirectory } from "@parley/actors/cluster/MemoryOwnerDirectory"
+import { NatsBus, type NatsBusOptions } from "@parley/actors/cluster/NatsBus"
+import { CommitSignal } from "@parley/actors/fanout/CommitSignal"
+import { shardOf } from "@parley/actors/fanout/ShardHash"
+import type { LocalRunner } from "@parley/actors/owner/LocalRunner"
+import { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
+import type { Attach, Attached, Detach, OwnerReply, OwnerRequest } from "@parley/actors/owner/OwnerProtocol"
+import { ShardRoutes } from "@parley/actors/owner/ShardRoutes"
+
+export const shardCount = 16
+
+/** Another prefix for each test: they run side by side on one NATS. */
+export const newPrefix = (): string => `test-transport-${randomBytes(6).toString("hex")}`
+
+const natsServers = (): ReadonlyArray<string> => {
+  const servers = process.env["PARLEY_TEST_NATS"]
+  if (servers === undefined || servers === "") {
+    throw new Error("PARLEY_TEST_NATS is not set: these tests need real NATS servers, named as nats://host:port,…")
+  }
+  return servers.split(",")
+}
+
+/** A connection to the server of that number, counted round. */
+export const natsConnection = (server = 0): Effect.Effect<NatsConnection, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.promise(() => {
+      const servers = natsServers()
+      return connect({
+        servers: servers[server % servers.length] ?? "",
+        reconnectTimeWait: 50,
+        maxReconnectAttempts: -1
+      })
+    }),
+    (connection) => Effect.promise(() => connection.close())
+  )
+
+export interface TestProcess {
+  readonly bus: NatsBus["Service"]
+  readonly calls: OwnerCalls["Service"]
+  readonly routes: ShardRoutes["Service"]
+  readonly links: LinkBus["Service"]
+  readonly signals: CommitSignal["Service"]
+  readonly directory: MemoryOwnerDirectory
+  readonly connections: { readonly calls: NatsConnection; readonly links: NatsConnection }
+}
+
+/** A process's worth of bus, over connections and a directory of its own. */
+export const testProcess = (
+  prefix: string,
+  options: Partial<NatsBusOptions> & { readonly server?: number } = {}
+): Effect.Effect<TestProcess, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { server = 0, ...bounds } = options
+    const calls = yield* natsConnection(server)
+    const links = yield* natsConnection(server)
+    const directory = new MemoryOwnerDirectory()
+    const scope = yield* Effect.scope
+    const layer = NatsBus.layer({ calls, links, prefix, shardCount, ...bounds })
+    const context = yield* Layer.buildWithScope(Layer.fresh(layer.pipe(Layer.provide(directory.layer))), scope)
+    // The subscriptions are there when the server has answered.
+    yield* Effect.promise(() => calls.flush())
+    return {
+      bus: Context.get(context, NatsBus),
+      calls: Context.get(context, OwnerCalls),
+      routes: Context.get(context, ShardRoutes),
+      links: Context.get(context, LinkBus),
+      signals: Context.get(context, CommitSignal),
+      directory,
+      connections: { calls, links }
+    }
+  })
+
+/** Tells every process that the runner owns the shard, and waits until it is reachable. */
+export const owns = (
+  shard: number,
+  owner: { readonly process: TestProcess; readonly runner: FakeRunner },
+  epoch: number,
+  told: ReadonlyArray<TestProcess>
+): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    owner.runner.epochs.set(shard, epoch)
+    owner.process.routes.own(shard, owner.runner)
+    yield* Effect.promise(() => owner.process.connections.calls.flush())
+    for (const { directory } of told) directory.set(shard, { runner: owner.runner.name, epoch })
+  })
+
+type Answer = (request: OwnerRequest, reply: (reply: OwnerReply<unknown>) => void, notMine: () => void) => void
+
+/** A runner that notes what it is asked, and answers as the test says. */
+export class FakeRunner implements LocalRunner {
+  readonly name: string
+  readonly epochs = new Map<number, number>()
+  readonly asked: Array<OwnerRequest> = []
+  readonly attached: Array<Attach> = []
+  readonly detached: Array<Detach> = []
+  readonly resent: Array<readonly [start: number, edge: string, from: number]> = []
+  answer: Answer = (_request, reply) => reply({ ok: {} })
+  answerAttach: (attach: Attach, epoch: number) => OwnerReply<Attached> = ({ shard, topics }, epoch) => ({
+    ok: {
+      shard,
+      epoch,
+      interestVersion: this.attached.length,
+      topics: topics.map(({ topic }) => ({ topic, head: 1, generation: 0, denied: [] }))
+    }
+  })
+
+  constructor(name: string) {
+    this.name = `${name}-${randomBytes(4).toString("hex")}`
+  }
+
+  epochOf(shard: number): number {
+    return this.epochs.get(shard) ?? 0
+  }
+
+  serves(shard: number): boolean {
+    return this.epochs.has(shard)
+  }
+
+  request(
+    shard: number,
+    epoch: number,
+    request: OwnerRequest,
+    reply: (reply: OwnerReply<unknown>) => void,
+    notMine: () => void
+  ): void {
+    if (this.epochs.get(shard) !== epoch) return notMine()
+    this.asked.push(request)
+    this.answer(request, reply, notMine)
+  }
+
+  attach(epoch: number, attach: Attach, reply: (reply: OwnerReply<Attached>) => void, notMine: () => void): void {
+    if (this.epochs.get(attach.shard) !== epoch) return notMine()
+    this.attached.push(attach)
+    reply(this.answerAttach(attach, epoch))
+  }
+
+  detach(detach: Detach): void {
+    this.detached.push(detach)
+  }
+
+  resend(start: number, edge: string, from: number): void {
+    this.resent.push([start, edge, from])
+  }
+}
+
+/** The call's answer. */
+export const ask = (process: TestProcess, shard: number, request: OwnerRequest): Effect.Effect<OwnerReply<unknown>> =>
+  Effect.callback((resume) => process.calls.request(shard, request, (reply) => resume(Effect.succeed(reply))))
+
+let serial = 0
+/** A channel of a shard, another one each time. */
+export const channelIn = (shard: number): string => {
+  for (;;) {
+    const channel = `group:${++serial}`
+    if (shardOf(channel, shardCount) === shard) return channel
+  }
+}
+
+export const inspectOf = (channel: string): OwnerRequest => ({ _tag: "InspectChannel", channel, payloads: false })
+
+/** Waits for a condition, never for a time; fails after a bound. */
+export const until = (what: string, condition: () => boolean): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    for (let tries = 0; tries < 2_000; tries++) {
+      if (condition()) return
+      yield* Effect.sleep(5)
+    }
+    yield* Effect.die(new Error(`never came: ${what}`))
+  })
