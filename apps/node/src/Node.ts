@@ -1,6 +1,7 @@
 /**
  * A whole node as a list of layers, outermost first: what is released first stands on top. Embedded, log and stores are
- * SQLite in one data directory; in a cluster these two layers are others, and nothing else changes.
+ * SQLite in one data directory and the bus is a function call; in a cluster these layers are others, and nothing else
+ * changes.
  */
 import { join } from "node:path"
 import { Effect, Layer } from "effect"
@@ -8,6 +9,8 @@ import { checkDatabaseHeads } from "@parley/storage/sqlite/DatabaseHeads"
 import { DataDirectoryLock } from "@parley/storage/sqlite/DataDirectoryLock"
 import { SqliteEventLog } from "@parley/storage/sqlite/SqliteEventLog"
 import { layer as layerSqliteStores } from "@parley/storage/sqlite/SqliteStores"
+import { ClusterConnections, layerClusterRuntime } from "./ClusterRuntime.ts"
+import { clusterPrefix, layerClusterStorage } from "./ClusterStorage.ts"
 import { Authentication } from "./edge/Authentication.ts"
 import { Edge } from "./edge/Edge.ts"
 import { EdgeDirectory } from "./edge/EdgeDirectory.ts"
@@ -16,7 +19,7 @@ import { layerOwnerMetrics } from "./http/OwnerMetrics.ts"
 import { NodeConfig } from "./NodeConfig.ts"
 import { layerRuntime } from "./Runtime.ts"
 import { layerAckBeforeCommit, layerLoseLastLink, layerStall } from "./TestFaults.ts"
-import { layerReadinessOfShards } from "./ReadinessOfShards.ts"
+import { layerReadinessOfCluster, layerReadinessOfShards } from "./ReadinessOfShards.ts"
 import { checkShards } from "./ShardCount.ts"
 
 const logFile = "log.sqlite"
@@ -60,12 +63,40 @@ const layerOwners = Layer.unwrap(
   })
 )
 
-/** Everything that `parley serve` runs, but the settings. */
-export const layerNode = layerHttp.pipe(
+const layerEmbeddedNode = layerHttp.pipe(
   Layer.provide(EdgeDirectory.layerAlone),
   Layer.provideMerge(Edge.layer),
   // After the lock: in development mode the signing secret is made in the data directory.
   Layer.provideMerge(Authentication.layer),
   Layer.provideMerge(layerOwners),
   Layer.provideMerge(layerEmbeddedStorage)
+)
+
+/** The other edges; in the connection of calls, which a burst of delivery does not delay. */
+const layerClusterEdges = Layer.unwrap(
+  Effect.gen(function* () {
+    const { calls } = yield* ClusterConnections
+    return EdgeDirectory.layerNats({ connection: calls, subject: `${clusterPrefix(yield* NodeConfig)}.edges` })
+  })
+)
+
+/** The data directory of a node of a cluster has its keys, and nothing that others miss. */
+const layerLockedDirectory = Layer.effectDiscard(
+  Effect.flatMap(NodeConfig, ({ data }) => DataDirectoryLock.acquire(data))
+)
+
+const layerClusterNode = layerHttp.pipe(
+  Layer.provide(layerClusterEdges),
+  Layer.provideMerge(Edge.layer),
+  Layer.provideMerge(Authentication.layer),
+  Layer.provide(layerReadinessOfCluster),
+  Layer.provideMerge(layerClusterRuntime),
+  Layer.provideMerge(ClusterConnections.layer),
+  Layer.provideMerge(layerClusterStorage),
+  Layer.provide(layerLockedDirectory)
+)
+
+/** Everything that `parley serve` runs, but the settings. */
+export const layerNode = Layer.unwrap(
+  Effect.map(NodeConfig, ({ cluster }) => (cluster === "" ? layerEmbeddedNode : layerClusterNode))
 )

@@ -2,11 +2,14 @@
  * What `/readyz` says of the owner's side: shards that are not served yet, and a log that takes no more. A quarantined
  * shard does not take the node out of service: the others are served, and it is said here, in the log and in the metrics.
  */
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Option } from "effect"
+import { OwnerDirectory } from "@parley/actors/cluster/OwnerDirectory"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import { EventLog } from "@parley/storage/EventLog"
+import { JetStreamSetup } from "@parley/storage/jetstream/JetStreamSetup"
 import { Limits } from "@parley/protocol/Limits"
 import { Readiness } from "./http/HealthHttp.ts"
+import { NodeConfig } from "./NodeConfig.ts"
 
 export const layerReadinessOfShards = (shardCount: number) =>
   Layer.effect(
@@ -30,3 +33,37 @@ export const layerReadinessOfShards = (shardCount: number) =>
       })
     })
   )
+
+/** In a cluster it is enough that every shard has an owner somewhere, and the log can be reached from here. */
+export const layerReadinessOfCluster = Layer.effect(
+  Readiness,
+  Effect.gen(function* () {
+    const log = yield* EventLog
+    const owners = yield* OwnerDirectory
+    const { warnings } = yield* JetStreamSetup
+    const { shards } = yield* NodeConfig
+    const here = yield* Effect.serviceOption(LocalRunnerService)
+    return Effect.gen(function* () {
+      const reasons: Array<string> = []
+      let without = 0
+      for (let shard = 1; shard <= shards; shard++) if (owners.ownerOf(shard) === undefined) without++
+      if (without > 0) reasons.push(`${without} of ${shards} shards have no owner`)
+      const usage = yield* Effect.option(log.usage)
+      if (usage._tag === "None") reasons.push("the log can't be reached")
+      const full = Option.isSome(usage) && usage.value.bytes + Limits.textBytesMax >= usage.value.softBytes
+      const quarantined = Option.match(here, {
+        onNone: () => [],
+        onSome: ({ runner }) => [...runner.quarantined]
+      })
+      const degraded = [
+        ...warnings.map((warning) => `the log is not safe: ${warning}`),
+        // Any node would refuse them: taking this one out of service helps nobody.
+        ...(full ? ["the log is full: sends are refused"] : []),
+        ...quarantined.map(
+          ([shard, what]) => `shard ${shard} of ${shards} is out of service: its log is damaged ${what}`
+        )
+      ]
+      return { reasons, degraded }
+    })
+  })
+)

@@ -1,10 +1,10 @@
 /** Inspection of entities: asks the entity itself, through Effect's sharding, wherever it is. */
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
+import { shardEntities } from "@parley/actors/cluster/ShardEntities"
 import { OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import type { ErrorCode } from "@parley/protocol/ApiError"
 import { errorCodes } from "@parley/protocol/ApiError"
-import { ChannelEntity, PresenceShardEntity, UserSessionEntity } from "@parley/protocol/Entities"
 import { HttpCaller, ParleyApi } from "@parley/protocol/HttpApi"
 import { httpFailure } from "@parley/protocol/HttpFailure"
 import { channelIdPattern, userIdPattern } from "@parley/protocol/Ids"
@@ -17,9 +17,10 @@ export const layerInspectHttp = HttpApiBuilder.group(
   "operations",
   Effect.fn(function* (handlers) {
     const calls = yield* OwnerCalls
-    const channel = yield* ChannelEntity.client
-    const session = yield* UserSessionEntity.client
-    const presence = yield* PresenceShardEntity.client
+    const entities = shardEntities(calls.shardCount)
+    const channel = yield* entities.channel.client
+    const session = yield* entities.session.client
+    const presence = yield* entities.presence.client
 
     /** A user of the shard stands for it; a plain number names it. */
     const someoneOf = (id: string): string | undefined => {

@@ -4,6 +4,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer } from "effect"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
+import { shardEntities } from "@parley/actors/cluster/ShardEntities"
 import { shardOf } from "@parley/actors/fanout/ShardHash"
 import type { OwnerRequest } from "@parley/actors/owner/OwnerProtocol"
 import { Directory } from "@parley/storage/Directory"
@@ -27,13 +28,15 @@ describe("placement", () => {
     })
   )
 
-  it.live("an id's shard is the one that Effect's sharding says", () =>
+  it.live("an entity is on the shard of its id, for Effect's sharding too", () =>
     Effect.gen(function* () {
       const sharding = yield* Sharding.Sharding
+      const { channel } = shardEntities(shardCount)
       for (let i = 0; i < 500; i++) {
         // The cluster brands what is a plain string here.
         const id = `group:c${i}` as Parameters<typeof sharding.getShardId>[0]
-        assert.strictEqual(shardOf(id, shardCount), sharding.getShardId(id, "default").id)
+        const shard = yield* channel.getShardId(id)
+        assert.strictEqual(shard.toString(), `${shardOf(id, shardCount)}:1`)
       }
     }).pipe(Effect.provide(layerMemoryWorld))
   )

@@ -5,9 +5,10 @@
 import { Effect, Layer } from "effect"
 import { Entity } from "effect/cluster"
 import { Rpc } from "effect/rpc"
-import { ChannelEntity, InspectFailed, PresenceShardEntity, UserSessionEntity } from "@parley/protocol/Entities"
+import { InspectFailed } from "@parley/protocol/Entities"
 import { OwnerCalls } from "../owner/OwnerCalls.ts"
 import type { OwnerRequest } from "../owner/OwnerProtocol.ts"
+import { shardEntities, shardNumber } from "./ShardEntities.ts"
 
 const options = {
   maxIdleTime: "30 seconds",
@@ -26,51 +27,39 @@ export const inspect = (calls: OwnerCalls["Service"], shard: number, request: Ow
     })
   })
 
-const Channels = ChannelEntity.toLayer(
-  Effect.gen(function* () {
-    const { entityId } = yield* Entity.CurrentAddress
-    const calls = yield* OwnerCalls
-    return ChannelEntity.of({
-      Inspect: ({ payload }) =>
-        Rpc.fork(
-          inspect(calls, calls.shardOf(entityId), {
-            _tag: "InspectChannel",
-            channel: entityId,
-            payloads: payload.payloads
-          })
-        )
-    })
-  }),
-  options
-)
-
-const Sessions = UserSessionEntity.toLayer(
-  Effect.gen(function* () {
-    const { entityId } = yield* Entity.CurrentAddress
-    const calls = yield* OwnerCalls
-    return UserSessionEntity.of({
-      Inspect: ({ payload }) =>
-        Rpc.fork(
-          inspect(calls, calls.shardOf(entityId), {
-            _tag: "InspectSession",
-            user: entityId,
-            payloads: payload.payloads
-          })
-        )
-    })
-  }),
-  options
-)
-
-const PresenceShards = PresenceShardEntity.toLayer(
-  Effect.gen(function* () {
-    const { shardId } = yield* Entity.CurrentAddress
-    const calls = yield* OwnerCalls
-    return PresenceShardEntity.of({
-      Inspect: () => Rpc.fork(inspect(calls, shardId.id, { _tag: "InspectPresence", shard: shardId.id }))
-    })
-  }),
-  options
-)
-
-export const layerEntities = Layer.mergeAll(Channels, Sessions, PresenceShards)
+export const layerEntities = (shardCount: number) => {
+  const { channel, presence, session } = shardEntities(shardCount)
+  return Layer.mergeAll(
+    channel.toLayer(
+      Effect.gen(function* () {
+        const { entityId } = yield* Entity.CurrentAddress
+        const calls = yield* OwnerCalls
+        return channel.of({
+          Inspect: ({ payload: { payloads } }) =>
+            Rpc.fork(inspect(calls, calls.shardOf(entityId), { _tag: "InspectChannel", channel: entityId, payloads }))
+        })
+      }),
+      options
+    ),
+    session.toLayer(
+      Effect.gen(function* () {
+        const { entityId } = yield* Entity.CurrentAddress
+        const calls = yield* OwnerCalls
+        return session.of({
+          Inspect: ({ payload: { payloads } }) =>
+            Rpc.fork(inspect(calls, calls.shardOf(entityId), { _tag: "InspectSession", user: entityId, payloads }))
+        })
+      }),
+      options
+    ),
+    presence.toLayer(
+      Effect.gen(function* () {
+        const { shardId } = yield* Entity.CurrentAddress
+        const calls = yield* OwnerCalls
+        const shard = shardNumber(shardId.group)
+        return presence.of({ Inspect: () => Rpc.fork(inspect(calls, shard, { _tag: "InspectPresence", shard })) })
+      }),
+      options
+    )
+  )
+}

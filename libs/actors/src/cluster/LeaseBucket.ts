@@ -26,6 +26,8 @@ export class LeaseBucketUnavailable extends Schema.TaggedError<LeaseBucketUnavai
 
 /** Another write came first: the entry is not what it was. */
 export const conflict = "conflict"
+/** Another write of the entry was under way, or an earlier one of our own: the watch tells what came of it. */
+export const contended = "contended"
 
 /** How long watchers that were away can still learn that an entry was removed. */
 const removalKeptMs = 600_000
@@ -34,8 +36,9 @@ const removalKeptMs = 600_000
 const openRetryMs = 200
 const openTriesMax = 25
 
-/** JetStream's "wrong last sequence". All other failures leave open whether the write happened. */
+/** JetStream's "wrong last sequence", and what it says while one write of an entry is being agreed on. */
 const wrongLastSequence = 10_071
+const writeUnderWay = 10_164
 
 export interface LeaseBucketOptions {
   readonly bucket: string
@@ -63,12 +66,15 @@ export class LeaseBucket {
     return this.#kv.put(key, JSON.stringify(value), { timeout: this.#requestMsMax })
   }
 
-  /** Writes if the entry is still at `revision` (0: there is none). */
-  async swap(key: string, value: unknown, revision: number): Promise<number | typeof conflict> {
+  /** Writes if the entry is still at `revision` (0: there is none). A failure leaves open whether the write happened. */
+  async swap(key: string, value: unknown, revision: number): Promise<number | typeof conflict | typeof contended> {
     try {
       return await this.#kv.put(key, JSON.stringify(value), { previousSeq: revision, timeout: this.#requestMsMax })
     } catch (error) {
-      if (error instanceof JetStreamApiError && error.code === wrongLastSequence) return conflict
+      if (error instanceof JetStreamApiError) {
+        if (error.code === wrongLastSequence) return conflict
+        if (error.code === writeUnderWay) return contended
+      }
       throw error
     }
   }
@@ -108,9 +114,17 @@ export const openLeaseBucket = (connection: NatsConnection, options: LeaseBucket
     }
     const bucket = new LeaseBucket(kv, requestMsMax)
     const written = yield* asking(() => bucket.swap(settingsKey, { shardCount }, 0))
-    const entry = written === conflict ? yield* asking(() => bucket.read(settingsKey)) : undefined
+    if (typeof written === "number") return bucket
+    const entry = yield* asking(() => bucket.read(settingsKey)).pipe(
+      // Another node is just writing it.
+      Effect.repeat({
+        until: (found) => found !== undefined,
+        times: openTriesMax,
+        schedule: Schedule.spaced(openRetryMs)
+      })
+    )
     const agreed = entry === undefined ? undefined : readSettings(entry.text)
-    if (written === conflict && agreed?.shardCount !== shardCount) {
+    if (agreed?.shardCount !== shardCount) {
       return yield* unfit(
         `the cluster has ${agreed?.shardCount ?? "an unreadable number of"} shards and this node is configured for ${shardCount}; the number can't be changed after the first start`
       )

@@ -15,7 +15,7 @@
  * The lease decides who tries all the same; only the log decides who may write (SINGLE-WRITER).
  */
 import { type Clocks, Lease, systemClocks } from "../owner/Lease.ts"
-import { conflict, type LeaseBucket } from "./LeaseBucket.ts"
+import type { LeaseBucket } from "./LeaseBucket.ts"
 import { cordonKey, moveKey, type RunnerEntry, runnerKey, type ShardEntry, shardKey } from "./LeaseEntries.ts"
 import type { LeaseTimings } from "./LeaseTimings.ts"
 import type { LeaseChange, LeaseView } from "./LeaseView.ts"
@@ -66,6 +66,8 @@ export class LeaseKeeper {
   readonly #held = new Map<number, Held>()
   /** Shards whose entries are being written for having or giving back. */
   readonly #writing = new Set<number>()
+  /** The last epoch under which each shard was held here. */
+  readonly #epochs = new Map<number, number>()
   /** When a shard is tried again that could not be had. */
   readonly #notBefore = new Map<number, number>()
   readonly #beatsSent = new Map<number, number>()
@@ -98,6 +100,11 @@ export class LeaseKeeper {
   /** Shards whose leases are here, whether they may be served now or not. */
   get held(): ReadonlyArray<number> {
     return [...this.#held.keys()]
+  }
+
+  /** A heartbeat has come back, and with it all that was in the bucket before. */
+  get proven(): boolean {
+    return this.#provenUpTo !== -Infinity
   }
 
   holds(shard: number, epoch: number): boolean {
@@ -243,6 +250,7 @@ export class LeaseKeeper {
       // A write of ours whose answer is still on its way, or never came.
       held.revision = seen.revision
       held.epoch = seen.epoch
+      this.#epochs.set(shard, seen.epoch)
       return
     }
     this.#dropped(shard)
@@ -286,7 +294,7 @@ export class LeaseKeeper {
 
   #step(): void {
     const { shardCount, view } = this.#options
-    if (this.#timer === undefined || !this.#lease.held || !view.caughtUp || this.#provenUpTo === -Infinity) return
+    if (this.#timer === undefined || !this.#lease.held || !view.caughtUp || !this.proven) return
     const placed = this.#placement()
     const now = this.#now
     const settled = now - this.#startedAt >= this.#timings.settleMs
@@ -300,7 +308,8 @@ export class LeaseKeeper {
         leaving++
         void this.#release(shard, held)
       } else if (!this.#writing.has(shard) && (this.#notBefore.get(shard) ?? 0) <= now) {
-        if (here && settled && this.#free(shard)) void this.#take(shard)
+        if (here && this.#given(shard)) this.#adopt(shard)
+        else if (here && settled && this.#free(shard)) void this.#take(shard)
         // A write of ours came through whose answer did not.
         else if (!here && view.shards.get(shard)?.runner === this.name) void this.#give(shard)
       }
@@ -325,23 +334,33 @@ export class LeaseKeeper {
   }
 
   async #take(shard: number): Promise<void> {
-    const { shards, view } = this.#options
-    const seen = view.shards.get(shard)
+    const seen = this.#options.view.shards.get(shard)
     const epoch = (seen?.epoch ?? 0) + 1
     const revision = await this.#write(shard, { runner: this.name, epoch }, seen?.revision ?? 0)
-    if (revision === undefined || this.#timer === undefined) return
-    this.#held.set(shard, {
-      epoch,
-      revision,
-      valid: this.#lease.held,
-      leaving: false,
-      out: false,
-      turn: Promise.resolve()
-    })
+    if (revision !== undefined && this.#timer !== undefined) this.#begin(shard, epoch, revision)
+  }
+
+  /** Its last holder wrote the entry for this runner, or a write of ours came through whose answer did not. */
+  #given(shard: number): boolean {
+    const seen = this.#options.view.shards.get(shard)
+    // Never again under an epoch that was closed (†23).
+    return seen?.runner === this.name && seen.epoch > (this.#epochs.get(shard) ?? 0)
+  }
+
+  #adopt(shard: number): void {
+    const seen = this.#options.view.shards.get(shard)
+    if (seen !== undefined) this.#begin(shard, seen.epoch, seen.revision)
+  }
+
+  #begin(shard: number, epoch: number, revision: number): void {
+    const { shards } = this.#options
+    const valid = this.#lease.held
+    this.#held.set(shard, { epoch, revision, valid, leaving: false, out: false, turn: Promise.resolve() })
+    this.#epochs.set(shard, epoch)
     // It may have been overtaken already.
     this.#shardChanged(shard)
     if (!this.#held.has(shard)) return
-    if (this.#lease.held) shards.setLease(shard, this.#deadline)
+    if (valid) shards.setLease(shard, this.#deadline)
     shards.open(shard, epoch)
   }
 
@@ -355,7 +374,7 @@ export class LeaseKeeper {
     this.#writing.add(shard)
     try {
       const written = await this.#options.bucket.swap(shardKey(shard), entry, revision)
-      if (written !== conflict) return written
+      if (typeof written === "number") return written
     } catch (error) {
       this.#options.log("shard's entry not written", { shard, error: String(error) })
     } finally {
@@ -374,9 +393,10 @@ export class LeaseKeeper {
         const revision = await bucket.swap(shardKey(shard), { runner: this.name, epoch }, held.revision)
         if (this.#held.get(shard) !== held) return
         // Taken, or an earlier write of ours whose answer was lost: the watch tells, and the next heartbeat tries again.
-        if (revision === conflict) return this.#suspend(shard, held)
+        if (typeof revision !== "number") return this.#suspend(shard, held)
         held.revision = revision
         held.epoch = epoch
+        this.#epochs.set(shard, epoch)
         held.valid = this.#lease.held
         if (held.valid) shards.setLease(shard, this.#deadline)
         if (held.out) {
@@ -395,8 +415,14 @@ export class LeaseKeeper {
     // The lease is refreshed while it closes: what is under way may be settled.
     await this.#options.shards.close(shard)
     if (this.#held.get(shard) === held) {
+      // To whom it is to have, in one write; he need not take it then.
+      const next = this.#placement()[shard]
+      const entry =
+        next === undefined || next === this.name
+          ? { runner: "", epoch: held.epoch }
+          : { runner: next, epoch: held.epoch + 1 }
       this.#held.delete(shard)
-      await this.#write(shard, { runner: "", epoch: held.epoch }, held.revision)
+      await this.#write(shard, entry, held.revision)
     }
     this.#told()
     this.#planStep()

@@ -18,12 +18,17 @@ import { Inbox } from "@parley/storage/Inbox"
 import { MessageStore } from "@parley/storage/MessageStore"
 import { ParkedEvents } from "@parley/storage/ParkedEvents"
 import { layerEntities } from "./EntityLayers.ts"
+import { shardGroups } from "./ShardEntities.ts"
 import { layerLocalRunnerStorage, LeaseTable, LocalRunnerService } from "./LocalLeases.ts"
 
 export interface LocalClusterOptions {
   readonly shardCount: number
   readonly bounds?: Partial<OwnerBounds>
   readonly forgetIds?: boolean
+  /** Where a process may start twice within a moment, or tells others its name. */
+  readonly name?: string
+  /** The log put the runner out of a shard. */
+  readonly onLost?: (shard: number) => void
 }
 
 /** What an operator reads, whenever and by whomever the damage was found. */
@@ -48,7 +53,7 @@ export const layerLocalRunner = (options: LocalClusterOptions) =>
       const signal = yield* CommitSignal
       const runFork = Effect.runForkWith(yield* Effect.context<never>())
       const runner: Runner = new Runner({
-        name: `local-${process.pid}-${Date.now().toString(36)}`,
+        name: options.name ?? `local-${process.pid}-${Date.now().toString(36)}`,
         shardCount: options.shardCount,
         log: yield* EventLog,
         stores,
@@ -56,7 +61,10 @@ export const layerLocalRunner = (options: LocalClusterOptions) =>
         ...(options.bounds === undefined ? {} : { bounds: options.bounds }),
         forgetIds: options.forgetIds ?? false,
         onCommitted: signal.committed,
-        onLost: (shard) => routes.disown(shard, runner),
+        onLost: (shard) => {
+          routes.disown(shard, runner)
+          options.onLost?.(shard)
+        },
         onQuarantined: (shard, what) => {
           routes.own(shard, runner)
           runFork(
@@ -100,7 +108,7 @@ const layerShardsOpen = (shardCount: number) =>
   )
 
 export const layerLocalCluster = (options: LocalClusterOptions) =>
-  Layer.merge(layerEntities, layerShardsOpen(options.shardCount)).pipe(
+  Layer.merge(layerEntities(options.shardCount), layerShardsOpen(options.shardCount)).pipe(
     Layer.provideMerge(Sharding.layer),
     Layer.provideMerge(Runners.layerNoop),
     Layer.provide([layerLocalRunnerStorage, RunnerHealth.layerNoop, MessageStorage.layerNoop]),
@@ -109,7 +117,11 @@ export const layerLocalCluster = (options: LocalClusterOptions) =>
     Layer.provide(
       ShardingConfig.layer({
         runnerAddress: Option.some(RunnerAddress.make("local", process.pid)),
-        shardsPerGroup: options.shardCount,
+        availableShardGroups: shardGroups(options.shardCount),
+        assignedShardGroups: shardGroups(options.shardCount),
+        shardsPerGroup: 1,
+        // One runner has them all: the smallest ring for each will do.
+        runnerShardWeight: 0.1,
         entityMailboxCapacity: 64,
         maxResidentEntities: 10_000,
         simulateRemoteSerialization: false

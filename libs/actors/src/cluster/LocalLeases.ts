@@ -7,6 +7,7 @@ import { Context, Effect, Layer } from "effect"
 import { MachineId, RunnerStorage } from "effect/cluster"
 import type { Runner } from "../owner/Runner.ts"
 import { ShardRoutes } from "../owner/ShardRoutes.ts"
+import { shardNumber } from "./ShardEntities.ts"
 import { openLeased } from "./ShardOpening.ts"
 
 /** How long a lease lasts without a refresh. */
@@ -37,9 +38,6 @@ export class LeaseTable extends Context.Service<
     return LeaseTable.of({ leases: new Map(), runners: new Map(), nextEpoch: () => ++epoch })
   })
 }
-
-/** `default:7` → 7. */
-const shardNumber = (shardId: string): number => Number(shardId.slice(shardId.indexOf(":") + 1))
 
 export const layerLocalRunnerStorage = Layer.effect(
   RunnerStorage.RunnerStorage,

@@ -3,7 +3,7 @@
  * compare-and-set, given back when the runner leaves; a dead runner's is taken by another once the dead one is forgotten.
  */
 import { Effect, Schema } from "effect"
-import { conflict, type LeaseBucket, LeaseBucketUnavailable } from "./LeaseBucket.ts"
+import { type LeaseBucket, LeaseBucketUnavailable } from "./LeaseBucket.ts"
 import { machineKey } from "./LeaseEntries.ts"
 import type { LeaseView } from "./LeaseView.ts"
 
@@ -33,7 +33,7 @@ export const takeMachineId = (bucket: LeaseBucket, view: LeaseView, name: string
       )
         continue
       const written = yield* asking(() => bucket.swap(key, { runner: name }, view.revisionOf(key)))
-      if (written !== conflict) return { id, revision: written }
+      if (typeof written === "number") return { id, revision: written }
     }
     return yield* new MachineIdsTaken()
   })

@@ -1,6 +1,6 @@
 /**
- * Which shard an entity belongs to. The same hash as Effect's `Sharding.getShardId` (a test holds the two against
- * each other), without its allocations: edges ask for every call.
+ * Which shard an entity belongs to, without an allocation: edges ask for every call. Effect's sharding is told the same
+ * (`cluster/ShardEntities`).
  */
 
 /** 1 to `shardCount`. */
