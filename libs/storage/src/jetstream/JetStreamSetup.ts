@@ -3,22 +3,17 @@
  * disk, refusing what is new when full. Refuses to start on anything else, and on servers that may lose what they
  * acknowledged. With `unsafe` it starts all the same, and keeps the reasons for health to show.
  */
-import {
-  DiscardPolicy,
-  type JetStreamManager,
-  jetstreamManager,
-  RetentionPolicy,
-  StorageType,
-  type StreamConfig
-} from "@nats-io/jetstream"
-import { Kvm } from "@nats-io/kv"
+import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream"
 import type { NatsConnection } from "@nats-io/transport-node"
-import { Context, Effect, Layer, Schema } from "effect"
+import { Context, Effect, Layer, Schedule, Schema } from "effect"
 import { LogUnavailable } from "../EventLog.ts"
+import { checkClusterMap, ClusterMap, type ClusterMapMismatch, recordClusterMap } from "./ClusterMap.ts"
 import { LogStreams } from "./LogStreams.ts"
 import { Nats, type NatsOptions } from "./Nats.ts"
 import { headerBytesMax } from "./Publisher.ts"
-import { serverFaults } from "./ServerCheck.ts"
+import { checkServers, silentServer } from "./ServerCheck.ts"
+import { bucketConfig, ensureStream, logStreamConfig, replicasSafe } from "./StreamConfigs.ts"
+import { neverSynced, rememberSynced } from "./SyncedServers.ts"
 
 /** The log would not be safe here. Every reason says what to do. */
 export class LogUnsafe extends Schema.TaggedError<LogUnsafe>()("LogUnsafe", {
@@ -34,6 +29,8 @@ export interface JetStreamSetupOptions {
   readonly prefix: string
   /** Streams that the shards are spread over; never changed in a cluster (†2). */
   readonly streams: number
+  /** Shards of the cluster; never changed either. */
+  readonly shards: number
   /** Of all streams together: ordinary records are refused beyond this, … */
   readonly softBytes: number
   /** … and epoch records and checkpoints beyond this (†28). */
@@ -48,13 +45,14 @@ export interface JetStreamSetupOptions {
   readonly duplicateWindowMs?: number
 }
 
-export const replicasSafe = 3
 /** The largest record this backend takes: with its headers below the 1 MiB that NATS takes by default. */
 export const recordBytesMax = 1_000_000
 const duplicateWindowMsDefault = 120_000
-/** One question to JetStream; making a stream of three replicas takes a while on slow disks. */
-const requestMsMax = 10_000
-const nanosAMs = 1_000_000
+/** One question to JetStream. */
+const requestMsMax = 2_500
+const retryMs = 250
+/** JetStream may be without a leader when a cluster starts. */
+const setupMsMax = 30_000
 
 export class JetStreamSetup extends Context.Service<
   JetStreamSetup,
@@ -64,144 +62,79 @@ export class JetStreamSetup extends Context.Service<
     readonly hardBytes: number
     readonly recordBytesMax: number
     readonly manager: JetStreamManager
-    /** Why this log is not safe; only with `unsafe`. Health shows them. */
+    /** What the operator should know of the log's safety. Health shows them. */
     readonly warnings: ReadonlyArray<string>
   }
 >()("@parley/storage/jetstream/JetStreamSetup") {
   static readonly layer = (
     options: JetStreamSetupOptions
-  ): Layer.Layer<JetStreamSetup, LogUnsafe | LogUnavailable, Nats> => Layer.effect(JetStreamSetup, make(options))
+  ): Layer.Layer<JetStreamSetup | ClusterMap, LogUnsafe | LogUnavailable | ClusterMapMismatch, Nats> =>
+    Layer.effectContext(make(options))
 }
 
 const make = Effect.fnUntraced(function* (options: JetStreamSetupOptions) {
   const { log } = yield* Nats
-  const streams = new LogStreams(options.prefix, options.streams)
+  const streams = new LogStreams(options.prefix, options.streams, options.shards)
   const sizeMax = Math.min(options.recordBytesMax ?? recordBytesMax, recordBytesMax)
-  const faults = [...payloadFaults(log, sizeMax), ...(yield* serverFaults(log, options.system))]
-  if (faults.length > 0 && options.unsafe !== true) return yield* new LogUnsafe({ reasons: faults })
+  const { safe, warnings } = gate(options.unsafe === true)
+  const servers = yield* checkServers(log, options.system)
+  yield* safe([...payloadFaults(log, sizeMax), ...servers.faults])
 
   const manager = yield* ask(() => jetstreamManager(log, { timeout: requestMsMax }))
+  const replicas = options.replicas ?? replicasSafe
+  for (const bucket of [streams.clusterBucket, streams.positionsBucket]) {
+    yield* safe(yield* ask(() => ensureStream(manager, bucketConfig(bucket, replicas))))
+  }
+  const unknown = yield* ask(() => neverSynced(manager, streams, servers.silent))
+  yield* safe(unknown.map(silentServer))
+  for (const name of servers.silent) {
+    if (!unknown.includes(name)) warnings.push(`${name} does not answer; it synced always when it was read last`)
+  }
+  yield* ask(() => rememberSynced(manager, streams, servers.synced))
+  const recorded = yield* ask(() => recordClusterMap(manager, streams, options.shards))
+  const map = yield* checkClusterMap(recorded, streams, options.shards)
   for (const [stream, name] of streams.names.entries()) {
-    const wanted = configOf(name, streams.subjectsOf(stream), options)
-    faults.push(...faultsOfStream(yield* ask(() => ensureStream(manager, wanted)), wanted))
+    const config = logStreamConfig({
+      name,
+      subjects: streams.subjectsOf(stream),
+      replicas,
+      bytesMax: Math.floor(options.hardBytes / options.streams),
+      duplicateWindowMs: options.duplicateWindowMs ?? duplicateWindowMsDefault
+    })
+    yield* safe(yield* ask(() => ensureStream(manager, config)))
   }
-  for (const bucket of [streams.positionsBucket, streams.clusterBucket]) {
-    faults.push(...(yield* ask(() => ensureBucket(log, manager, bucket, options.replicas ?? replicasSafe))))
+  for (const warning of warnings) {
+    yield* Effect.logWarning("The log is not as safe as it should be").pipe(Effect.annotateLogs({ why: warning }))
   }
-  if (faults.length > 0 && options.unsafe !== true) return yield* new LogUnsafe({ reasons: faults })
-  for (const fault of faults) {
-    yield* Effect.logWarning("The log is not safe").pipe(Effect.annotateLogs({ why: fault }))
-  }
-  return JetStreamSetup.of({
-    streams,
-    softBytes: options.softBytes,
-    hardBytes: options.hardBytes,
-    recordBytesMax: sizeMax,
-    manager,
-    warnings: faults
-  })
+  const { hardBytes, softBytes } = options
+  return Context.make(
+    JetStreamSetup,
+    JetStreamSetup.of({ streams, softBytes, hardBytes, recordBytesMax: sizeMax, manager, warnings })
+  ).pipe(Context.add(ClusterMap, map))
 })
 
+/** Lets nothing pass that has faults; with `unsafe` it only keeps them. */
+const gate = (unsafe: boolean) => {
+  const warnings: Array<string> = []
+  const safe = (faults: ReadonlyArray<string>): Effect.Effect<void, LogUnsafe> => {
+    if (faults.length > 0 && !unsafe) return Effect.fail(new LogUnsafe({ reasons: faults }))
+    warnings.push(...faults)
+    return Effect.void
+  }
+  return { safe, warnings }
+}
+
+/**
+ * Again and again for a while: each of it finds what it did before. While several nodes make the same stream at once,
+ * the servers answer some of them not at all, and others that a stream is not there which they have just made.
+ */
 const ask = <A>(request: () => Promise<A>): Effect.Effect<A, LogUnavailable> =>
-  Effect.tryPromise({ try: request, catch: (cause) => new LogUnavailable({ cause }) })
+  Effect.tryPromise({ try: request, catch: (cause) => new LogUnavailable({ cause }) }).pipe(
+    Effect.retry(Schedule.max([Schedule.jittered(Schedule.spaced(retryMs)), Schedule.during(setupMsMax)]))
+  )
 
 const payloadFaults = (log: NatsConnection, sizeMax: number): ReadonlyArray<string> => {
   const payload = log.info?.max_payload ?? 0
   const needed = sizeMax + headerBytesMax
   return payload >= needed ? [] : [`NATS takes messages of ${payload} bytes; set its max_payload to ${needed} or more`]
-}
-
-/** What decides whether the log keeps its promises, and is checked of a stream that is there. */
-interface LogStreamConfig extends Partial<StreamConfig> {
-  readonly name: string
-  readonly subjects: Array<string>
-  readonly max_bytes: number
-  readonly num_replicas: number
-  readonly duplicate_window: number
-}
-
-const configOf = (name: string, subjects: string, options: JetStreamSetupOptions): LogStreamConfig => ({
-  name,
-  subjects: [subjects],
-  storage: StorageType.File,
-  retention: RetentionPolicy.Limits,
-  discard: DiscardPolicy.New,
-  num_replicas: options.replicas ?? replicasSafe,
-  max_bytes: Math.floor(options.hardBytes / options.streams),
-  max_msgs: -1,
-  max_age: 0,
-  max_msgs_per_subject: -1,
-  max_msg_size: -1,
-  duplicate_window: (options.duplicateWindowMs ?? duplicateWindowMsDefault) * nanosAMs,
-  allow_direct: true,
-  allow_rollup_hdrs: false,
-  deny_delete: true
-})
-
-const streamNameInUse = 10_058
-const streamNotFound = 10_059
-
-/** The stream as it is: made now, or found. The bound is the configuration's, also of one that is there. */
-const ensureStream = async (manager: JetStreamManager, wanted: LogStreamConfig): Promise<StreamConfig> => {
-  const found = await manager.streams.info(wanted.name).catch((cause: unknown) => {
-    if (codeOf(cause) === streamNotFound) return undefined
-    throw cause
-  })
-  if (found === undefined) {
-    try {
-      return (await manager.streams.add(wanted)).config
-    } catch (cause) {
-      // Another node was faster, with a configuration that is not quite this one.
-      if (codeOf(cause) !== streamNameInUse) throw cause
-      return (await manager.streams.info(wanted.name)).config
-    }
-  }
-  if (found.config.max_bytes === wanted.max_bytes) return found.config
-  return (await manager.streams.update(wanted.name, { max_bytes: wanted.max_bytes })).config
-}
-
-const codeOf = (cause: unknown): unknown =>
-  typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
-
-/** What a stream may not have otherwise: it would lose records, refuse to be purged, or not be read in batches. */
-const mustBe = [
-  "storage",
-  "retention",
-  "discard",
-  "max_msgs",
-  "max_age",
-  "max_msgs_per_subject",
-  "allow_direct",
-  "deny_purge",
-  "sealed"
-] as const
-
-export const faultsOfStream = (found: Partial<StreamConfig>, wanted: LogStreamConfig): ReadonlyArray<string> => {
-  const { name } = wanted
-  const faults: Array<string> = []
-  const replicas = found.num_replicas ?? 1
-  if (replicas < replicasSafe) {
-    faults.push(`stream ${name} has ${replicas} replica(s): an acknowledged record needs ${replicasSafe}. Update it`)
-  }
-  for (const key of mustBe) {
-    const [have, want] = [found[key] ?? false, wanted[key] ?? false]
-    if (have !== want) faults.push(`stream ${name} has ${key} ${String(have)}; it must be ${String(want)}`)
-  }
-  if (String(found.subjects) !== String(wanted.subjects)) {
-    faults.push(`stream ${name} takes ${String(found.subjects)}; it must take ${String(wanted.subjects)}`)
-  }
-  return faults
-}
-
-const ensureBucket = async (
-  log: NatsConnection,
-  manager: JetStreamManager,
-  bucket: string,
-  replicas: number
-): Promise<ReadonlyArray<string>> => {
-  await new Kvm(log).create(bucket, { replicas, history: 1, storage: StorageType.File, timeout: requestMsMax })
-  const { config } = await manager.streams.info(`KV_${bucket}`)
-  return config.num_replicas >= replicasSafe
-    ? []
-    : [`bucket ${bucket} has ${config.num_replicas} replica(s): it needs ${replicasSafe}. Update stream KV_${bucket}`]
 }

@@ -15,29 +15,32 @@ const consumerShape = /^[A-Za-z0-9_-]{1,64}$/
 export class LogStreams {
   readonly prefix: string
   readonly count: number
+  readonly shards: number
   /** The stream names, by number. */
   readonly names: ReadonlyArray<string>
   readonly positionsBucket: string
   readonly clusterBucket: string
 
-  constructor(prefix: string, count: number) {
+  constructor(prefix: string, count: number, shards: number) {
     if (!prefixShape.test(prefix)) throw new RangeError(`a prefix is letters, digits, "-" and "_" only: ${prefix}`)
     if (!Number.isInteger(count) || count < 1 || count > streamsMax) {
       throw new RangeError(`a log lies in 1 to ${streamsMax} streams, not in ${count}`)
     }
+    if (!Number.isInteger(shards) || shards < 1 || shards > shardsMax) {
+      throw new RangeError(`a log has 1 to ${shardsMax} shards, not ${shards}`)
+    }
     this.prefix = prefix
+    this.shards = shards
     this.count = count
     this.names = Array.from({ length: count }, (_, stream) => `${prefix}-log-${stream}`)
     this.positionsBucket = `${prefix}-positions`
     this.clusterBucket = `${prefix}-cluster`
   }
 
-  static isShard(shard: number): boolean {
-    return Number.isInteger(shard) && shard >= 0 && shard < shardsMax
-  }
-
   streamOf(shard: number): number {
-    if (!LogStreams.isShard(shard)) throw new RangeError(`shard ${shard} is not one of 0 to ${shardsMax - 1}`)
+    if (!Number.isInteger(shard) || shard < 0 || shard >= this.shards) {
+      throw new RangeError(`shard ${shard} is not one of 0 to ${this.shards - 1}`)
+    }
     return shard % this.count
   }
 

@@ -4,13 +4,15 @@
  * system account; one that can't be read is not taken for good.
  */
 import { createInbox, type NatsConnection } from "@nats-io/transport-node"
-import { Effect, Option } from "effect"
-import { connectNats, type NatsOptions } from "./Nats.ts"
+import { Effect } from "effect"
+import { connectNats, type NatsOptions, NatsUnavailable } from "./Nats.ts"
 
 /** The oldest server whose answers the log relies on. */
 export const serverVersionMin = "2.15.1"
 /** All servers have answered by then, or are not there. */
 const answersMsMax = 3_000
+/** Servers without a JetStream cluster don't name each other: nobody else answers after so long without another. */
+const aloneMs = 500
 const systemConnectMsMax = 5_000
 
 /** What a server says of itself. */
@@ -23,47 +25,62 @@ export interface ServerFacts {
   readonly peers: ReadonlyArray<string>
 }
 
-/** Reasons why the servers are not to be trusted with a log; none is good. */
-export const serverFaults = (
-  log: NatsConnection,
-  system: NatsOptions | undefined
-): Effect.Effect<ReadonlyArray<string>> =>
+export interface ServerReport {
+  /** Why the servers are not to be trusted with a log; none is good. */
+  readonly faults: ReadonlyArray<string>
+  /** Servers that were read and sync before they acknowledge. */
+  readonly synced: ReadonlyArray<string>
+  /** Part of the JetStream cluster, and not read now. */
+  readonly silent: ReadonlyArray<string>
+}
+
+export const checkServers = (log: NatsConnection, system: NatsOptions | undefined): Effect.Effect<ServerReport> =>
   Effect.gen(function* () {
+    const nothing: ServerReport = { faults: [], synced: [], silent: [] }
     const own = log.info?.version ?? "unknown"
     const tooOld = older(own, serverVersionMin) ? [oldServer(log.info?.server_name ?? "NATS", own)] : []
-    if (system === undefined) return [...tooOld, unreadable("no system account is configured")]
-    const facts = yield* readServers(system).pipe(Effect.option)
-    return Option.isNone(facts)
-      ? [...tooOld, unreadable("the system account can't be used")]
-      : [...faultsOf(facts.value)]
+    if (system === undefined) {
+      return { ...nothing, faults: [...tooOld, unreadable("no system account is configured")] }
+    }
+    return yield* readServers(system).pipe(
+      Effect.match({
+        onFailure: (failure) => ({ ...nothing, faults: [...tooOld, unreadable(failure.message)] }),
+        onSuccess: reportOf
+      })
+    )
   })
 
 const unreadable = (why: string): string =>
-  `sync_interval can't be read from the NATS servers: ${why}. Give this node a user of NATS's system account`
+  `sync_interval can't be read from every NATS server: ${why}. Give this node a user of NATS's system account, and let all servers run when it starts`
 const oldServer = (name: string, version: string): string =>
   `${name} runs nats-server ${version}; ${serverVersionMin} or later is needed`
 
-export const faultsOf = (servers: ReadonlyArray<ServerFacts>): ReadonlyArray<string> => {
-  const faults: Array<string> = []
+/** A silent server that is not known to sync is as bad as one that does not. */
+export const silentServer = (name: string): string =>
+  unreadable(`${name} is part of the JetStream cluster and does not answer`)
+
+export const reportOf = (servers: ReadonlyArray<ServerFacts>): ServerReport => {
   const answered = new Set(servers.map(({ name }) => name))
-  for (const peer of new Set(servers.flatMap(({ peers }) => peers))) {
-    if (!answered.has(peer)) faults.push(unreadable(`${peer} is part of the JetStream cluster and does not answer`))
-  }
+  const silent = [...new Set(servers.flatMap(({ peers }) => peers))].filter((peer) => !answered.has(peer))
   const withLog = servers.filter(({ syncAlways }) => syncAlways !== undefined)
-  if (withLog.length === 0) faults.push("none of the NATS servers has JetStream switched on")
+  const faults: Array<string> = []
+  if (withLog.length === 0) faults.push("none of the NATS servers that answer has JetStream switched on")
   for (const { name, syncAlways, version } of withLog) {
     if (older(version, serverVersionMin)) faults.push(oldServer(name, version))
     if (syncAlways !== true) {
       faults.push(`${name} acknowledges before it syncs: set sync_interval: "always" in its jetstream block`)
     }
   }
-  return faults
+  return { faults, silent, synced: withLog.filter(({ syncAlways }) => syncAlways === true).map(({ name }) => name) }
 }
 
 const readServers = (system: NatsOptions) =>
   Effect.gen(function* () {
     const connection = yield* connectNats({ firstConnectMs: systemConnectMsMax, ...system })
-    return yield* Effect.tryPromise(() => askAll(connection, system.inboxPrefix))
+    return yield* Effect.tryPromise({
+      try: () => askAll(connection, system.inboxPrefix),
+      catch: (cause) => new NatsUnavailable({ servers: system.servers, cause })
+    })
   }).pipe(Effect.scoped)
 
 /** Until every server that another one knows of has answered. */
@@ -73,10 +90,12 @@ const askAll = (connection: NatsConnection, inboxPrefix?: string): Promise<Reado
     const answers = new Map<string, ServerFacts>()
     const end = (): void => {
       clearTimeout(timer)
+      clearTimeout(alone)
       subscription.unsubscribe()
       resolve([...answers.values()])
     }
     const timer = setTimeout(end, answersMsMax)
+    let alone: NodeJS.Timeout | undefined
     const subscription = connection.subscribe(inbox, {
       callback: (error, message) => {
         if (error !== null || message.headers?.code === 503) {
@@ -86,7 +105,10 @@ const askAll = (connection: NatsConnection, inboxPrefix?: string): Promise<Reado
         const facts = factsOf(message.json())
         answers.set(facts.name, facts)
         const peers = [...answers.values()].flatMap(({ peers }) => peers)
-        if (peers.length > 0 && peers.every((peer) => answers.has(peer))) end()
+        if (peers.length === 0) {
+          clearTimeout(alone)
+          alone = setTimeout(end, aloneMs)
+        } else if (peers.every((peer) => answers.has(peer))) end()
       }
     })
     connection.publish("$SYS.REQ.SERVER.PING.VARZ", "", { reply: inbox })

@@ -33,6 +33,7 @@ export const removeStreams = async (prefix: string): Promise<void> => {
 export const logLayer = (options: Partial<JetStreamSetupOptions> & { readonly prefix: string }) =>
   JetStreamEventLog.layerSetup({
     streams: 1,
+    shards: 16,
     softBytes: 8_000_000,
     hardBytes: 9_000_000,
     unsafe: true,
