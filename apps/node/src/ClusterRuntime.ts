@@ -42,7 +42,12 @@ const commitWindowMs = 3
 /** Consumers work where the shard is: what they read is in memory there. */
 const layerWorkedShards = Layer.effect(
   WorkedShards,
-  Effect.map(LocalRunnerService, ({ runner }) => (shard: number) => runner.owner(shard) !== undefined)
+  Effect.map(
+    LocalRunnerService,
+    ({ runner }) =>
+      (shard: number) =>
+        runner.owner(shard) !== undefined
+  )
 )
 
 export const layerClusterRuntime = Layer.unwrap(

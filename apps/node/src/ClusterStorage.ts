@@ -8,14 +8,15 @@ import { Effect, Layer, Redacted } from "effect"
 import { layer as layerCassandraMessageStore } from "@parley/storage/cassandra/CassandraMessageStore"
 import { layer as layerCassandraStoreSync } from "@parley/storage/cassandra/CassandraStoreSync"
 import { Cassandra } from "@parley/storage/cassandra/Cassandra"
-import { layer as layerCassandraDirectory } from "@parley/storage/cassandra/CassandraDirectory"
-import { layer as layerCassandraParkedEvents } from "@parley/storage/cassandra/CassandraParkedEvents"
+import { layerCassandra as layerCassandraCursorStore } from "@parley/storage/cassandra/CassandraCursorStore"
+import { layerCassandra as layerCassandraDirectory } from "@parley/storage/cassandra/CassandraDirectory"
+import { layerCassandra as layerCassandraParkedEvents } from "@parley/storage/cassandra/CassandraParkedEvents"
 import { layerComposed } from "@parley/storage/ChannelStore"
 import { JetStreamEventLog } from "@parley/storage/jetstream/JetStreamEventLog"
 import { Nats, type NatsOptions } from "@parley/storage/jetstream/Nats"
 import { Redis } from "@parley/storage/redis/Redis"
-import { layer as layerRedisCursorStore } from "@parley/storage/redis/RedisCursorStore"
-import { layer as layerRedisInbox } from "@parley/storage/redis/RedisInbox"
+import { layerRedis as layerRedisCursorStore } from "@parley/storage/redis/RedisCursorStore"
+import { layerRedis as layerRedisInbox } from "@parley/storage/redis/RedisInbox"
 import { ConfigInvalid, NodeConfig, type NodeSettings } from "./NodeConfig.ts"
 
 /** In front of every name at NATS and Redis, so that clusters may share them. */
@@ -123,8 +124,8 @@ export const layerClusterStorage = layerComposed.pipe(
       layerCassandraMessageStore,
       layerCassandraDirectory,
       layerCassandraParkedEvents,
-      layerRedisCursorStore,
-      layerRedisInbox,
+      layerRedisCursorStore.pipe(Layer.provide(layerCassandraCursorStore)),
+      layerRedisInbox(),
       layerStoreSync
     )
   ),

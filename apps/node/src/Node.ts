@@ -12,7 +12,7 @@ import { layer as layerSqliteStores } from "@parley/storage/sqlite/SqliteStores"
 import { ClusterConnections, layerClusterRuntime } from "./ClusterRuntime.ts"
 import { clusterPrefix, layerClusterStorage } from "./ClusterStorage.ts"
 import { Authentication } from "./edge/Authentication.ts"
-import { Edge } from "./edge/Edge.ts"
+import { Edge, Listening } from "./edge/Edge.ts"
 import { EdgeDirectory } from "./edge/EdgeDirectory.ts"
 import { layerHttp } from "./http/Http.ts"
 import { layerOwnerMetrics } from "./http/OwnerMetrics.ts"
@@ -96,7 +96,17 @@ const layerClusterNode = layerHttp.pipe(
   Layer.provide(layerLockedDirectory)
 )
 
+/** Of all that a node is made of, the command needs to know where it listens. */
+const layerListening = Layer.effect(
+  Listening,
+  Effect.map(Listening, (listening) => listening)
+)
+
 /** Everything that `parley serve` runs, but the settings. */
 export const layerNode = Layer.unwrap(
-  Effect.map(NodeConfig, ({ cluster }) => (cluster === "" ? layerEmbeddedNode : layerClusterNode))
+  Effect.map(NodeConfig, ({ cluster }) =>
+    cluster === ""
+      ? layerListening.pipe(Layer.provide(layerEmbeddedNode))
+      : layerListening.pipe(Layer.provide(layerClusterNode))
+  )
 )
