@@ -15,7 +15,7 @@ import { ServicesError } from "../services/ServicesError.ts"
 
 const root = join(import.meta.dirname, "../..")
 /** A node's start: code, connections, and the shards that it takes. */
-const startMsMax = 60_000
+const startMsMax = 120_000
 /** It drains first; what is left then is killed. */
 const stopMsMax = 30_000
 const host = "127.0.0.1"
@@ -98,6 +98,11 @@ export class LocalCluster implements AsyncDisposable {
     this.services = services
     this.#ports = ports
     this.#say = say
+  }
+
+  /** Nodes, whether they run or not. */
+  get count(): number {
+    return this.#ports.length
   }
 
   /** Those that run. */

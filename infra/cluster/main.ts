@@ -28,7 +28,6 @@ const instructions = (nodes: ReadonlyArray<{ readonly name: string; readonly url
     `  npm run chat -- --as ben --url ${other.url}`,
     "Kill a node and go on with those that are left; nothing is lost:",
     `  kill -9 ${first.pid}`,
-    `Who owns what: npm run parley -- cluster status --url ${other.url}`,
     "Ctrl-C ends everything."
   ]
 }

@@ -4,13 +4,18 @@ import { type Invariant, renderViolations, type Violation } from "../checker/Vio
 import type { Device } from "../wire/Device.ts"
 import { heal } from "./Heal.ts"
 import type { Random } from "./Random.ts"
-import type { Server } from "./Server.ts"
-import { owner, type Workload } from "./Workload.ts"
+import type { Workload } from "./Workload.ts"
 
 export interface Verdict {
   readonly violations: ReadonlyArray<Violation>
   readonly acked: number
   readonly report: string
+}
+
+/** What is judged: one server, or the nodes of a cluster. */
+export interface Judged {
+  readonly url: string | undefined
+  readonly output: string
 }
 
 /** For a server that should be sound. */
@@ -42,12 +47,12 @@ const outputShown = 3_000
 
 export const verdict = async (
   workload: Workload,
-  server: () => Server | undefined,
+  server: () => Judged | undefined,
   random: Random,
   settleMsMax: number
 ): Promise<Verdict> => {
   const url = () => server()?.url
-  const { channels, devices } = workload
+  const { channels, devices, owner } = workload
   const final = await heal({ url, devices, channels, owner, settleMsMax })
   const violations = check(workload.recorder.facts, final)
   const { acked } = workload

@@ -9,9 +9,7 @@ import { newClientId } from "../wire/ClientIds.ts"
 import { Device } from "../wire/Device.ts"
 import type { Random } from "./Random.ts"
 
-/** Owns every channel and is never removed: his devices read the truth at the end. */
-export const owner = "ana"
-const users = [owner, "ben", "cleo", "dan"]
+const users = ["ana", "ben", "cleo", "dan"]
 const devices = ["ana-1", "ana-2", "ben-1", "ben-2", "cleo-1", "dan-1"]
 const channels = ["group:red", "group:blue", "public:lobby"]
 
@@ -31,6 +29,8 @@ export interface WorkloadOptions {
   readonly mutationsMax: number
   /** Of each step, in ms: how fast one lane goes. */
   readonly pauseMs: number
+  /** After every name of a user and channel, so that several teams may work on the same servers. */
+  readonly tag?: string
   /** How often a step is taken, where it is not as usual. */
   readonly weights?: Partial<Record<keyof typeof weights, number>>
 }
@@ -56,6 +56,10 @@ export class Workload {
   /** All that the run has made. */
   readonly channels: Array<string> = []
   readonly devices: ReadonlyArray<Device>
+  /** Owns every channel and is never removed: his devices read the truth at the end. */
+  readonly owner: string
+  readonly #users: ReadonlyArray<string>
+  readonly #tag: string
   readonly #options: WorkloadOptions
   readonly #random: Random
   #mutations = 0
@@ -69,9 +73,14 @@ export class Workload {
   constructor(options: WorkloadOptions) {
     this.#options = options
     this.#random = options.random
-    const { url } = options
-    this.devices = devices.map((device) => {
-      const user = device.slice(0, device.indexOf("-"))
+    const { tag = "", url } = options
+    this.#tag = tag
+    this.#users = users.map((user) => user + tag)
+    this.owner = this.#users[0] ?? ""
+    this.devices = devices.map((name) => {
+      const [who = "", number = ""] = name.split("-")
+      const user = who + tag
+      const device = `${user}-${number}`
       // Second devices lie in a pocket: they watch nothing.
       return new Device({ user, device, url, recorder: this.recorder, watches: !device.endsWith("-2") })
     })
@@ -79,14 +88,19 @@ export class Workload {
 
   /** Makes the channels, everybody in them, and connects everybody. */
   async prepare(): Promise<void> {
-    await this.#asOwner((device) => this.#createAll(device, channels))
+    await this.#asOwner((device) =>
+      this.#createAll(
+        device,
+        channels.map((channel) => channel + this.#tag)
+      )
+    )
     for (const device of this.devices) device.start()
     await Promise.all(this.devices.map((device) => device.whenReady()))
   }
 
   /** One message each in channels where nothing was said before and nothing will be: what is lost then stays lost. */
   async lastWords(count: number, pauseMs: number): Promise<void> {
-    const quiet = Array.from({ length: count }, (_, index) => `group:quiet${index}`)
+    const quiet = Array.from({ length: count }, (_, index) => `group:quiet${index}${this.#tag}`)
     await this.#asOwner(async (device) => {
       await this.#createAll(device, quiet)
       const known = () =>
@@ -100,7 +114,7 @@ export class Workload {
   }
 
   async #createAll(device: Device, made: ReadonlyArray<string>): Promise<void> {
-    const members = users.filter((user) => user !== owner)
+    const members = this.#users.filter((user) => user !== this.owner)
     for (const channel of made) {
       this.channels.push(channel)
       await this.#carryOut(device, { op: "create", channel, cid: newClientId(), name: channel, members })
@@ -110,7 +124,7 @@ export class Workload {
   /** On a device that is gone afterwards. */
   async #asOwner(use: (device: Device) => Promise<void>): Promise<void> {
     const { url } = this.#options
-    const device = new Device({ user: owner, device: "ana-0", url, recorder: this.recorder })
+    const device = new Device({ user: this.owner, device: `${this.owner}-0`, url, recorder: this.recorder })
     device.start()
     await use(device)
     await device.stop()
@@ -235,7 +249,7 @@ export class Workload {
   }
 
   #message(channel: string): Mutation {
-    const mentions = this.#random.next() < 0.1 ? [this.#random.pick(users) ?? owner] : []
+    const mentions = this.#random.next() < 0.1 ? [this.#random.pick(this.#users) ?? this.owner] : []
     return { op: "send", channel, cid: newClientId(), text: this.#text(), mentions }
   }
 
@@ -273,21 +287,21 @@ export class Workload {
 
   /** The owner removes somebody, or brings him back. */
   async #member(channel: string): Promise<void> {
-    const device = this.#random.pick(this.#of(owner))
-    const members = [this.#random.pick(users.filter((user) => user !== owner)) ?? ""]
+    const device = this.#random.pick(this.#of(this.owner))
+    const members = [this.#random.pick(this.#users.filter((user) => user !== this.owner)) ?? ""]
     const op = this.#random.next() < 0.5 ? "remove_members" : "add_members"
     if (device !== undefined) await this.#carryOut(device, { op, channel, cid: newClientId(), members })
   }
 
   async #lobby(device: Device): Promise<void> {
-    const channel = "public:lobby"
-    if (device.user === owner) return
+    const channel = `public:lobby${this.#tag}`
+    if (device.user === this.owner) return
     const op = device.channels.has(channel) && this.#random.next() < 0.5 ? "leave" : "join"
     await this.#carryOut(device, { op, channel, cid: newClientId() })
   }
 
   async #rename(channel: string): Promise<void> {
-    const device = this.#random.pick(this.#of(owner))
+    const device = this.#random.pick(this.#of(this.owner))
     if (device !== undefined)
       await this.#carryOut(device, { op: "update", channel, cid: newClientId(), name: this.#text().slice(0, 60) })
   }

@@ -102,11 +102,14 @@ const layerListening = Layer.effect(
   Effect.map(Listening, (listening) => listening)
 )
 
+const embedded = layerListening.pipe(Layer.provide(layerEmbeddedNode))
+const clustered = layerListening.pipe(Layer.provide(layerClusterNode))
+type NodeError = Layer.Error<typeof embedded> | Layer.Error<typeof clustered>
+
 /** Everything that `parley serve` runs, but the settings. */
 export const layerNode = Layer.unwrap(
-  Effect.map(NodeConfig, ({ cluster }) =>
-    cluster === ""
-      ? layerListening.pipe(Layer.provide(layerEmbeddedNode))
-      : layerListening.pipe(Layer.provide(layerClusterNode))
+  Effect.map(
+    NodeConfig,
+    ({ cluster }): Layer.Layer<Listening, NodeError, NodeConfig> => (cluster === "" ? embedded : clustered)
   )
 )

@@ -6,7 +6,7 @@
 import type { ChannelMove, ChannelRow, Membership, SessionRow } from "../Directory.ts"
 import { channelIdBucket, memberBucket } from "./Buckets.ts"
 import { big } from "./Columns.ts"
-import { isPlace, timestampOf, Upsert } from "./Cql.ts"
+import { firstGeneration, isPlace, timestampOf, Upsert } from "./Cql.ts"
 import type { PartitionWrites } from "./Partitions.ts"
 
 const settings = new Upsert({
@@ -39,12 +39,12 @@ export const lasting = 0
 /** A stay's seq alone: it carries no generation. */
 const stayTimestamp = ({ seq }: Membership): bigint => timestampOf({ generation: 0, seq })
 
-/** What can't be a write timestamp, undefined if all can. */
+/** What can't be a write timestamp, undefined if all can. Stays have no generation. */
 export const unplaced = (
   rows: ReadonlyArray<{ readonly generation?: number; readonly seq: number }>
 ): string | undefined => {
-  const bad = rows.find(({ generation = 0, seq }) => !isPlace({ generation, seq }))
-  return bad === undefined ? undefined : `no position: generation ${bad.generation ?? 0}, seq ${bad.seq}`
+  const bad = rows.find(({ generation = firstGeneration, seq }) => !isPlace({ generation, seq }))
+  return bad === undefined ? undefined : `no position: generation ${bad.generation ?? "none"}, seq ${bad.seq}`
 }
 
 /** That there is such a channel, written first: who lists channels finds it as soon as its row is there. */

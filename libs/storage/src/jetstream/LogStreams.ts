@@ -37,9 +37,10 @@ export class LogStreams {
     this.clusterBucket = `${prefix}-cluster`
   }
 
+  /** Owners number shards from 1 to `shards`. */
   streamOf(shard: number): number {
-    if (!Number.isInteger(shard) || shard < 0 || shard >= this.shards) {
-      throw new RangeError(`shard ${shard} is not one of 0 to ${this.shards - 1}`)
+    if (!Number.isInteger(shard) || shard < 0 || shard > this.shards) {
+      throw new RangeError(`shard ${shard} is not one of 1 to ${this.shards}`)
     }
     return shard % this.count
   }
