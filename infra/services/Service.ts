@@ -110,7 +110,11 @@ const placeNodes = async (context: StartContext, plan: NodesPlan, anew: boolean)
     ...plan.addresses(nodes),
     origins: { ...state.origins, [service.name]: program.origin },
     nodes: [...state.nodes.filter((node) => node.service !== service.name), ...nodes],
-    kept: { ...state.kept, ports: { ...state.kept.ports, ...ports } }
+    kept: {
+      ...state.kept,
+      ports: { ...state.kept.ports, ...ports },
+      counts: { ...state.kept.counts, [service.name]: hosts.length }
+    }
   }))
   return nodes
 }
