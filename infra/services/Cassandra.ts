@@ -111,7 +111,7 @@ const cassandraProgram = ({ cache, environment, say }: StartContext): Promise<Ca
         return undefined
       },
       container: async (engine) => ({
-        ...(await containerProgram(engine, image, "java", environment, say)),
+        ...(await containerProgram(engine, image, "java", "-version", environment, say)),
         // The JVM expands it, inside the container.
         classPath: "/opt/cassandra/lib/*",
         agent: undefined
