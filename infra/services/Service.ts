@@ -70,7 +70,7 @@ export const startNodes = async (context: StartContext, plan: NodesPlan): Promis
       return
     } catch (error) {
       const portTaken = nodes.some(({ launch }) =>
-        tail(launch.log, 30).some((line) => /address already in use/i.test(line))
+        tail(launch.log, 30).some((line) => /(?:already|is) in use/i.test(line))
       )
       await Promise.all(nodes.map(({ launch }) => kill(launch)))
       removeNodes(context.writer, service.name)

@@ -1,6 +1,7 @@
 /** Real NATS and Redis, started and ended as people and tests do it. */
 import { spawn } from "node:child_process"
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { type AddressInfo, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, expect, it, vi } from "vitest"
@@ -8,16 +9,19 @@ import { run } from "../Command.ts"
 import { endServices } from "../Ending.ts"
 import { natsServerConfigText } from "../NatsServerConfig.ts"
 import { type Launch, runningMark } from "../Process.ts"
+import { binaryProgram } from "../Program.ts"
 import { natsAnswers, redisAnswers } from "../Readiness.ts"
+import { redis } from "../Redis.ts"
+import { startNodes } from "../Service.ts"
 import { startServices } from "../Services.ts"
-import { readState } from "../State.ts"
+import { readState, StateWriter } from "../State.ts"
 import { statusOf } from "../Status.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "parley-services-test-"))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 // The first run on a machine installs what it needs.
-vi.setConfig({ testTimeout: 300_000 })
+vi.setConfig({ testTimeout: 180_000 })
 
 const main = join(import.meta.dirname, "../main.ts")
 
@@ -140,6 +144,44 @@ it("services end with the program that started them, even if it is killed", asyn
   owner.kill("SIGKILL")
   await vi.waitFor(async () => expect(await left([launch], data)).toEqual([]), { timeout: 20_000 })
   await vi.waitFor(() => expect(existsSync(data)).toBe(false), { timeout: 20_000 })
+})
+
+it("a start that finds services of somebody else uses them, and does not end them", async () => {
+  const data = join(folder, "shared")
+  await using first = await startServices({ data, redis: true, temporary: true, environment })
+  const second = await startServices({ data, redis: true, nats: { nodes: 1 }, environment })
+  expect(second.state.redisUrl).toBe(first.state.redisUrl)
+  await second.stop()
+  expect((await statusOf(readState(data), ["redis", "nats"])).lines.join()).toMatch(/ready.*nats +not started/)
+})
+
+it("a port that somebody takes between choice and start is no failure: others are chosen", async () => {
+  await using known = await startServices({ data: join(folder, "known"), redis: true, temporary: true, environment })
+  const program = binaryProgram("redis-server", known.state.nodes[0]?.launch.command ?? "", "binary")
+  const data = join(folder, "raced")
+  const thief = createServer((socket) => socket.destroy())
+  await new Promise<void>((resolve) => thief.listen(0, "127.0.0.1", resolve))
+  // as: it listens on a port, not on a path.
+  const { port: taken } = thief.address() as AddressInfo
+  const ports: Array<number> = []
+  await StateWriter.with(data, async (writer) => {
+    const context = { writer, environment, cache: folder, owner: undefined, say: () => undefined }
+    await startNodes(context, {
+      service: redis,
+      program,
+      hosts: ["127.0.0.1"],
+      portNames: ["client"],
+      prepare: ({ ports: { client } }) => {
+        const isFirst = ports.push(client) === 1
+        return ["--bind", "127.0.0.1", "--port", String(isFirst ? taken : client), "--save", ""]
+      },
+      addresses: () => ({})
+    })
+  })
+  const answers = await redisAnswers("127.0.0.1", ports[1] ?? 0)
+  await endServices(data)
+  thief.close()
+  expect([ports.length, answers]).toEqual([2, true])
 })
 
 it("an address in the environment is used as it is, and left alone at the end", async () => {
