@@ -48,7 +48,7 @@ export const cassandra: Service = {
   isReady: async (node, nodes) => (await cassandraPeers(node.host, node.ports.client)) === nodes.length - 1
 }
 
-export const startCassandra = async (context: StartContext, count: number): Promise<void> => {
+export const startCassandra = async (context: StartContext, count: number, brief: boolean): Promise<void> => {
   const program = await cassandraProgram(context)
   const { clusterName } = context.writer.state.kept
   const hosts = Array.from({ length: count }, (_, index) => `127.0.0.${index + 1}`)
@@ -72,7 +72,8 @@ export const startCassandra = async (context: StartContext, count: number): Prom
           nodes.findIndex((node) => node.name === name),
           count
         ),
-        heap: count === 1 ? heapOfOne : heapInRing
+        heap: count === 1 ? heapOfOne : heapInRing,
+        brief
       }
       for (const part of ["conf", "tmp"]) mkdirSync(join(folder, part), { recursive: true })
       writeFileSync(join(folder, "conf", "cassandra.yaml"), cassandraYaml(config))
@@ -110,7 +111,7 @@ const cassandraProgram = ({ cache, environment, say }: StartContext): Promise<Ca
         return undefined
       },
       container: async (engine) => ({
-        ...(await containerProgram(engine, image, "java", environment, say)),
+        ...(await containerProgram(engine, image, "java", "-version", environment, say)),
         // The JVM expands it, inside the container.
         classPath: "/opt/cassandra/lib/*",
         agent: undefined

@@ -2,6 +2,8 @@
 import { connect } from "node:net"
 
 const answerMsMax = 5_000
+/** An answer in version 4 of the protocol. */
+const cqlAnswer = 0x84
 const opcode = { startup: 0x01, ready: 0x02, query: 0x07, result: 0x08 }
 const consistencyOne = 0x0001
 /** The answer leaves out what it says of its columns. */
@@ -26,6 +28,7 @@ export const cassandraPeers = (host: string, port: number): Promise<number | und
     let bytes = Buffer.alloc(0)
     socket.on("data", (chunk) => {
       bytes = Buffer.concat([bytes, chunk])
+      if (bytes[0] !== cqlAnswer) return done(undefined)
       while (bytes.length >= headerBytes && bytes.length >= headerBytes + bytes.readInt32BE(5)) {
         const end = headerBytes + bytes.readInt32BE(5)
         const body = bytes.subarray(headerBytes, end)

@@ -125,7 +125,7 @@ const natsProgram = ({ cache, environment, say }: StartContext): Promise<Program
         say(`NATS: ${path} is ${found?.join(".") ?? "of an unknown version"}, Parley needs ${version} or later`)
         return undefined
       },
-      container: (engine) => containerProgram(engine, `nats:${version}`, "nats-server", environment, say),
+      container: (engine) => containerProgram(engine, `nats:${version}`, "nats-server", "--version", environment, say),
       install: async () => {
         const folder = await installed(cache, `nats-${version}`, (folder) => installNats(folder, environment, say))
         return binaryProgram(`nats-server ${version}, ${folder}`, join(folder, "bin", "nats-server"), "installed")

@@ -33,6 +33,7 @@ const killMsMax = 10_000
 
 /** Starts it; its output goes to the end of its log. It may end at once: see `Readiness`. */
 export const launch = async (what: Launch): Promise<ProcessMark> => {
+  removeContainer(what)
   mkdirSync(dirname(what.log), { recursive: true })
   const log = openSync(what.log, "a", 0o600)
   try {
@@ -148,11 +149,14 @@ const isGone = async (what: Launch, msMax: number): Promise<boolean> => {
 
 const forget = (what: Launch): void => {
   rmSync(what.pidFile, { force: true })
-  if (what.container === undefined) return
-  // A client that was killed leaves its container.
-  const { engine, name } = what.container
+  removeContainer(what)
+}
+
+/** A client that was killed leaves its container. */
+const removeContainer = ({ container }: Launch): void => {
+  if (container === undefined) return
   try {
-    execFileSync(engine, ["rm", "--force", name], { stdio: "ignore", timeout: killMsMax })
+    execFileSync(container.engine, ["rm", "--force", container.name], { stdio: "ignore", timeout: killMsMax })
   } catch {
     // It is gone already.
   }

@@ -45,7 +45,7 @@ export const chooseProgram = async <P extends Program>(
     try {
       return await ways.container(engine)
     } catch (error) {
-      lacks.push(`${engine} has no image of it (${sentenceOf(error)})`)
+      lacks.push(`${engine} does not run it (${sentenceOf(error)})`)
       say(`${service}: ${lacks[0]}; it is installed instead`)
     }
   }
@@ -59,6 +59,7 @@ export const chooseProgram = async <P extends Program>(
 
 const engineMsMax = 10_000
 const pullMsMax = 600_000
+const probeMsMax = 60_000
 
 /** Only where containers share the machine's network and files, which is Linux. */
 const workingEngine = async (environment: NodeJS.ProcessEnv): Promise<Engine | undefined> => {
@@ -85,6 +86,7 @@ export const containerProgram = async (
   engine: Engine,
   image: string,
   entrypoint: string,
+  versionOption: string,
   environment: NodeJS.ProcessEnv,
   say: (line: string) => void
 ): Promise<Program> => {
@@ -95,6 +97,9 @@ export const containerProgram = async (
     say(`${engine} pulls ${image}`)
     await run(engine, ["pull", "--quiet", image], { msMax: pullMsMax, environment })
   }
+  // An engine that answers may still not be allowed to run anything.
+  const probe = ["run", "--rm", "--network", "host", "--entrypoint", entrypoint, image, versionOption]
+  await run(engine, probe, { msMax: probeMsMax, environment })
   // Podman without root maps its own root to this user.
   const user = engine === "docker" ? ["--user", `${process.getuid?.()}:${process.getgid?.()}`] : []
   return {

@@ -51,7 +51,7 @@ const redisProgram = ({ environment, say }: StartContext): Promise<Program> =>
     "Redis",
     {
       binary: () => redisBinary(environment, "binary", say),
-      container: (engine) => containerProgram(engine, image, "redis-server", environment, say),
+      container: (engine) => containerProgram(engine, image, "redis-server", "--version", environment, say),
       install: async () => {
         say("Redis: redis-server is installed by apt-get")
         await aptInstall(["redis-server"], environment)

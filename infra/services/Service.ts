@@ -70,7 +70,7 @@ export const startNodes = async (context: StartContext, plan: NodesPlan): Promis
       return
     } catch (error) {
       const portTaken = nodes.some(({ launch }) =>
-        tail(launch.log, 30).some((line) => /address already in use/i.test(line))
+        tail(launch.log, 30).some((line) => /(?:already|is) in use/i.test(line))
       )
       await Promise.all(nodes.map(({ launch }) => kill(launch)))
       removeNodes(context.writer, service.name)
@@ -110,7 +110,11 @@ const placeNodes = async (context: StartContext, plan: NodesPlan, anew: boolean)
     ...plan.addresses(nodes),
     origins: { ...state.origins, [service.name]: program.origin },
     nodes: [...state.nodes.filter((node) => node.service !== service.name), ...nodes],
-    kept: { ...state.kept, ports: { ...state.kept.ports, ...ports } }
+    kept: {
+      ...state.kept,
+      ports: { ...state.kept.ports, ...ports },
+      counts: { ...state.kept.counts, [service.name]: hosts.length }
+    }
   }))
   return nodes
 }

@@ -20,7 +20,11 @@ export interface ServicesOptions {
   /** Where state and data are. Two directories are two sets of services. */
   readonly data: string
   readonly nats?: { readonly nodes?: number }
-  readonly cassandra?: { readonly nodes?: number }
+  readonly cassandra?: {
+    readonly nodes?: number
+    /** For minutes, not to be measured: it starts faster and works slower. */
+    readonly brief?: boolean
+  }
   readonly redis?: boolean
   /** They go on when this program ends. Otherwise they end with it, even if it is killed. */
   readonly outlive?: boolean
@@ -32,7 +36,7 @@ export interface ServicesOptions {
 
 export const natsNodesDefault = 3
 
-/** Starts what is named and does not run yet; all or nothing. */
+/** Starts what is named and does not run yet: all or nothing, but for services that outlive; of these, what worked stays. */
 export const startServices = async (options: ServicesOptions): Promise<RunningServices> => {
   const running = await startEach(options)
   if (running.failures.size === 0) return running
@@ -60,13 +64,11 @@ export const startEach = async (options: ServicesOptions): Promise<RunningServic
   try {
     return await StateWriter.with(data, async (writer) => {
       const start = { ...context, writer, cache: cacheFolder(context.environment) }
-      await Promise.all(
-        wanted.map((name) =>
-          startOne(start, name, options).catch((error) =>
-            failures.set(name, new ServicesError(sentenceOf(error), { cause: error }))
-          )
-        )
-      )
+      const outcomes = await Promise.allSettled(wanted.map((name) => startOne(start, name, options)))
+      for (const [index, outcome] of outcomes.entries()) {
+        const name = wanted[index]
+        if (outcome.status === "rejected" && name !== undefined) failures.set(name, failureOf(outcome.reason))
+      }
       return new RunningServices(data, writer.state, failures, end)
     })
   } catch (error) {
@@ -75,11 +77,25 @@ export const startEach = async (options: ServicesOptions): Promise<RunningServic
   }
 }
 
+/** What the system refused is a failure as well, and says why: a full disk, a folder of somebody else. */
+const failureOf = (reason: unknown): ServicesError => {
+  if (reason instanceof ServicesError) return reason
+  if (reason instanceof Error && "code" in reason) return new ServicesError(sentenceOf(reason), { cause: reason })
+  throw reason
+}
+
 const startOne = async (context: StartContext, name: ServiceName, options: ServicesOptions): Promise<void> => {
   const { environment, say, writer } = context
   const service = services[name]
   const given = await service.given(environment)
   const nodes = writer.state.nodes.filter((node) => node.service === name)
+  const count = countOf(name, options)
+  const countBefore = writer.state.kept.counts[name] ?? count
+  if (given === undefined && countBefore !== count) {
+    throw new ServicesError(
+      `${service.title}: the data in ${writer.data} is that of ${countBefore} nodes, not ${count}: start as many, or choose another directory.`
+    )
+  }
   if (nodes.some((node) => runningMark(node.launch.pidFile) !== undefined)) {
     // What a start has printed for the environment names the same services.
     if (given !== undefined && !isDeepStrictEqual({ ...writer.state, ...given }, writer.state)) {
@@ -94,10 +110,13 @@ const startOne = async (context: StartContext, name: ServiceName, options: Servi
     removeNodes(writer, name)
     return writer.change((state) => ({ ...state, ...given, origins: { ...state.origins, [name]: "environment" } }))
   }
-  if (name === "nats") return startNats(context, options.nats?.nodes ?? natsNodesDefault)
-  if (name === "cassandra") return startCassandra(context, options.cassandra?.nodes ?? 1)
+  if (name === "nats") return startNats(context, count)
+  if (name === "cassandra") return startCassandra(context, count, options.cassandra?.brief === true)
   return startRedis(context)
 }
+
+const countOf = (name: ServiceName, { cassandra, nats }: ServicesOptions): number =>
+  ({ nats: nats?.nodes ?? natsNodesDefault, cassandra: cassandra?.nodes ?? 1, redis: 1 })[name]
 
 export class RunningServices implements AsyncDisposable {
   readonly data: string

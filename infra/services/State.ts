@@ -47,6 +47,8 @@ export interface State {
     readonly natsPassword: string
     readonly natsSystemPassword: string
     readonly ports: Readonly<Record<string, number>>
+    /** Of how many nodes the data of each service is. */
+    readonly counts: Partial<Record<ServiceName, number>>
   }
 }
 
@@ -58,7 +60,8 @@ const emptyState = (): State => ({
     clusterName: `parley-${randomBytes(4).toString("hex")}`,
     natsPassword: randomBytes(18).toString("base64url"),
     natsSystemPassword: randomBytes(18).toString("base64url"),
-    ports: {}
+    ports: {},
+    counts: {}
   }
 })
 

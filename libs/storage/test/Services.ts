@@ -34,7 +34,10 @@ export const redisUrl = async (): Promise<string> =>
 const needed = (variable: string, what: string): string => {
   const value = process.env[variable]
   if (value !== undefined && value !== "") return value
+  const whyNot = process.env[`${variable}_WHY_NOT`]
   throw new Error(
-    `This test needs ${what}: set ${variable}, or run the tests by \`npm test\`, which starts the services.`
+    whyNot === undefined
+      ? `This test needs ${what}: set ${variable}, or run it by \`npm test\`, which starts the services.`
+      : `This test needs ${what}, and it could not be started: ${whyNot}`
   )
 }
