@@ -5,12 +5,13 @@
  *
  * Nothing is cached that decides: what is last is the leader's to say, each time.
  */
-import { Effect, Layer, Option, Schedule } from "effect"
+import { Context, Effect, Layer, Option, Schedule } from "effect"
 import { EventLog, LogUnavailable } from "../EventLog.ts"
 import { AppendQueue } from "./AppendQueue.ts"
 import { ConsumerPositions } from "./ConsumerPositions.ts"
 import { DirectGet } from "./DirectGet.ts"
 import { JetStreamSetup, type JetStreamSetupOptions } from "./JetStreamSetup.ts"
+import { LogHealth, Silence } from "./LogHealth.ts"
 import { LogReads } from "./LogReads.ts"
 import { Nats } from "./Nats.ts"
 import { Publisher } from "./Publisher.ts"
@@ -24,7 +25,7 @@ const ask = <A>(request: () => Promise<A>): Effect.Effect<A, LogUnavailable> =>
 
 const make = Effect.gen(function* () {
   const { log, options } = yield* Nats
-  const { hardBytes, manager, recordBytesMax, softBytes, streams } = yield* JetStreamSetup
+  const { hardBytes, manager, recordBytesMax, softBytes, streams, warnings } = yield* JetStreamSetup
   const direct = new DirectGet(log, options.inboxPrefix)
   const reads = new LogReads({ connection: log, streams, manager, direct })
   const rooms = streams.names.map(
@@ -43,7 +44,9 @@ const make = Effect.gen(function* () {
     ),
     (publisher) => Effect.sync(() => publisher.close())
   )
+  const silence = new Silence(streams.names)
   const appends = new AppendQueue({
+    silence,
     streams,
     publisher,
     rooms,
@@ -53,7 +56,7 @@ const make = Effect.gen(function* () {
   const positions = new ConsumerPositions({ streams, manager, direct, publisher })
   yield* storePositions(positions)
 
-  return EventLog.of({
+  const eventLog = EventLog.of({
     append: (append) => appends.append(append),
     // There is no window to be cut short: what is appended leaves with the turn of the event loop.
     hurry: () => {},
@@ -79,6 +82,8 @@ const make = Effect.gen(function* () {
     consumerPosition: (consumer, shard) => ask(() => positions.get(consumer, shard)),
     setConsumerPosition: (consumer, shard, position) => Effect.sync(() => positions.move(consumer, shard, position))
   })
+  const health = LogHealth.of({ state: () => ({ connected: publisher.connected, ...silence.state, warnings }) })
+  return Context.make(EventLog, eventLog).pipe(Context.add(LogHealth, health))
 })
 
 /** In rounds while the log is open, and once more when it is closed. */
@@ -95,7 +100,7 @@ const storePositions = (positions: ConsumerPositions) =>
     yield* store.pipe(Effect.repeat(Schedule.spaced(positionsStoreMs)), Effect.forkScoped)
   })
 
-const layer: Layer.Layer<EventLog, LogUnavailable, Nats | JetStreamSetup> = Layer.effect(EventLog, make)
+const layer: Layer.Layer<EventLog | LogHealth, LogUnavailable, Nats | JetStreamSetup> = Layer.effectContext(make)
 
 export const JetStreamEventLog = {
   layer,

@@ -5,6 +5,7 @@ import { Effect, Fiber, Layer, Logger, Option, Schedule } from "effect"
 import { afterAll } from "vitest"
 import { EventLog } from "../../src/EventLog.ts"
 import { JetStreamEventLog } from "../../src/jetstream/JetStreamEventLog.ts"
+import { LogHealth } from "../../src/jetstream/LogHealth.ts"
 import { connectNats, Nats, type NatsOptions } from "../../src/jetstream/Nats.ts"
 import { append, commit, text } from "../EventLogContract.ts"
 import { readAll, writeAll, writeOne, type Written } from "./LogWriter.ts"
@@ -17,8 +18,10 @@ const nextPrefix = (): string => `${prefix}-${logs++}`
 afterAll(() => removeStreams(prefix))
 
 type Log = EventLog["Service"]
-const onLog = <A, E, R>(layer: Layer.Layer<EventLog, unknown>, body: (log: Log) => Effect.Effect<A, E, R>) =>
-  Effect.flatMap(EventLog, body).pipe(Effect.provide(Layer.fresh(layer), { local: true }))
+const onLog = <A, E, R>(
+  layer: Layer.Layer<EventLog | LogHealth, unknown>,
+  body: (log: Log) => Effect.Effect<A, E, R>
+) => Effect.flatMap(EventLog, body).pipe(Effect.provide(Layer.fresh(layer), { local: true }))
 
 const nats = (options: NatsOptions) =>
   connectNats(options).pipe(
@@ -111,21 +114,29 @@ describe("the JetStream log in trouble", () => {
     () =>
       Effect.gen(function* () {
         const servers = yield* ownServers({ servers: 1 })
-        yield* onLog(ownLog(servers, ownPrefix(), 1, 150_000), (log) =>
+        const own = ownPrefix()
+        const well = { connected: true, silentMs: 0, silent: [], warnings: [] }
+        yield* onLog(ownLog(servers, own, 1, 150_000), (log) =>
           Effect.gen(function* () {
             const first = yield* commit(log, 1, 0, "a")
+            const health = yield* LogHealth
+            assert.deepStrictEqual({ ...health.state(), warnings: [] }, well)
             const large = "b".repeat(90_000)
             servers.signal("n1", "SIGSTOP")
             assert.match(String(Object.values(yield* append(log, 1, first, large))), /Ambiguous,no answer within/)
+            assert.deepStrictEqual(health.state().silent, [`${own}-log-0`])
             // It may be there, so there is no room for another one …
             assert.deepStrictEqual(yield* append(log, 2, 0, large), { _tag: "Refused", reason: "full" })
             servers.signal("n1", "SIGCONT")
             // … but for itself: only the server can say whether it is written, and it is once.
             const written = yield* writeOne(log, 1, first, large)
 
+            assert.deepStrictEqual({ ...health.state(), warnings: [] }, well)
             servers.signal("n1", "SIGKILL")
             const unsealed = yield* untilNotConnected(log, written)
             assert.strictEqual(unsealed._tag, "Ambiguous")
+            assert.isFalse(health.state().connected)
+            assert.isAbove(health.state().silentMs, 0)
             assert.isTrue((yield* log.last(1).pipe(Effect.flip))._tag === "LogUnavailable")
             yield* Effect.promise(() => servers.start("n1"))
             yield* writeOne(log, 1, written, "c")
