@@ -20,6 +20,12 @@ import { StreamRoom } from "./StreamRoom.ts"
 /** Consumers' positions are stored so often; a crash repeats what they did since. */
 export const positionsStoreMs = 1_000
 
+/** At closing no longer is waited for that. */
+const closeMsMax = 5_000
+/** A stream may be without a leader when a node starts. */
+const firstLookMsMax = 15_000
+const retryMs = 250
+
 const ask = <A>(request: () => Promise<A>): Effect.Effect<A, LogUnavailable> =>
   Effect.tryPromise({ try: request, catch: (cause) => new LogUnavailable({ cause }) })
 
@@ -37,7 +43,7 @@ const make = Effect.gen(function* () {
       })
   )
   const look = ask(() => Promise.all(rooms.map((room) => room.look())))
-  yield* look
+  yield* look.pipe(Effect.retry(Schedule.max([Schedule.spaced(retryMs), Schedule.during(firstLookMsMax)])))
   const publisher = yield* Effect.acquireRelease(
     Effect.sync(
       () => new Publisher(log, options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix })
@@ -86,17 +92,26 @@ const make = Effect.gen(function* () {
   return Context.make(EventLog, eventLog).pipe(Context.add(LogHealth, health))
 })
 
-/** In rounds while the log is open, and once more when it is closed. */
+/** In rounds while the log is open, and once more when it is closed. Said once where it does not work. */
 const storePositions = (positions: ConsumerPositions) =>
   Effect.gen(function* () {
+    let failing = false
     const store = ask(() => positions.store()).pipe(
-      Effect.catch((failure) =>
-        Effect.logWarning("Consumers' positions are not stored; what they did would be done again").pipe(
-          Effect.annotateLogs({ why: failure.message })
-        )
-      )
+      Effect.match({
+        onSuccess: () => {
+          failing = false
+          return Effect.void
+        },
+        onFailure: ({ message }) => {
+          const said = failing
+          failing = true
+          const warning = "Consumers' positions are not stored; what they did since would be done again"
+          return said ? Effect.void : Effect.logWarning(warning).pipe(Effect.annotateLogs({ why: message }))
+        }
+      }),
+      Effect.flatten
     )
-    yield* Effect.addFinalizer(() => store)
+    yield* Effect.addFinalizer(() => store.pipe(Effect.timeoutOption(closeMsMax)))
     yield* store.pipe(Effect.repeat(Schedule.spaced(positionsStoreMs)), Effect.forkScoped)
   })
 
