@@ -7,6 +7,7 @@
  */
 import { hash } from "node:crypto"
 import type { Append, AppendOutcome, LogPosition } from "../EventLog.ts"
+import type { Silence } from "./LogHealth.ts"
 import type { LogStreams } from "./LogStreams.ts"
 import { ambiguous } from "./PublishAnswer.ts"
 import { headerBytesMax, type Publisher } from "./Publisher.ts"
@@ -22,6 +23,7 @@ export interface AppendQueueOptions {
   readonly publisher: Publisher
   /** By the stream's number. */
   readonly rooms: ReadonlyArray<StreamRoom>
+  readonly silence: Silence
   readonly recordBytesMax: number
   readonly committed: (shard: number, position: LogPosition) => void
 }
@@ -65,11 +67,15 @@ export class AppendQueue {
   }
 
   #take(append: Append): void {
-    const { publisher, recordBytesMax, rooms, streams } = this.#options
-    const room = rooms[streams.streamOf(append.shard)]
+    const { publisher, recordBytesMax, rooms, silence, streams } = this.#options
+    const stream = streams.streamOf(append.shard)
+    const room = rooms[stream]
     if (room === undefined) return append.settle(ambiguous(`no stream for shard ${append.shard}`))
     // Not sealed, so nothing is in doubt by this.
-    if (!publisher.connected) return append.settle(ambiguous("no connection to the log"))
+    if (!publisher.connected) {
+      silence.ended(stream, false)
+      return append.settle(ambiguous("no connection to the log"))
+    }
     // A record in doubt is in the log perhaps, and only the server's answer says so.
     const free = append.reserved || this.#doubtful.get(append.shard) === append.expectedLast
     if (!free && !room.fits(1)) return append.settle({ _tag: "Refused", reason: "full" })
@@ -91,6 +97,8 @@ export class AppendQueue {
 
   #settle(append: Append, room: StreamRoom, size: number, outcome: AppendOutcome): void {
     this.#inFlightBytes -= size
+    const { silence, streams } = this.#options
+    silence.ended(streams.streamOf(append.shard), outcome._tag !== "Ambiguous")
     room.settled(size, outcome._tag === "Committed" || outcome._tag === "Ambiguous")
     if (outcome._tag === "Ambiguous") this.#doubtful.set(append.shard, append.expectedLast)
     else if (outcome._tag !== "Refused") this.#doubtful.delete(append.shard)

@@ -137,6 +137,7 @@ export class ConsumerPositions {
       const position = consumer.moved.get(shard) ?? 0
       const stored = consumer.stored.get(shard)
       if (stored !== undefined && stored.position >= position) return
+      if (!this.#options.publisher.connected) break
       const outcome = await this.#publish(name, shard, stored?.revision ?? 0, position)
       if (outcome._tag === "Committed") {
         return this.#stored(consumer, shard, { position, revision: outcome.position })

@@ -5,12 +5,13 @@
  *
  * Nothing is cached that decides: what is last is the leader's to say, each time.
  */
-import { Effect, Layer, Option, Schedule } from "effect"
+import { Context, Effect, Layer, Option, Schedule } from "effect"
 import { EventLog, LogUnavailable } from "../EventLog.ts"
 import { AppendQueue } from "./AppendQueue.ts"
 import { ConsumerPositions } from "./ConsumerPositions.ts"
 import { DirectGet } from "./DirectGet.ts"
 import { JetStreamSetup, type JetStreamSetupOptions } from "./JetStreamSetup.ts"
+import { LogHealth, Silence } from "./LogHealth.ts"
 import { LogReads } from "./LogReads.ts"
 import { Nats } from "./Nats.ts"
 import { Publisher } from "./Publisher.ts"
@@ -19,12 +20,18 @@ import { StreamRoom } from "./StreamRoom.ts"
 /** Consumers' positions are stored so often; a crash repeats what they did since. */
 export const positionsStoreMs = 1_000
 
+/** At closing no longer is waited for that. */
+const closeMsMax = 5_000
+/** A stream may be without a leader when a node starts. */
+const firstLookMsMax = 15_000
+const retryMs = 250
+
 const ask = <A>(request: () => Promise<A>): Effect.Effect<A, LogUnavailable> =>
   Effect.tryPromise({ try: request, catch: (cause) => new LogUnavailable({ cause }) })
 
 const make = Effect.gen(function* () {
   const { log, options } = yield* Nats
-  const { hardBytes, manager, recordBytesMax, softBytes, streams } = yield* JetStreamSetup
+  const { hardBytes, manager, recordBytesMax, softBytes, streams, warnings } = yield* JetStreamSetup
   const direct = new DirectGet(log, options.inboxPrefix)
   const reads = new LogReads({ connection: log, streams, manager, direct })
   const rooms = streams.names.map(
@@ -36,14 +43,16 @@ const make = Effect.gen(function* () {
       })
   )
   const look = ask(() => Promise.all(rooms.map((room) => room.look())))
-  yield* look
+  yield* look.pipe(Effect.retry(Schedule.max([Schedule.spaced(retryMs), Schedule.during(firstLookMsMax)])))
   const publisher = yield* Effect.acquireRelease(
     Effect.sync(
       () => new Publisher(log, options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix })
     ),
     (publisher) => Effect.sync(() => publisher.close())
   )
+  const silence = new Silence(streams.names)
   const appends = new AppendQueue({
+    silence,
     streams,
     publisher,
     rooms,
@@ -53,7 +62,7 @@ const make = Effect.gen(function* () {
   const positions = new ConsumerPositions({ streams, manager, direct, publisher })
   yield* storePositions(positions)
 
-  return EventLog.of({
+  const eventLog = EventLog.of({
     append: (append) => appends.append(append),
     // There is no window to be cut short: what is appended leaves with the turn of the event loop.
     hurry: () => {},
@@ -79,23 +88,34 @@ const make = Effect.gen(function* () {
     consumerPosition: (consumer, shard) => ask(() => positions.get(consumer, shard)),
     setConsumerPosition: (consumer, shard, position) => Effect.sync(() => positions.move(consumer, shard, position))
   })
+  const health = LogHealth.of({ state: () => ({ connected: publisher.connected, ...silence.state, warnings }) })
+  return Context.make(EventLog, eventLog).pipe(Context.add(LogHealth, health))
 })
 
-/** In rounds while the log is open, and once more when it is closed. */
+/** In rounds while the log is open, and once more when it is closed. Said once where it does not work. */
 const storePositions = (positions: ConsumerPositions) =>
   Effect.gen(function* () {
+    let failing = false
     const store = ask(() => positions.store()).pipe(
-      Effect.catch((failure) =>
-        Effect.logWarning("Consumers' positions are not stored; what they did would be done again").pipe(
-          Effect.annotateLogs({ why: failure.message })
-        )
-      )
+      Effect.match({
+        onSuccess: () => {
+          failing = false
+          return Effect.void
+        },
+        onFailure: ({ message }) => {
+          const said = failing
+          failing = true
+          const warning = "Consumers' positions are not stored; what they did since would be done again"
+          return said ? Effect.void : Effect.logWarning(warning).pipe(Effect.annotateLogs({ why: message }))
+        }
+      }),
+      Effect.flatten
     )
-    yield* Effect.addFinalizer(() => store)
+    yield* Effect.addFinalizer(() => store.pipe(Effect.timeoutOption(closeMsMax)))
     yield* store.pipe(Effect.repeat(Schedule.spaced(positionsStoreMs)), Effect.forkScoped)
   })
 
-const layer: Layer.Layer<EventLog, LogUnavailable, Nats | JetStreamSetup> = Layer.effect(EventLog, make)
+const layer: Layer.Layer<EventLog | LogHealth, LogUnavailable, Nats | JetStreamSetup> = Layer.effectContext(make)
 
 export const JetStreamEventLog = {
   layer,

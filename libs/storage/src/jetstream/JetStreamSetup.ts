@@ -4,7 +4,6 @@
  * acknowledged. With `unsafe` it starts all the same, and keeps the reasons for health to show.
  */
 import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream"
-import type { NatsConnection } from "@nats-io/transport-node"
 import { Context, Effect, Layer, Schedule, Schema } from "effect"
 import { LogUnavailable } from "../EventLog.ts"
 import { checkClusterMap, ClusterMap, type ClusterMapMismatch, recordClusterMap } from "./ClusterMap.ts"
@@ -77,8 +76,8 @@ const make = Effect.fnUntraced(function* (options: JetStreamSetupOptions) {
   const streams = new LogStreams(options.prefix, options.streams, options.shards)
   const sizeMax = Math.min(options.recordBytesMax ?? recordBytesMax, recordBytesMax)
   const { safe, warnings } = gate(options.unsafe === true)
-  const servers = yield* checkServers(log, options.system)
-  yield* safe([...payloadFaults(log, sizeMax), ...servers.faults])
+  const servers = yield* checkServers(log, options.system, sizeMax + headerBytesMax)
+  yield* safe(servers.faults)
 
   const manager = yield* ask(() => jetstreamManager(log, { timeout: requestMsMax }))
   const replicas = options.replicas ?? replicasSafe
@@ -132,9 +131,3 @@ const ask = <A>(request: () => Promise<A>): Effect.Effect<A, LogUnavailable> =>
   Effect.tryPromise({ try: request, catch: (cause) => new LogUnavailable({ cause }) }).pipe(
     Effect.retry(Schedule.max([Schedule.jittered(Schedule.spaced(retryMs)), Schedule.during(setupMsMax)]))
   )
-
-const payloadFaults = (log: NatsConnection, sizeMax: number): ReadonlyArray<string> => {
-  const payload = log.info?.max_payload ?? 0
-  const needed = sizeMax + headerBytesMax
-  return payload >= needed ? [] : [`NATS takes messages of ${payload} bytes; set its max_payload to ${needed} or more`]
-}

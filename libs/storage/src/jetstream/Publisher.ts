@@ -80,6 +80,7 @@ export class Publisher {
   close(): void {
     this.#answers.unsubscribe()
     clearTimeout(this.#sweep)
+    this.#connected = false
     this.#lose("the log is closed")
   }
 
@@ -115,7 +116,7 @@ export class Publisher {
       if (type === "disconnect" || type === "close") {
         this.#connected = false
         this.#lose("the connection to the log is lost")
-      } else if (type === "reconnect") this.#connected = true
+      } else if (type === "reconnect") this.#connected = !this.#answers.isClosed()
     }
   }
 }

@@ -19,6 +19,7 @@ const systemConnectMsMax = 5_000
 export interface ServerFacts {
   readonly name: string
   readonly version: string
+  readonly maxPayload: number
   /** Undefined: it has no JetStream. */
   readonly syncAlways: boolean | undefined
   /** All servers of the JetStream cluster that it knows of. */
@@ -34,18 +35,29 @@ export interface ServerReport {
   readonly silent: ReadonlyArray<string>
 }
 
-export const checkServers = (log: NatsConnection, system: NatsOptions | undefined): Effect.Effect<ServerReport> =>
+export const checkServers = (
+  log: NatsConnection,
+  system: NatsOptions | undefined,
+  payloadMin: number
+): Effect.Effect<ServerReport> =>
   Effect.gen(function* () {
     const nothing: ServerReport = { faults: [], synced: [], silent: [] }
-    const own = log.info?.version ?? "unknown"
-    const tooOld = older(own, serverVersionMin) ? [oldServer(log.info?.server_name ?? "NATS", own)] : []
+    // Of the one that this node is connected to as much is known without the system account.
+    const own: ServerFacts = {
+      name: log.info?.server_name ?? "NATS",
+      version: log.info?.version ?? "unknown",
+      maxPayload: log.info?.max_payload ?? 0,
+      syncAlways: true,
+      peers: []
+    }
+    const ownFaults = reportOf([own], payloadMin).faults
     if (system === undefined) {
-      return { ...nothing, faults: [...tooOld, unreadable("no system account is configured")] }
+      return { ...nothing, faults: [...ownFaults, unreadable("no system account is configured")] }
     }
     return yield* readServers(system).pipe(
       Effect.match({
-        onFailure: (failure) => ({ ...nothing, faults: [...tooOld, unreadable(failure.message)] }),
-        onSuccess: reportOf
+        onFailure: (failure) => ({ ...nothing, faults: [...ownFaults, unreadable(failure.message)] }),
+        onSuccess: (servers) => reportOf(servers, payloadMin)
       })
     )
   })
@@ -59,13 +71,16 @@ const oldServer = (name: string, version: string): string =>
 export const silentServer = (name: string): string =>
   unreadable(`${name} is part of the JetStream cluster and does not answer`)
 
-export const reportOf = (servers: ReadonlyArray<ServerFacts>): ServerReport => {
+export const reportOf = (servers: ReadonlyArray<ServerFacts>, payloadMin: number): ServerReport => {
   const answered = new Set(servers.map(({ name }) => name))
   const silent = [...new Set(servers.flatMap(({ peers }) => peers))].filter((peer) => !answered.has(peer))
   const withLog = servers.filter(({ syncAlways }) => syncAlways !== undefined)
   const faults: Array<string> = []
   if (withLog.length === 0) faults.push("none of the NATS servers that answer has JetStream switched on")
-  for (const { name, syncAlways, version } of withLog) {
+  for (const { maxPayload, name, syncAlways, version } of withLog) {
+    if (maxPayload < payloadMin) {
+      faults.push(`${name} takes messages of ${maxPayload} bytes: set its max_payload to ${payloadMin} or more`)
+    }
     if (older(version, serverVersionMin)) faults.push(oldServer(name, version))
     if (syncAlways !== true) {
       faults.push(`${name} acknowledges before it syncs: set sync_interval: "always" in its jetstream block`)
@@ -118,6 +133,7 @@ interface Varz {
   readonly server?: { readonly name?: string; readonly ver?: string }
   readonly data?: {
     readonly version?: string
+    readonly max_payload?: number
     readonly jetstream?: {
       readonly config?: { readonly sync_always?: boolean }
       readonly meta?: {
@@ -137,6 +153,7 @@ export const factsOf = (answer: unknown): ServerFacts => {
   return {
     name,
     version: data?.version ?? server?.ver ?? "unknown",
+    maxPayload: data?.max_payload ?? 0,
     syncAlways: config === undefined ? undefined : config.sync_always === true,
     peers: [meta?.leader, ...(meta?.replicas ?? []).map((replica) => replica.name)].filter((peer) => peer !== undefined)
   }

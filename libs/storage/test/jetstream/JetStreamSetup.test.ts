@@ -74,7 +74,7 @@ describe("setting up the log", () => {
   it.live("refuses servers that take smaller messages than its records", () =>
     Effect.gen(function* () {
       const { application, system } = yield* ownServers({ servers: 1, maxPayload: "64KB" })
-      assert.match(yield* refusal(application, { system }), /NATS takes messages of 65536 bytes; set its max_payload/)
+      assert.match(yield* refusal(application, { system }), /n1 takes messages of 65536 bytes: set its max_payload/)
       assert.notMatch(yield* refusal(application, { system, recordBytesMax: 60_000, replicas: 1 }), /max_payload/)
     }).pipe(Effect.scoped)
   )
