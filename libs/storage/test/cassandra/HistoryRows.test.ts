@@ -113,15 +113,16 @@ describe("History in Cassandra", () => {
             }
             for (const it of yield* rawColumns(history.channel)) {
               const where = `${it.table}.${it.column} of ${it.row}`
-              if (it.column === "top") assert.strictEqual(it.writetime, BigInt(it.value), where)
-              // as: the store wrote it
-              else if (it.table === "block_counts")
-                assert.strictEqual(it.writetime, BigInt((JSON.parse(it.value) as { seen: number }).seen + 1), where)
-              else
-                assert.isTrue(
-                  positions.has(it.writetime) || (it.column === "body" && blanked.has(it.writetime)),
-                  `${where} at ${it.writetime}`
-                )
+              if (it.column === "top") {
+                assert.strictEqual(it.writetime, BigInt(it.value), where)
+              } else if (it.table === "block_counts") {
+                // as: the store wrote it
+                const { seen } = JSON.parse(it.value) as { readonly seen: number }
+                assert.strictEqual(it.writetime, BigInt(seen + 1), where)
+              } else {
+                const byEvent = positions.has(it.writetime) || (it.column === "body" && blanked.has(it.writetime))
+                assert.isTrue(byEvent, `${where} at ${it.writetime}`)
+              }
             }
           })
         yield* Effect.promise(() =>
