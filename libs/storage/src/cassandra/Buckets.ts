@@ -12,15 +12,17 @@ const hash = (text: string): number => {
   return (value ^ (value >>> 16)) >>> 0
 }
 
+export const bucketOf = (text: string, count: number): number => hash(text) % count
+
 export const channelIdBuckets = 128
-export const channelIdBucket = (channel: string): number => hash(channel) % channelIdBuckets
+export const channelIdBucket = (channel: string): number => bucketOf(channel, channelIdBuckets)
 
 /** Stays that began before this seq are together: a change adds at most 100 members (Limits.membersPerChangeMax). */
 const earlySeqs = 1_024
 const lateBuckets = 64
 
 /** Where the late stays of a user are. */
-export const lateMemberBucket = (user: string): number => 1 + (hash(user) % lateBuckets)
+export const lateMemberBucket = (user: string): number => 1 + bucketOf(user, lateBuckets)
 export const earlyMemberBucket = 0
 export const memberBucket = (user: string, from: number): number =>
   from < earlySeqs ? earlyMemberBucket : lateMemberBucket(user)
@@ -29,4 +31,4 @@ const mentionBucketSeqs = 2 ** 20
 export const mentionBucket = (seq: number): number => Math.floor(seq / mentionBucketSeqs)
 
 export const parkedBuckets = 16
-export const parkedBucket = (id: string): number => hash(id) % parkedBuckets
+export const parkedBucket = (id: string): number => bucketOf(id, parkedBuckets)
