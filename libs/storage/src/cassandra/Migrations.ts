@@ -8,6 +8,7 @@ import { Effect, Schedule, Schema } from "effect"
 import { createHash, randomUUID } from "node:crypto"
 import type { StoreUnavailable } from "../StoreError.ts"
 import { type CassandraOptions, makeClient, unavailable } from "./CassandraClient.ts"
+import { directory } from "./migrations/Directory.ts"
 import { history } from "./migrations/History.ts"
 
 export interface Migration {
@@ -17,7 +18,7 @@ export interface Migration {
 }
 
 /** One file each; numbers ascend without a hole, and a released one never changes. */
-const migrations: ReadonlyArray<Migration> = [history]
+const migrations: ReadonlyArray<Migration> = [history, directory]
 
 /** A newer Parley migrated the keyspace. It is left as it is. */
 export class SchemaNewer extends Schema.TaggedError<SchemaNewer>()("SchemaNewer", {

@@ -1,0 +1,95 @@
+/**
+ * The directory's rows as writes. A column's timestamp is the position of what owns it (†32), so rows may come in any
+ * order, twice, from several writers: what is there afterwards is the same. That a move makes no row of a channel that has
+ * none needs no read: it does not set the columns without which a row is absent.
+ */
+import type { ChannelMove, ChannelRow, Membership, SessionRow } from "../Directory.ts"
+import { channelIdBucket, memberBucket } from "./Buckets.ts"
+import { big } from "./Columns.ts"
+import { isPlace, timestampOf, Upsert } from "./Cql.ts"
+import type { PartitionWrites } from "./Partitions.ts"
+
+const settings = new Upsert({
+  table: "channels",
+  key: ["channel"],
+  set: ["generation", "seq", "n", "name", "topic", "fanout", "created_at", "members"]
+})
+const move = new Upsert({ table: "channels", key: ["channel"], set: ["generation", "seq", "n"] })
+const idBound = new Upsert({ table: "channels", key: ["channel"], set: ["id_bound"] })
+const listed = new Upsert({ table: "channel_ids", key: ["bucket", "channel"], set: ["listed"] })
+const stay = new Upsert({
+  table: "members_by_channel",
+  key: ["channel", "bucket", "user", "first"],
+  set: ["last", "role", "seq"]
+})
+const bucketUsed = new Upsert({ table: "member_buckets", key: ["channel", "bucket"], set: ["used"] })
+const latestStay = new Upsert({
+  table: "channels_by_user",
+  key: ["user", "channel"],
+  set: ["first", "last", "role", "seq"]
+})
+const session = new Upsert({ table: "sessions", key: ["user"], set: ["generation", "user_seq", "state"] })
+
+/** Of a value that is only ever written as this: whenever, it is the same. */
+const constant = 1n
+
+/** Stands for the end of a stay that lasts: seqs begin at 1, and no value at all would be a tombstone. */
+export const lasting = 0
+
+/** A stay's seq alone: it carries no generation. */
+const stayTimestamp = ({ seq }: Membership): bigint => timestampOf({ generation: 0, seq })
+
+/** What can't be a write timestamp, undefined if all can. */
+export const unplaced = (
+  rows: ReadonlyArray<{ readonly generation?: number; readonly seq: number }>
+): string | undefined => {
+  const bad = rows.find(({ generation = 0, seq }) => !isPlace({ generation, seq }))
+  return bad === undefined ? undefined : `no position: generation ${bad.generation ?? 0}, seq ${bad.seq}`
+}
+
+/** That there is such a channel, written first: who lists channels finds it as soon as its row is there. */
+export const putChannelId = (to: PartitionWrites, channel: string): void => {
+  const bucket = channelIdBucket(channel)
+  to.addOnce(`i/${bucket}`, channel, () => listed.at(constant, true, bucket, channel))
+}
+
+export const putChannel = (to: PartitionWrites, it: ChannelRow): void => {
+  const partition = `c/${it.channel}`
+  const { channel, createdAt, fanout, generation, members, n, name, seq, topic } = it
+  to.add(
+    partition,
+    settings.at(timestampOf(it), generation, big(seq), big(n), name, topic, fanout, big(createdAt), members, channel)
+  )
+  // No event owns it: the larger one is the careful one (†29), whoever wrote it.
+  to.add(partition, idBound.at(big(it.idBound), big(it.idBound), channel))
+}
+
+export const moveChannel = (to: PartitionWrites, it: ChannelMove): void => {
+  const partition = `c/${it.channel}`
+  to.add(partition, move.at(timestampOf(it), it.generation, big(it.seq), big(it.n), it.channel))
+  to.add(partition, idBound.at(big(it.idBound), big(it.idBound), it.channel))
+}
+
+/** Where there are members, written before them: a listing goes over no other bucket. */
+export const putMemberBucket = (to: PartitionWrites, { channel, from, user }: Membership): void => {
+  const bucket = memberBucket(user, from)
+  to.addOnce(`b/${channel}`, bucket, () => bucketUsed.at(constant, true, channel, bucket))
+}
+
+/**
+ * The stay, and whether the user is in the channel now. Stays of one user in one channel follow one another, so the
+ * largest seq of all is that of the latest: it decides, whichever comes last.
+ */
+export const putStay = (to: PartitionWrites, it: Membership): void => {
+  const { channel, from, role, seq, user } = it
+  const last = big(it.to ?? lasting)
+  const bucket = memberBucket(user, from)
+  const timestamp = stayTimestamp(it)
+  to.add(`m/${channel}/${bucket}`, stay.at(timestamp, last, role, big(seq), channel, bucket, user, big(from)))
+  to.add(`u/${user}`, latestStay.at(timestamp, big(from), last, role, big(seq), user, channel))
+}
+
+export const putSession = (to: PartitionWrites, { generation, state, user, userSeq }: SessionRow): void => {
+  const bytes = Buffer.from(state.buffer, state.byteOffset, state.byteLength)
+  to.add(`s/${user}`, session.at(timestampOf({ generation, seq: userSeq }), generation, big(userSeq), bytes, user))
+}
