@@ -16,7 +16,7 @@ import { Effect } from "effect"
 import type { StoredEvent } from "../MessageStore.ts"
 import type { StoreUnavailable } from "../StoreError.ts"
 import type { Cassandra, Row } from "./Cassandra.ts"
-import { select, timestampOf, Upsert } from "./Cql.ts"
+import { long, select, timestampBytes, Upsert } from "./Cql.ts"
 import { bucketOf, isMessage, numberOf, textOf } from "./MessageColumns.ts"
 import type { PartitionBatches } from "./PartitionBatches.ts"
 
@@ -51,7 +51,7 @@ export const putBlockChange = (after: PartitionBatches, channel: string, seq: nu
   const span = spanOf(block)
   after.add(
     `changes ${span} ${channel}`,
-    putChange.at(timestampOf(by), true, channel, span, block, by.generation, BigInt(by.seq))
+    putChange.at(timestampBytes(by), true, channel, span, block, by.generation, long(by.seq))
   )
 }
 

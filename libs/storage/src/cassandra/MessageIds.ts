@@ -7,7 +7,7 @@ import { clientIdTime } from "@parley/protocol/ClientIdTime"
 import { Effect, Option } from "effect"
 import type { StoredAck, StoredEvent } from "../MessageStore.ts"
 import type { Cassandra } from "./Cassandra.ts"
-import { select, timestampOf, Upsert } from "./Cql.ts"
+import { long, select, timestampBytes, Upsert } from "./Cql.ts"
 import { numberOf, textOf } from "./MessageColumns.ts"
 import type { PartitionBatches } from "./PartitionBatches.ts"
 
@@ -41,7 +41,7 @@ export const putId = (rows: PartitionBatches, event: StoredEvent): void => {
   const minute = minuteOf(cid)
   rows.add(
     `ids ${minute} ${channel}`,
-    putAck.at(timestampOf(event), BigInt(seq), BigInt(n), BigInt(at), bodyHash, channel, BigInt(minute), by, cid)
+    putAck.at(timestampBytes(event), long(seq), long(n), long(at), bodyHash, channel, long(minute), by, cid)
   )
 }
 

@@ -18,7 +18,17 @@ import type { StoreRefused, StoreUnavailable } from "../StoreError.ts"
 import { putBlockChange } from "./BlockCounts.ts"
 import type { Cassandra } from "./Cassandra.ts"
 import { refused } from "./CassandraClient.ts"
-import { firstGeneration, isPlace, select, seqLimit, timestampOf, Upsert, type Write } from "./Cql.ts"
+import {
+  firstGeneration,
+  isPlace,
+  long,
+  select,
+  seqLimit,
+  timestampBytes,
+  timestampOf,
+  Upsert,
+  type Write
+} from "./Cql.ts"
 import {
   blankMessage,
   bodyOf,
@@ -97,6 +107,11 @@ const refusal = (event: StoredEvent): string | undefined => {
   return undefined
 }
 
+const zero = long(0)
+
+const isLater = (a: StoredEvent, b: StoredEvent): boolean =>
+  a.generation !== b.generation ? a.generation > b.generation : a.seq > b.seq
+
 const planOf = (events: ReadonlyArray<StoredEvent>, rowsMax: number): Plan => {
   const plan = { rows: new PartitionBatches(rowsMax), after: new PartitionBatches(rowsMax), targets: new Map() }
   const heads = new Map<string, StoredEvent>()
@@ -107,16 +122,16 @@ const planOf = (events: ReadonlyArray<StoredEvent>, rowsMax: number): Plan => {
     if (event.kind === "delete") putDeleteEvent(plan, event)
     if (event.cid !== "") putId(plan.rows, event)
     const head = heads.get(event.channel)
-    if (head === undefined || timestampOf(event) > timestampOf(head)) heads.set(event.channel, event)
+    if (head === undefined || isLater(event, head)) heads.set(event.channel, event)
     tops.set(event.channel, Math.max(event.seq, tops.get(event.channel) ?? 0))
   }
   for (const [channel, head] of heads) {
     const { generation, n, seq } = head
     const top = tops.get(channel) ?? seq
     plan.after.addTogether(`head ${channel}`, [
-      putHead.at(timestampOf(head), generation, BigInt(seq), BigInt(n), channel),
+      putHead.at(timestampBytes(head), generation, long(seq), long(n), channel),
       // Owned by no generation: the largest seq is the one to keep.
-      putTop.at(BigInt(top), BigInt(top), channel)
+      putTop.at(long(top), long(top), channel)
     ])
   }
   return plan
@@ -127,20 +142,20 @@ const partitionOf = (channel: string, seq: number): string => `${bucketOf(seq)} 
 /** The event at its place; after a restore also as nothing in the other table, where an earlier generation may have one. */
 const putPlace = ({ after, rows }: Plan, event: StoredEvent): void => {
   const { at, body, by, channel, cid, generation, kind, n, seq, target } = event
-  const timestamp = timestampOf(event)
-  const place = [channel, bucketOf(seq), BigInt(seq)] as const
+  const timestamp = timestampBytes(event)
+  const place = [channel, bucketOf(seq), long(seq)] as const
   const message = kind === "message"
   const overrides = generation > firstGeneration
   const writes: Array<Write> = []
   if (message) {
-    writes.push(putMessage.at(timestamp, generation, BigInt(n), BigInt(at), by, cid, toBlob(body), ...place))
+    writes.push(putMessage.at(timestamp, generation, long(n), long(at), by, cid, toBlob(body), ...place))
   } else if (overrides) {
-    writes.push(putMessage.at(timestamp, generation, 0n, 0n, "", "", noText, ...place))
+    writes.push(putMessage.at(timestamp, generation, zero, zero, "", "", noText, ...place))
   }
   if (!message) {
-    writes.push(putEvent.at(timestamp, generation, kind, BigInt(target), toBlob(body), ...place))
+    writes.push(putEvent.at(timestamp, generation, kind, long(target), toBlob(body), ...place))
   } else if (overrides) {
-    writes.push(putEvent.at(timestamp, generation, "", 0n, noText, ...place))
+    writes.push(putEvent.at(timestamp, generation, "", zero, noText, ...place))
   }
   rows.addTogether(partitionOf(channel, seq), writes)
   if (overrides) putBlockChange(after, channel, seq, event)
@@ -155,21 +170,21 @@ const touch = ({ targets }: Plan, { channel, target }: StoredEvent, deleted: boo
 
 const putEditEvent = (plan: Plan, event: StoredEvent): void => {
   const { body, channel, generation, seq, target } = event
-  const timestamp = timestampOf(event)
+  const timestamp = timestampBytes(event)
   plan.rows.add(
     partitionOf(channel, target),
-    putEdit.at(timestamp, generation, BigInt(seq), toBlob(body), channel, bucketOf(target), BigInt(target))
+    putEdit.at(timestamp, generation, long(seq), toBlob(body), channel, bucketOf(target), long(target))
   )
-  plan.rows.add(`edits ${target} ${channel}`, putEditOf.at(timestamp, generation, channel, BigInt(target), BigInt(seq)))
+  plan.rows.add(`edits ${target} ${channel}`, putEditOf.at(timestamp, generation, channel, long(target), long(seq)))
   touch(plan, event, false)
 }
 
 const putDeleteEvent = (plan: Plan, event: StoredEvent): void => {
   const { channel, generation, seq, target } = event
-  const place = [channel, bucketOf(target), BigInt(target)] as const
+  const place = [channel, bucketOf(target), long(target)] as const
   plan.rows.addTogether(partitionOf(channel, target), [
-    putDelete.at(timestampOf(event), generation, BigInt(seq), noText, ...place),
-    blankMessage.at(timestampOf({ generation, seq: target }) + 1n, noText, ...place)
+    putDelete.at(timestampBytes(event), generation, long(seq), noText, ...place),
+    blankMessage.at(timestampBytes({ generation, seq: target + 1 }), noText, ...place)
   ])
   putBlockChange(plan.after, channel, target, event)
   touch(plan, event, true)

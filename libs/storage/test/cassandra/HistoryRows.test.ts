@@ -3,7 +3,7 @@
  * (†32), no write by a clock, no text of what was deleted (†16).
  */
 import { fromWire } from "@parley/protocol/WireText"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, layer as withLayer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import * as fc from "fast-check"
 import { Cassandra } from "../../src/cassandra/Cassandra.ts"
@@ -14,7 +14,7 @@ import { MessageStore, type StoredEvent } from "../../src/MessageStore.ts"
 import { StoreRefused } from "../../src/StoreError.ts"
 import { freshChannel, History } from "../History.ts"
 import { batchSizes, seeds, senders, shuffled } from "../MessageStoreModel.ts"
-import { rawKeyspace } from "./RawRows.ts"
+import { RawKeyspace } from "./RawRows.ts"
 
 const storeOver = (options: CassandraOptions) =>
   Effect.map(Layer.build(Layer.fresh(Layer.provide(layer, Cassandra.layer(options)))), (context) =>
@@ -60,12 +60,12 @@ const inBatches = (events: ReadonlyArray<StoredEvent>, sizes: ReadonlyArray<numb
 
 const later = (a: StoredEvent, b: StoredEvent): number => a.generation - b.generation || a.seq - b.seq
 
-describe("History in Cassandra", () => {
-  it.live(
+withLayer(RawKeyspace.layer, { timeout: 60_000, excludeTestServices: true })("History in Cassandra", (it) => {
+  it.effect(
     "†32 any number of writers at once, in any order, any number of times, give the same rows, column by column",
     () =>
       Effect.gen(function* () {
-        const { options, rawColumns } = yield* rawKeyspace
+        const { options, rawColumns } = yield* RawKeyspace
         const writers = [yield* storeOver(options), yield* storeOver(options), yield* storeOver(options)]
         const run = (plan: Plan, seed: ReadonlyArray<number>, sizes: ReadonlyArray<number>) =>
           Effect.gen(function* () {
@@ -93,11 +93,11 @@ describe("History in Cassandra", () => {
     120_000
   )
 
-  it.live(
+  it.effect(
     "†32 every column was written at a position of the sequence that owns it, never by a clock",
     () =>
       Effect.gen(function* () {
-        const { execute, options, rawColumns } = yield* rawKeyspace
+        const { execute, options, rawColumns } = yield* RawKeyspace
         const store = yield* storeOver(options)
         const run = (plan: Plan) =>
           Effect.gen(function* () {
@@ -113,15 +113,16 @@ describe("History in Cassandra", () => {
             }
             for (const it of yield* rawColumns(history.channel)) {
               const where = `${it.table}.${it.column} of ${it.row}`
-              if (it.column === "top") assert.strictEqual(it.writetime, BigInt(it.value), where)
-              // as: the store wrote it
-              else if (it.table === "block_counts")
-                assert.strictEqual(it.writetime, BigInt((JSON.parse(it.value) as { seen: number }).seen + 1), where)
-              else
-                assert.isTrue(
-                  positions.has(it.writetime) || (it.column === "body" && blanked.has(it.writetime)),
-                  `${where} at ${it.writetime}`
-                )
+              if (it.column === "top") {
+                assert.strictEqual(it.writetime, BigInt(it.value), where)
+              } else if (it.table === "block_counts") {
+                // as: the store wrote it
+                const { seen } = JSON.parse(it.value) as { readonly seen: number }
+                assert.strictEqual(it.writetime, BigInt(seen + 1), where)
+              } else {
+                const byEvent = positions.has(it.writetime) || (it.column === "body" && blanked.has(it.writetime))
+                assert.isTrue(byEvent, `${where} at ${it.writetime}`)
+              }
             }
           })
         yield* Effect.promise(() =>
@@ -136,11 +137,11 @@ describe("History in Cassandra", () => {
     120_000
   )
 
-  it.live(
+  it.effect(
     "†16 what was deleted is in no row of any table, however its events raced",
     () =>
       Effect.gen(function* () {
-        const { options, rawColumns } = yield* rawKeyspace
+        const { options, rawColumns } = yield* RawKeyspace
         const writers = [yield* storeOver(options), yield* storeOver(options)]
         for (let round = 0; round < 40; round++) {
           const history = new History()
@@ -166,11 +167,11 @@ describe("History in Cassandra", () => {
     120_000
   )
 
-  it.live(
+  it.effect(
     "the last place there is has a timestamp; beyond it a write is refused, and nothing of it is written",
     () =>
       Effect.gen(function* () {
-        const { options, rawColumns } = yield* rawKeyspace
+        const { options, rawColumns } = yield* RawKeyspace
         const store = yield* storeOver(options)
         const history = new History()
         const last = { ...history.message(1, "last"), generation: generationLimit - 1, seq: seqLimit - 1 }

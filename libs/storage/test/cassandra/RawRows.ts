@@ -1,5 +1,5 @@
 /** A keyspace as Cassandra has it: every row of a table with every column and its write time, past all of Parley's code. */
-import { Effect } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { Cassandra } from "../../src/cassandra/Cassandra.ts"
 import { type CassandraOptions, makeClient } from "../../src/cassandra/CassandraClient.ts"
 import { dropKeyspace, freshKeyspace } from "./TestKeyspace.ts"
@@ -16,8 +16,7 @@ export interface RawColumn {
   readonly writetime: bigint
 }
 
-/** A migrated keyspace with any statement at hand, dropped when the scope ends. */
-export const rawKeyspace = Effect.gen(function* () {
+const rawKeyspace = Effect.gen(function* () {
   const options: CassandraOptions = yield* Effect.acquireRelease(Effect.promise(freshKeyspace), dropKeyspace)
   yield* Effect.provide(
     Cassandra.useSync(() => undefined),
@@ -62,5 +61,12 @@ export const rawKeyspace = Effect.gen(function* () {
   })
   return { options, execute, rawColumns }
 })
+
+type Raw = typeof rawKeyspace extends Effect.Effect<infer A, infer _E, infer _R> ? A : never
+
+/** A migrated keyspace with any statement at hand, there as long as the layer; channels of tests have fresh names. */
+export class RawKeyspace extends Context.Service<RawKeyspace, Raw>()("@parley/storage/test/RawKeyspace") {
+  static readonly layer = Layer.effect(RawKeyspace, rawKeyspace)
+}
 
 const keyOf = ({ column, row, table }: RawColumn): string => `${table} ${row} ${column}`
