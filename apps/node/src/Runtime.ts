@@ -10,12 +10,17 @@ import { ParkedOperations } from "@parley/actors/fanout/Parking"
 import { layerMemberFanout } from "@parley/actors/fanout/MemberFanout"
 import { layerPersister } from "./workers/Persister.ts"
 
-/** Needs the log and the stores. The consumers stop before the runner, the runner before the log. */
-export const layerRuntime = (options: LocalClusterOptions) =>
+/** Needs a bus, the log and the stores. The consumers stop before the runner, the runner before the log. */
+export const layerRuntimeOverBus = (options: LocalClusterOptions) =>
   layerMemberFanout.pipe(
     Layer.provideMerge(layerPersister),
     Layer.provideMerge(layerLocalCluster(options)),
-    Layer.provideMerge(LocalBus.layer({ shardCount: options.shardCount })),
-    Layer.provideMerge(CommitSignal.layer),
     Layer.provideMerge(ParkedOperations.layer)
+  )
+
+/** Within one process. Needs the log and the stores. */
+export const layerRuntime = (options: LocalClusterOptions) =>
+  layerRuntimeOverBus(options).pipe(
+    Layer.provideMerge(LocalBus.layer({ shardCount: options.shardCount })),
+    Layer.provideMerge(CommitSignal.layer)
   )

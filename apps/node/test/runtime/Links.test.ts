@@ -9,11 +9,11 @@ import { WebSocket } from "ws"
 import { Authentication } from "../../src/edge/Authentication.ts"
 import { Edge, Listening } from "../../src/edge/Edge.ts"
 import { NodeConfig } from "../../src/NodeConfig.ts"
-import { layerMemoryWorld, newId, until } from "./World.ts"
+import { layerLocalWorld, newId, until } from "./World.ts"
 
 const layerSystem = Edge.layer.pipe(
   Layer.provideMerge(Authentication.layer),
-  Layer.provideMerge(layerMemoryWorld),
+  Layer.provideMerge(layerLocalWorld),
   Layer.provide(
     NodeConfig.layerTest({
       data: mkdtempSync(join(tmpdir(), "parley-links-")),

@@ -3,6 +3,7 @@
  */
 import { Effect, Layer, type Scope } from "effect"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
+import type { LocalBus } from "@parley/actors/fanout/LocalBus"
 import { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import type {
   Attached,
@@ -20,9 +21,33 @@ import type { ApiFailure } from "@parley/protocol/ApiError"
 import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
 import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"
 import { layerRuntime } from "../../src/Runtime.ts"
+import { layerNatsRuntime } from "./NatsWorld.ts"
 
 export const shardCount = 4
-export const layerMemoryWorld = layerRuntime({ shardCount }).pipe(
+
+/** What every world is made with from now on: a test file may run the scenarios of others once more over NATS. */
+let bus: "local" | "nats" = "local"
+export const useBus = (kind: typeof bus): void => {
+  bus = kind
+}
+
+const local = layerRuntime({ shardCount })
+/** What both kinds have. */
+type WorldRuntime = Layer.Layer<
+  Exclude<Layer.Success<typeof local>, LocalBus>,
+  Layer.Error<typeof local>,
+  Layer.Services<typeof local>
+>
+const layerWorldRuntime: WorldRuntime = Layer.suspend((): WorldRuntime =>
+  bus === "local" ? local : layerNatsRuntime({ shardCount })
+)
+
+export const layerMemoryWorld = layerWorldRuntime.pipe(
+  Layer.provideMerge(MemoryEventLog.layer({ positions: "dense" })),
+  Layer.provideMerge(layerMemoryStores)
+)
+/** The one whose links a test may disturb. */
+export const layerLocalWorld = local.pipe(
   Layer.provideMerge(MemoryEventLog.layer({ positions: "dense" })),
   Layer.provideMerge(layerMemoryStores)
 )

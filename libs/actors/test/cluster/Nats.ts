@@ -1,5 +1,6 @@
 /** What tests of the cluster over real NATS share: connections, a process's bus, and a runner that does as it is told. */
 import { randomBytes } from "node:crypto"
+import { createConnection, createServer, type Socket } from "node:net"
 import { connect, type NatsConnection } from "@nats-io/transport-node"
 import { Context, Effect, Layer, type Scope } from "effect"
 import { MemoryOwnerDirectory } from "@parley/actors/cluster/MemoryOwnerDirectory"
@@ -35,6 +36,92 @@ export const natsConnection = (server = 0): Effect.Effect<NatsConnection, never,
         maxReconnectAttempts: -1
       })
     }),
+    (connection) => Effect.promise(() => connection.close())
+  )
+
+/** The connection, but what it publishes is lost where `lose` says so. */
+export const lossy = (
+  connection: NatsConnection,
+  lose: (subject: string, bytes: Uint8Array) => boolean
+): NatsConnection =>
+  new Proxy(connection, {
+    get: (target, key) => {
+      const value: unknown = Reflect.get(target, key)
+      if (key !== "publish") return typeof value === "function" ? value.bind(target) : value
+      return (subject: string, bytes: Uint8Array, options?: { readonly reply?: string }) => {
+        if (!lose(subject, bytes)) target.publish(subject, bytes, options)
+      }
+    }
+  })
+
+/** A way to a NATS server that a test can cut, mend and hold up. */
+export interface Way {
+  readonly address: string
+  /** Ends what is connected and takes nothing new, until `mend`. */
+  cut(): void
+  mend(): void
+  /** Nothing goes through any more, and nobody is told. */
+  holdUp(): void
+}
+
+export const wayToNats = (server = 0): Effect.Effect<Way, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.callback<Way & { readonly close: () => void }>((resume) => {
+      const servers = natsServers()
+      const { hostname, port } = new URL(servers[server % servers.length] ?? "")
+      const sockets = new Set<Socket>()
+      let open = true
+      const listener = createServer((near) => {
+        if (!open) return void near.destroy()
+        const far = createConnection(Number(port), hostname)
+        for (const [one, other] of [
+          [near, far],
+          [far, near]
+        ] as const) {
+          sockets.add(one)
+          one.on("data", (data) => other.write(data))
+          one.on("error", () => {})
+          one.on("close", () => {
+            sockets.delete(one)
+            other.destroy()
+          })
+        }
+      })
+      const end = () => {
+        for (const socket of sockets) socket.destroy()
+      }
+      listener.listen(0, "127.0.0.1", () => {
+        const address = listener.address()
+        resume(
+          Effect.succeed({
+            address: `nats://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`,
+            cut: () => {
+              open = false
+              end()
+            },
+            mend: () => {
+              open = true
+            },
+            holdUp: () => {
+              for (const socket of sockets) socket.pause()
+            },
+            close: () => {
+              end()
+              listener.close()
+            }
+          })
+        )
+      })
+    }),
+    (way) => Effect.sync(way.close)
+  )
+
+/** A connection over that way, which stays with it. */
+export const connectionOver = (way: Way): Effect.Effect<NatsConnection, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.promise(() =>
+      connect({ servers: way.address, ignoreClusterUpdates: true, reconnectTimeWait: 20, maxReconnectAttempts: -1 })
+    ),
     (connection) => Effect.promise(() => connection.close())
   )
 
@@ -142,8 +229,12 @@ export class FakeRunner implements LocalRunner {
     this.detached.push(detach)
   }
 
+  /** Answers a request for link messages. */
+  onResend: (start: number, edge: string, from: number) => void = () => {}
+
   resend(start: number, edge: string, from: number): void {
     this.resent.push([start, edge, from])
+    this.onResend(start, edge, from)
   }
 }
 

@@ -3,7 +3,19 @@ import { Effect, Fiber } from "effect"
 import { attachPartBytesMax, attachPartsInFlightMax } from "@parley/actors/cluster/AttachParts"
 import { OwnerMap } from "@parley/actors/cluster/OwnerMap"
 import type { OwnerReply } from "@parley/actors/owner/OwnerProtocol"
-import { ask, channelIn, FakeRunner, inspectOf, newPrefix, owns, shardCount, testProcess, until } from "./Nats.ts"
+import {
+  ask,
+  channelIn,
+  connectionOver,
+  FakeRunner,
+  inspectOf,
+  newPrefix,
+  owns,
+  shardCount,
+  testProcess,
+  until,
+  wayToNats
+} from "./Nats.ts"
 
 const ok = (value: unknown) => ({ ok: value })
 
@@ -294,6 +306,35 @@ describe("calls over NATS", () => {
         limit: 50
       })
       assert.deepStrictEqual(page, ok(text))
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("calls over a connection that is lost", () => {
+  it.live("are repeated as soon as it is there again", () =>
+    Effect.gen(function* () {
+      const prefix = newPrefix()
+      const way = yield* wayToNats()
+      const calls = yield* connectionOver(way)
+      const edge = yield* testProcess(prefix, { calls, tryMsMax: 60_000, retryMsMax: 60_000 })
+      const node = yield* testProcess(prefix)
+      const runner = new FakeRunner("runner")
+      runner.answer = () => {}
+      yield* owns(3, { process: node, runner }, 7, [edge])
+      const asking = yield* ask(edge, 3, inspectOf(channelIn(3))).pipe(Effect.forkChild)
+      yield* until("it was asked", () => runner.asked.length === 1)
+      way.cut()
+      yield* until("the loss is noticed", () => !edge.bus.outbound.calls.connected)
+      // Asked while there is no connection, which nothing keeps.
+      const later = yield* ask(edge, 3, inspectOf(channelIn(3))).pipe(Effect.forkChild)
+      yield* until("nothing was taken", () => edge.bus.outbound.calls.refused > 0)
+      runner.answer = (_request, reply) => reply(ok({}))
+      // What it was asked first, it has forgotten.
+      node.bus.owners.forget()
+      node.bus.owners.forget()
+      way.mend()
+      assert.deepStrictEqual(yield* Fiber.join(asking), ok({}))
+      assert.deepStrictEqual(yield* Fiber.join(later), ok({}))
     }).pipe(Effect.scoped)
   )
 })

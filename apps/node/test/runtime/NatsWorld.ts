@@ -1,0 +1,74 @@
+/**
+ * The runtime of a node in one process, asked by an edge in another: each has connections, a bus and a directory of its
+ * own, so that all that an edge asks and hears goes over real NATS.
+ */
+import { randomBytes } from "node:crypto"
+import { connect } from "@nats-io/transport-node"
+import { Context, Effect, Layer } from "effect"
+import { MemoryOwnerDirectory } from "@parley/actors/cluster/MemoryOwnerDirectory"
+import { NatsBus } from "@parley/actors/cluster/NatsBus"
+import { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
+import { ShardRoutes } from "@parley/actors/owner/ShardRoutes"
+import { layerRuntimeOverBus } from "../../src/Runtime.ts"
+
+const connection = Effect.acquireRelease(
+  Effect.promise(() => {
+    const servers = process.env["PARLEY_TEST_NATS"]
+    if (servers === undefined || servers === "") {
+      throw new Error("PARLEY_TEST_NATS is not set: these tests need real NATS servers, named as nats://host:port,…")
+    }
+    return connect({ servers: servers.split(",") })
+  }),
+  (made) => Effect.promise(() => made.close())
+)
+
+/** Short: a test has a call that nobody takes. */
+const retryMsMax = 3_000
+
+const processBus = (prefix: string, shardCount: number, directory: MemoryOwnerDirectory) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const calls = yield* connection
+      const links = yield* connection
+      return NatsBus.layer({ calls, links, prefix, shardCount, retryMsMax }).pipe(Layer.provide(directory.layer))
+    })
+  )
+
+/** Needs the log and the stores. `OwnerCalls` and `LinkBus` are the edge's. */
+export const layerNatsRuntime = (options: { readonly shardCount: number }) =>
+  Layer.unwrap(
+    Effect.sync(() => {
+      const { shardCount } = options
+      const prefix = `test-world-${randomBytes(6).toString("hex")}`
+      const [ofNode, ofEdge] = [new MemoryOwnerDirectory(), new MemoryOwnerDirectory()]
+      /** As the table of leases would, the directories hear who has a shard. */
+      const listed = Layer.effect(
+        ShardRoutes,
+        Effect.gen(function* () {
+          const routes = yield* ShardRoutes
+          return ShardRoutes.of({
+            ...routes,
+            own: (shard, runner) => {
+              routes.own(shard, runner)
+              const owner = { runner: runner.name, epoch: runner.epochOf(shard) }
+              ofNode.set(shard, owner)
+              ofEdge.set(shard, owner)
+            }
+          })
+        })
+      )
+      const node = layerRuntimeOverBus(options).pipe(
+        Layer.provideMerge(listed),
+        Layer.provideMerge(processBus(prefix, shardCount, ofNode))
+      )
+      const edge = Layer.effectContext(
+        Effect.gen(function* () {
+          const context = yield* Layer.build(Layer.fresh(processBus(prefix, shardCount, ofEdge)))
+          return Context.make(OwnerCalls, Context.get(context, OwnerCalls)).pipe(
+            Context.add(LinkBus, Context.get(context, LinkBus))
+          )
+        })
+      )
+      return edge.pipe(Layer.provideMerge(node))
+    })
+  )
