@@ -40,7 +40,8 @@ export const faults: ReadonlyArray<Fault> = [
   },
   {
     name: "owner-paused",
-    about: "SIGSTOP of a node for 8 s, past its lease and with sends inside, then SIGCONT: what it wakes with is refused",
+    about:
+      "SIGSTOP of a node for 8 s, past its lease and with sends inside, then SIGCONT: what it wakes with is refused",
     short: true,
     pauseMsMax: 15_000,
     happen: async (scene) => {
@@ -81,7 +82,8 @@ export const faults: ReadonlyArray<Fault> = [
   },
   {
     name: "log-quorum-lost",
-    about: "two of three NATS servers killed for 10 s: everybody says \"sending\"; then they are back and all of it arrives",
+    about:
+      'two of three NATS servers killed for 10 s: everybody says "sending"; then they are back and all of it arrives',
     short: false,
     pauseMsMax: 60_000,
     happen: async (scene) => {

@@ -25,7 +25,8 @@ const main = async (): Promise<number> => {
     }
   })
   if (values.list) {
-    for (const { about, name, short } of faults) console.log(`${name.padEnd(20)} ${short ? "short" : "long "}  ${about}`)
+    for (const { about, name, short } of faults)
+      console.log(`${name.padEnd(20)} ${short ? "short" : "long "}  ${about}`)
     return 0
   }
   const wanted = values.only.split(",").filter((name) => name !== "")

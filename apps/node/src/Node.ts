@@ -9,6 +9,7 @@ import { checkDatabaseHeads } from "@parley/storage/sqlite/DatabaseHeads"
 import { DataDirectoryLock } from "@parley/storage/sqlite/DataDirectoryLock"
 import { SqliteEventLog } from "@parley/storage/sqlite/SqliteEventLog"
 import { layer as layerSqliteStores } from "@parley/storage/sqlite/SqliteStores"
+import { layerClusterOperations } from "./ClusterOperations.ts"
 import { ClusterConnections, layerClusterRuntime } from "./ClusterRuntime.ts"
 import { clusterPrefix, layerClusterStorage } from "./ClusterStorage.ts"
 import { Authentication } from "./edge/Authentication.ts"
@@ -89,7 +90,7 @@ const layerClusterNode = layerHttp.pipe(
   Layer.provide(layerClusterEdges),
   Layer.provideMerge(Edge.layer),
   Layer.provideMerge(Authentication.layer),
-  Layer.provide(layerReadinessOfCluster),
+  Layer.provide([layerReadinessOfCluster, layerClusterOperations]),
   Layer.provideMerge(layerClusterRuntime),
   Layer.provideMerge(ClusterConnections.layer),
   Layer.provideMerge(layerClusterStorage),
@@ -108,8 +109,7 @@ type NodeError = Layer.Error<typeof embedded> | Layer.Error<typeof clustered>
 
 /** Everything that `parley serve` runs, but the settings. */
 export const layerNode = Layer.unwrap(
-  Effect.map(
-    NodeConfig,
-    ({ cluster }): Layer.Layer<Listening, NodeError, NodeConfig> => (cluster === "" ? embedded : clustered)
+  Effect.map(NodeConfig, ({ cluster }): Layer.Layer<Listening, NodeError, NodeConfig> =>
+    cluster === "" ? embedded : clustered
   )
 )

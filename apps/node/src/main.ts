@@ -23,6 +23,11 @@ const commands: Readonly<
     about: "show events that could not be stored, try them again, give them up: parley parked [list|retry|drop]",
     run: async () => (await import("./cli/ParkedCommand.ts")).parkedCommand
   },
+  cluster: {
+    about:
+      "show who holds which shards of a cluster, and move them: parley cluster [status|cordon|uncordon|move|release]",
+    run: async () => (await import("./cli/ClusterCommand.ts")).clusterCommand
+  },
   doctor: {
     about: "check a data directory and the machine: parley doctor --data DIR",
     run: async () => (await import("./cli/Doctor.ts")).doctor

@@ -387,6 +387,74 @@ const parked = HttpApiGroup.make("parked")
   .middleware(Authentication)
   .middleware(RequestErrors)
 
+// --- cluster ---------------------------------------------------------------------------------------------------
+
+export const ClusterRunner = Schema.Struct({
+  runner: Schema.String.pipe(means("Its name; another one at each start.")),
+  state: Schema.Literals(["active", "draining", "silent"]).pipe(
+    means("`draining`: it hands its shards over. `silent`: not heard of for so long that others take its shards.")
+  ),
+  shards: Seq.pipe(means("How many shards it holds.")),
+  cordoned: Schema.Boolean.pipe(means("It keeps what it has and takes no more, unless nobody else is there.")),
+  heard_ms: Seq.pipe(means("Milliseconds since the asked node heard of it."))
+}).annotate({ identifier: "ClusterRunner", description: "A process that holds shards." })
+export const ClusterShard = Schema.Struct({
+  shard: Seq,
+  runner: Schema.String.pipe(means("Who holds it; empty: nobody.")),
+  epoch: Seq.pipe(means("Grows with each holder.")),
+  wanted: Schema.String.pipe(means("Where an operator wants it; empty: nobody said so."))
+}).annotate({ identifier: "ClusterShard", description: "Where a shard is." })
+export const ClusterStatus = Schema.Struct({
+  cluster: Schema.String.pipe(means("The cluster's name.")),
+  runners: Schema.Array(ClusterRunner).pipe(means("By name.")),
+  shards: Schema.Array(ClusterShard).pipe(means("By number."))
+}).annotate({ identifier: "ClusterStatus", description: "The cluster as the asked node sees it." })
+
+const Done = Schema.Struct({ done: Schema.Literal(true) })
+const runnerPath = { runner: Schema.String.check(Schema.isMaxLength(128)) }
+const shardPath = { shard: Seq }
+
+const cluster = HttpApiGroup.make("cluster")
+  .add(
+    HttpApiEndpoint.get("status", "/v1/cluster", { success: ClusterStatus, error: httpErrors }).annotateMerge(
+      about(
+        "Who holds what",
+        "Runners and shards of the cluster as the asked node sees them. `not_found` from a server that is alone. Needs an API key or the operator's key."
+      )
+    ),
+    HttpApiEndpoint.put("cordon", "/v1/cluster/runners/:runner/cordon", {
+      params: runnerPath,
+      success: Done,
+      error: httpErrors
+    }).annotateMerge(
+      about("Give a runner no more shards", "It keeps those it has. Needs an API key or the operator's key.")
+    ),
+    HttpApiEndpoint.delete("uncordon", "/v1/cluster/runners/:runner/cordon", {
+      params: runnerPath,
+      success: Done,
+      error: httpErrors
+    }).annotateMerge(about("Give a runner shards again", "Needs an API key or the operator's key.")),
+    HttpApiEndpoint.put("move", "/v1/cluster/shards/:shard/runner/:runner", {
+      params: { ...shardPath, ...runnerPath },
+      success: Done,
+      error: httpErrors
+    }).annotateMerge(
+      about(
+        "Move a shard",
+        "It goes to that runner and stays there until it is released, or the runner goes. Needs an API key or the operator's key."
+      )
+    ),
+    HttpApiEndpoint.delete("release", "/v1/cluster/shards/:shard/runner", {
+      params: shardPath,
+      success: Done,
+      error: httpErrors
+    }).annotateMerge(
+      about("Let a shard be placed again", "Takes back what was said about it. Needs an API key or the operator's key.")
+    )
+  )
+  .middleware(Authentication)
+  .middleware(RequestErrors)
+
 // --- health ----------------------------------------------------------------------------------------------------
 
 export const Alive = Schema.Struct({ alive: Schema.Literal(true) })
@@ -419,7 +487,7 @@ const health = HttpApiGroup.make("health").add(
 
 /** The whole API. */
 export class ParleyApi extends HttpApi.make("parley")
-  .add(tokens, edges, users, channels, members, messages, operations, parked, health)
+  .add(tokens, edges, users, channels, members, messages, operations, parked, cluster, health)
   .annotateMerge(
     OpenApi.annotations({
       title: "Parley HTTP API",

@@ -112,6 +112,20 @@ const Others = Layer.mergeAll(
   ),
   HttpApiBuilder.group(
     ParleyApi,
+    "cluster",
+    Effect.fn(function* (handlers) {
+      const done = () => Effect.succeed({ done: true as const })
+      return handlers.handleAll({
+        status: () => Effect.fail(httpFailure({ code: "not_found" })),
+        cordon: done,
+        uncordon: done,
+        move: done,
+        release: done
+      })
+    })
+  ),
+  HttpApiBuilder.group(
+    ParleyApi,
     "parked",
     Effect.fn(function* (handlers) {
       return handlers.handleAll({

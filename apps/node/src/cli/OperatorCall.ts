@@ -7,6 +7,8 @@ import { join } from "node:path"
 
 type Flags = Readonly<Record<string, string>>
 
+export type OperatorMethod = "GET" | "POST" | "PUT" | "DELETE"
+
 export const operatorFlags = ["url", "key", "data"]
 
 const keyOf = (flags: Flags): string | undefined => {
@@ -21,7 +23,7 @@ export const operatorCall = async (
   command: string,
   flags: Flags,
   path: string,
-  method: "GET" | "POST" | "DELETE" = "GET"
+  method: OperatorMethod = "GET"
 ): Promise<object | number> => {
   const complain = (what: string, code: number): number => {
     process.stderr.write(`parley ${command}: ${what}\n`)

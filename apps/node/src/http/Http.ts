@@ -13,6 +13,7 @@ import { RequestErrorsLive } from "@parley/protocol/HttpFailure"
 import { Listening } from "../edge/Edge.ts"
 import { NodeConfig } from "../NodeConfig.ts"
 import { layerChannelsHttp, layerMembersHttp } from "./ChannelsHttp.ts"
+import { layerClusterHttp } from "./ClusterHttp.ts"
 import { recordEdgeMetrics } from "./EdgeMetrics.ts"
 import { layerEdgesHttp } from "./EdgesHttp.ts"
 import { layerHealthHttp } from "./HealthHttp.ts"
@@ -38,6 +39,7 @@ const layerApi = HttpApiBuilder.layer(ParleyApi, { openapiPath: "/v1/openapi.jso
     layerMessagesHttp,
     layerInspectHttp,
     layerParkedHttp,
+    layerClusterHttp,
     layerHealthHttp
   ]),
   Layer.provide([layerHttpAuthentication, RequestErrorsLive])

@@ -21,6 +21,7 @@ import { type ConsumedEntry, runConsumer } from "./LogConsumer.ts"
 import { mentionRowsOf } from "./MentionRows.ts"
 import { type Notice, noticesOf } from "./Notices.ts"
 import { makeParking } from "./Parking.ts"
+import { WorkedShards } from "./WorkedShards.ts"
 
 /** Notices under way at once. */
 const noticesAtOnce = 64
@@ -57,11 +58,13 @@ export const layerMemberFanout = Layer.effectDiscard(
     const sync = yield* StoreSync
     const signal = yield* CommitSignal
     const log = yield* EventLog
+    const works = yield* WorkedShards
     const storedUpTo = new Map<number, LogPosition>()
     yield* Effect.acquireRelease(
       Effect.sync(() =>
         signal.onStored((shard, position) => {
-          storedUpTo.set(shard, position)
+          if (!works(shard)) return
+          storedUpTo.set(shard, Math.max(position, storedUpTo.get(shard) ?? 0))
           signal.committed(shard)
         })
       ),

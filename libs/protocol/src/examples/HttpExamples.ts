@@ -11,6 +11,7 @@ import type {
   ParkedList,
   ParkedRetried,
   Alive,
+  ClusterStatus,
   EdgeList
 } from "../HttpApi.ts"
 import { answerExamples, headExample } from "./AnswerExamples.ts"
@@ -169,6 +170,41 @@ export const httpExamples = {
       fanout: "write"
     }
   },
+  "cluster.status": {
+    method: "GET",
+    path: "/v1/cluster",
+    status: 200,
+    answer: {
+      cluster: "chat",
+      runners: [
+        { runner: "a1-3f9a52c07d11", state: "active", shards: 1, cordoned: false, heard_ms: 412 },
+        { runner: "a2-90be14d7aa03", state: "draining", shards: 1, cordoned: true, heard_ms: 95 }
+      ],
+      shards: [
+        { shard: 1, runner: "a1-3f9a52c07d11", epoch: 1207, wanted: "" },
+        { shard: 2, runner: "a2-90be14d7aa03", epoch: 1198, wanted: "a1-3f9a52c07d11" }
+      ]
+    } satisfies (typeof ClusterStatus)["Encoded"]
+  },
+  "cluster.cordon": {
+    method: "PUT",
+    path: "/v1/cluster/runners/a2-90be14d7aa03/cordon",
+    status: 200,
+    answer: { done: true }
+  },
+  "cluster.uncordon": {
+    method: "DELETE",
+    path: "/v1/cluster/runners/a2-90be14d7aa03/cordon",
+    status: 200,
+    answer: { done: true }
+  },
+  "cluster.move": {
+    method: "PUT",
+    path: "/v1/cluster/shards/2/runner/a1-3f9a52c07d11",
+    status: 200,
+    answer: { done: true }
+  },
+  "cluster.release": { method: "DELETE", path: "/v1/cluster/shards/2/runner", status: 200, answer: { done: true } },
   "parked.list": {
     method: "GET",
     path: "/v1/parked?limit=100",
