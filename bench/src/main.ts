@@ -18,7 +18,8 @@ const benches: Readonly<Record<string, () => Promise<BenchModule>>> = {
   scale: () => import("./scale.ts"),
   history: () => import("./history.ts"),
   start: () => import("./start.ts"),
-  replay: () => import("./replay.ts")
+  replay: () => import("./replay.ts"),
+  log: () => import("./log.ts")
 }
 
 const [first = "", ...rest] = process.argv.slice(2)
