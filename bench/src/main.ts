@@ -19,7 +19,8 @@ const benches: Readonly<Record<string, () => Promise<BenchModule>>> = {
   history: () => import("./history.ts"),
   start: () => import("./start.ts"),
   replay: () => import("./replay.ts"),
-  remotecalls: () => import("./remotecalls.ts")
+  remotecalls: () => import("./remotecalls.ts"),
+  log: () => import("./log.ts")
 }
 
 const [first = "", ...rest] = process.argv.slice(2)

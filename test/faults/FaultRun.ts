@@ -2,7 +2,6 @@
  * One fault under load on a cluster of real processes and real services: a team works on all nodes, the fault happens in the
  * midst, it heals, and the checker looks at everything that anybody was told. Bounded in mutations and time.
  */
-import { setTimeout as delay } from "node:timers/promises"
 import type { LocalCluster } from "../../infra/cluster/LocalNodes.ts"
 import { tail } from "../../infra/services/Readiness.ts"
 import type { Invariant } from "../checker/Violation.ts"
@@ -113,30 +112,26 @@ const pollMs = 10
 
 /** The longest time in which no ack came, by looking often. */
 const watchPauses = (workload: Workload) => {
-  let watching = false
+  let timer: NodeJS.Timeout | undefined
   let longest = 0
   let last = 0
   let acked = 0
-  const look = async () => {
-    while (watching) {
-      const now = performance.now()
-      if (workload.acked !== acked) {
-        acked = workload.acked
-        last = now
-      }
-      longest = Math.max(longest, now - last)
-      await delay(pollMs)
+  const look = () => {
+    const now = performance.now()
+    if (workload.acked !== acked) {
+      acked = workload.acked
+      last = now
     }
+    longest = Math.max(longest, now - last)
   }
   return {
     begin: () => {
-      watching = true
       last = performance.now()
       acked = workload.acked
-      void look()
+      timer = setInterval(look, pollMs)
     },
     end: () => {
-      watching = false
+      clearInterval(timer)
       return longest
     }
   }

@@ -13,7 +13,8 @@ import { type FaultResult, runFault } from "./FaultRun.ts"
 import { faultEnvironment, faults } from "./Faults.ts"
 import { reportOf } from "./Report.ts"
 
-const say = (line: string): void => console.error(line)
+const say = (line: string): void => void process.stderr.write(`${line}\n`)
+const print = (line: string): void => void process.stdout.write(`${line}\n`)
 
 const main = async (): Promise<number> => {
   const { values } = parseArgs({
@@ -25,14 +26,13 @@ const main = async (): Promise<number> => {
     }
   })
   if (values.list) {
-    for (const { about, name, short } of faults)
-      console.log(`${name.padEnd(20)} ${short ? "short" : "long "}  ${about}`)
+    for (const { about, name, short } of faults) print(`${name.padEnd(20)} ${short ? "short" : "long "}  ${about}`)
     return 0
   }
   const wanted = values.only.split(",").filter((name) => name !== "")
   const unknown = wanted.find((name) => !faults.some((fault) => fault.name === name))
   if (unknown !== undefined) {
-    console.error(`There is no fault "${unknown}": --list names them.`)
+    say(`There is no fault "${unknown}": --list names them.`)
     return 2
   }
   const chosen = faults.filter(({ name, short }) =>
@@ -45,8 +45,8 @@ const main = async (): Promise<number> => {
     for (const fault of chosen) {
       const result = await runFault(cluster, fault, Random.fromEnvironment())
       results.push(result)
-      console.log(JSON.stringify({ ...result, report: undefined }))
-      if (!result.sound) console.log(result.report)
+      print(JSON.stringify({ ...result, report: undefined }))
+      if (!result.sound) print(result.report)
     }
   } finally {
     rmSync(data, { recursive: true, force: true, maxRetries: 5 })

@@ -27,6 +27,7 @@ class Consumer {
   /** What this node has moved positions to. */
   readonly moved = new Map<number, LogPosition>()
   loadedAt = -Infinity
+  expiredAt = -Infinity
   loading: Promise<void> | undefined
 
   get(shard: number): LogPosition {
@@ -58,12 +59,22 @@ export class ConsumerPositions {
 
   async get(name: string, shard: number): Promise<LogPosition> {
     const consumer = this.#consumer(name)
-    if (performance.now() - consumer.loadedAt > positionAgeMsMax) {
+    // Twice where the load that was under way had begun before what was known expired.
+    for (let loads = 0; loads < 2 && performance.now() - consumer.loadedAt > positionAgeMsMax; loads++) {
       const loading = this.#load(name, consumer)
       // What this node itself has moved is known without; that another one has moved it further is seen next time.
       await (consumer.moved.has(shard) ? loading.catch(() => {}) : loading)
     }
     return consumer.get(shard)
+  }
+
+  /** What is known may be too old: the next `get` asks. */
+  expire(): void {
+    const now = performance.now()
+    for (const consumer of this.#consumers.values()) {
+      consumer.loadedAt = -Infinity
+      consumer.expiredAt = now
+    }
   }
 
   move(name: string, shard: number, position: LogPosition): void {
@@ -114,7 +125,7 @@ export class ConsumerPositions {
         if (Number.isSafeInteger(position)) this.#stored(consumer, streams.shardOf(subject), { position, revision })
       }
     }
-    consumer.loadedAt = startedAt
+    if (startedAt >= consumer.expiredAt) consumer.loadedAt = startedAt
   }
 
   /** From any replica that has come so far. */

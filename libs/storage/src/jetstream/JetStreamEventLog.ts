@@ -6,7 +6,7 @@
  * Nothing is cached that decides: what is last is the leader's to say, each time.
  */
 import { Context, Effect, Layer, Option, Schedule } from "effect"
-import { EventLog, LogUnavailable } from "../EventLog.ts"
+import { EventLog, LogDamaged, LogUnavailable } from "../EventLog.ts"
 import { AppendQueue } from "./AppendQueue.ts"
 import { ConsumerPositions } from "./ConsumerPositions.ts"
 import { DirectGet } from "./DirectGet.ts"
@@ -33,7 +33,8 @@ const make = Effect.gen(function* () {
   const { log, options } = yield* Nats
   const { hardBytes, manager, recordBytesMax, softBytes, streams, warnings } = yield* JetStreamSetup
   const direct = new DirectGet(log, options.inboxPrefix)
-  const reads = new LogReads({ connection: log, streams, manager, direct })
+  // A consumer that meets a cut looks at once where it was cut, and that was stored before (DESIGN §5.9).
+  const reads = new LogReads({ connection: log, streams, manager, direct, onPurged: () => positions.expire() })
   const rooms = streams.names.map(
     (name) =>
       new StreamRoom({
@@ -68,13 +69,16 @@ const make = Effect.gen(function* () {
     hurry: () => {},
     last: (shard) => ask(() => reads.last(shard)).pipe(Effect.map(Option.fromUndefinedOr)),
     read: (shard, position) => ask(() => reads.read(shard, position)).pipe(Effect.map(Option.fromUndefinedOr)),
-    readAfter: (shard, after, bytesMax) => ask(() => reads.readAfter(shard, after, bytesMax)),
+    readAfter: (shard, after, bytesMax) =>
+      Effect.tryPromise({
+        try: () => reads.readAfter(shard, after, bytesMax),
+        catch: (cause) => (cause instanceof LogDamaged ? cause : new LogUnavailable({ cause }))
+      }),
     purge: (shard, upTo) =>
       ask(async () => {
         // What a consumer has done with must be known for good before the record of it goes.
         await positions.store(shard)
-        await reads.purge(shard, upTo)
-        await rooms[streams.streamOf(shard)]?.look()
+        if (await reads.purge(shard, upTo)) await rooms[streams.streamOf(shard)]?.look()
       }),
     // As if every stream were as full as the fullest: the log is full where one of them is.
     usage: look.pipe(

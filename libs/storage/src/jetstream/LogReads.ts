@@ -6,7 +6,7 @@
  */
 import type { JetStreamManager } from "@nats-io/jetstream"
 import type { NatsConnection } from "@nats-io/transport-node"
-import type { LogPosition, LogRecord } from "../EventLog.ts"
+import { LogDamaged, type LogPosition, type LogRecord } from "../EventLog.ts"
 import type { DirectGet, StoredRecord } from "./DirectGet.ts"
 import type { LogStreams } from "./LogStreams.ts"
 import { headerBytesMax } from "./Publisher.ts"
@@ -24,6 +24,8 @@ export interface LogReadsOptions {
   readonly streams: LogStreams
   readonly manager: JetStreamManager
   readonly direct: DirectGet
+  /** A reader has met the place of a purge. */
+  readonly onPurged: () => void
 }
 
 export class LogReads {
@@ -33,12 +35,16 @@ export class LogReads {
   readonly #direct: DirectGet
   /** By shard: a record that is there. */
   readonly #known = new Map<number, LogPosition>()
+  /** By shard: the last purge, and what was last then. The log is cut in rounds, mostly where nothing has changed. */
+  readonly #purged = new Map<number, { readonly upTo: LogPosition; readonly last: LogPosition }>()
+  readonly #onPurged: () => void
 
   constructor(options: LogReadsOptions) {
     this.#connection = options.connection
     this.#streams = options.streams
     this.#manager = options.manager
     this.#direct = options.direct
+    this.#onPurged = options.onPurged
   }
 
   async last(shard: number): Promise<LogRecord | undefined> {
@@ -97,22 +103,47 @@ export class LogReads {
     return records
   }
 
-  /** Whether there is a record between `after` and what was found: it is purged, or this replica does not have it. */
+  /**
+   * Whether this replica lacks a record between `after` and what it found. What the leader lacks as well was purged, for
+   * which consumers have to look where they were cut; or it is lost, if the records on both sides of it are there: a
+   * purge takes the front only.
+   */
   async #lacks(shard: number, after: LogPosition, [first]: ReadonlyArray<StoredRecord>): Promise<boolean> {
-    return first !== undefined && first.follows > after && (await this.read(shard, first.follows)) !== undefined
+    if (first === undefined || first.follows <= after) return false
+    if ((await this.read(shard, first.follows)) !== undefined) return true
+    // A leader that lacks what a replica has is one that was deposed, and says nothing.
+    if ((await this.read(shard, first.position)) === undefined) return true
+    if ((await this.read(shard, after)) !== undefined) {
+      throw new LogDamaged({
+        shard,
+        position: first.follows,
+        what: "the record is gone, and those around it are there"
+      })
+    }
+    this.#onPurged()
+    return false
   }
 
-  /** Removes what is before `upTo + 1`, but keeps the last record (†27). */
-  async purge(shard: number, upTo: LogPosition): Promise<void> {
+  /** Removes what is before `upTo + 1`, but keeps the last record (†27). False: there was nothing to do. */
+  async purge(shard: number, upTo: LogPosition): Promise<boolean> {
+    const done = this.#purged.get(shard)
+    if (done !== undefined && upTo <= done.upTo && (this.#known.get(shard) ?? 0) <= done.last) return false
     const last = await this.last(shard)
-    if (last === undefined) return
+    if (last === undefined) return false
     // The server removes up to, not including; 0 means everything to it, and 1 once did.
     const keepFrom = Math.min(upTo + 1, last.position)
-    if (keepFrom < 2) return
+    // What was asked is done for good, but for the last record that it was to take.
+    const purged = { upTo, last: keepFrom > upTo ? Infinity : last.position }
+    if (keepFrom < 2) {
+      this.#purged.set(shard, purged)
+      return false
+    }
     await this.#manager.streams.purge(this.#streams.nameOf(shard), {
       filter: this.#streams.subjectOf(shard),
       seq: keepFrom
     })
+    this.#purged.set(shard, purged)
+    return true
   }
 
   async bytesIn(stream: string): Promise<number> {

@@ -81,6 +81,27 @@ describe("consumers' positions", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("†3 that another node has written before its purge are seen by a reader who meets the cut, at once", () =>
+    Effect.gen(function* () {
+      const own = `${prefix}-${logs++}`
+      const [one, two] = [(yield* node(own)).log, (yield* node(own)).log]
+      const first = yield* commit(one, 1, 0, "a")
+      const second = yield* commit(one, 1, first, "b")
+      yield* commit(one, 1, second, "c")
+      for (const [upTo, after] of [
+        [first, 0],
+        [second, first]
+      ] as const) {
+        // The other node has looked a moment ago, so what it knows is not old.
+        yield* two.consumerPosition("search-cut", 1)
+        yield* one.setConsumerPosition("search-cut", 1, upTo)
+        yield* one.purge(1, upTo)
+        yield* two.readAfter(1, after, 1_000)
+        assert.strictEqual(yield* two.consumerPosition("search-cut", 1), upTo)
+      }
+    }).pipe(Effect.scoped)
+  )
+
   it.live("in 256 shards cost a round a handful of messages", () =>
     Effect.gen(function* () {
       const own = `${prefix}-${logs++}`

@@ -1,5 +1,5 @@
 /** The log while real servers are hurt: leaders stepped down and killed, servers paused, streams full, gone, or lied to. */
-import { jetstreamManager } from "@nats-io/jetstream"
+import { type DiscardPolicy, jetstreamManager } from "@nats-io/jetstream"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger, Option, Schedule } from "effect"
 import { afterAll } from "vitest"
@@ -269,6 +269,33 @@ describe("the JetStream log in trouble", () => {
         assert.deepStrictEqual((yield* log.readAfter(1, after?.position ?? 0, 1_000)).map(text), ["b"])
       }).pipe(Effect.scoped)
     )
+  })
+
+  it.live("†24 says which record is lost where those around it are there, and is silent about what was purged", () => {
+    const own = nextPrefix()
+    return Effect.gen(function* () {
+      const { manager } = yield* nats(shared())
+      // A stream from which a message can be deleted, as the log's own can't.
+      const stream = { name: `${own}-log-0`, subjects: [`${own}.log.0.*`], num_replicas: 3, allow_direct: true }
+      // as: the client's enum is a string, and this is its value.
+      yield* Effect.promise(() => manager.streams.add({ ...stream, discard: "new" as DiscardPolicy }))
+      yield* onLog(logLayer({ prefix: own }), (log) =>
+        Effect.gen(function* () {
+          const positions: Array<number> = []
+          for (const body of ["a", "b", "c", "d"]) {
+            positions.push(yield* commit(log, 1, positions.at(-1) ?? 0, body))
+          }
+          const [first = 0, second = 0, third = 0] = positions
+          yield* log.purge(1, first)
+          assert.deepStrictEqual((yield* log.readAfter(1, 0, 1_000)).map(text), ["b", "c", "d"])
+          assert.deepStrictEqual((yield* log.readAfter(1, first, 1_000)).map(text), ["b", "c", "d"])
+          yield* Effect.promise(() => manager.streams.deleteMessage(stream.name, third))
+          assert.deepStrictEqual((yield* log.readAfter(1, first, 1_000)).map(text), ["b"])
+          const lost = yield* log.readAfter(1, second, 1_000).pipe(Effect.flip)
+          assert.isTrue(lost._tag === "LogDamaged" && lost.position === third && lost.shard === 1)
+        })
+      )
+    }).pipe(Effect.scoped)
   })
 
   it.live("spreads shards over its streams, each with its own bound, and is as full as the fullest of them", () =>
