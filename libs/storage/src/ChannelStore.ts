@@ -78,10 +78,16 @@ const compose = (
     Effect.gen(function* () {
       const row = yield* directory.channel(channel)
       if (Option.isNone(row)) return undefined
-      const newest = Option.getOrUndefined(yield* messages.newest(channel, newestSeqs))
-      // Each user has one at least.
-      const stays = yield* directory.members(channel, "", staysMax + 1)
-      return { row: row.value, newest, stays: stays.length > staysMax ? undefined : stays }
+      // After the row, which is written last: what it relies on is there. Each user has one stay at least.
+      const [newest, stays] = yield* Effect.all(
+        [messages.newest(channel, newestSeqs), directory.members(channel, "", staysMax + 1)],
+        { concurrency: 2 }
+      )
+      return {
+        row: row.value,
+        newest: Option.getOrUndefined(newest),
+        stays: stays.length > staysMax ? undefined : stays
+      }
     })
   return ChannelStore.of({
     write: ({ events, members, named, rows, taken }) =>

@@ -34,6 +34,19 @@ export const editedMessage = (message: WireText, edit: WireText, editSeq: number
 export const deletedMessage = (message: WireText, deleteSeq: number): WireText =>
   encode({ ...pick(parse(message), deletedMessageFields), text: "", deleted: deleteSeq })
 
+/**
+ * The same of a message whose body is gone, by what a store keeps of it: a field that is to outlive a delete must be
+ * there as well.
+ */
+export const messageTombstone = (
+  kept: { readonly seq: number; readonly at: number; readonly by: string; readonly cid: string; readonly n: number },
+  deleteSeq: number
+): WireText => {
+  const { cid, ...others } = kept
+  const fields = { ...others, kind: "message", ...(cid === "" ? {} : { cid }) }
+  return encode({ ...pick(fields, deletedMessageFields), text: "", deleted: deleteSeq })
+}
+
 /** An edit event of a message that was deleted. */
 export const voidEdit = (edit: WireText): WireText =>
   encode({ ...pick(parse(edit), voidEditFields), text: "", void: true })

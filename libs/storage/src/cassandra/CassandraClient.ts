@@ -75,9 +75,15 @@ export const refused = (what: string): StoreRefused => new StoreRefused({ store:
 /** A missing table is the operator's to mend, not the event's fault. */
 const missing = /unconfigured|does not exist|non.?existent/i
 
+/** What the driver throws for a value that its column can't have; any other TypeError is a fault of a program. */
+const isEncoding = (error: unknown): error is Error =>
+  error instanceof RangeError ||
+  error instanceof SyntaxError ||
+  (error instanceof TypeError && /not a valid|expected/i.test(error.message))
+
 /** Whether no repetition can help: the driver or the server does not take the values. */
 const isRefusal = (error: unknown): error is Error =>
-  error instanceof TypeError ||
+  isEncoding(error) ||
   (error instanceof errors.ResponseError &&
     error.code === types.responseErrorCodes.invalid &&
     !missing.test(error.message))

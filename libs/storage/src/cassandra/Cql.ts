@@ -4,7 +4,7 @@
  * tables of a keyspace are named without it. Pure, no Effect: a write is made for every row of the write-behind.
  */
 
-/** What a column may be given. Never null: that would be a tombstone. */
+/** What a column may be given; a Buffer is a blob, or encoded already. Never null: that would be a tombstone. */
 export type Value = string | number | bigint | boolean | Buffer
 
 export interface Select {
@@ -55,7 +55,7 @@ export class Upsert {
   }
 
   /** With the values of `set`, then of `key`. A smaller timestamp than the column's changes nothing. */
-  at(timestamp: bigint, ...values: ReadonlyArray<Value>): Write {
+  at(timestamp: bigint | Buffer, ...values: ReadonlyArray<Value>): Write {
     if (values.length !== this.#valueCount) throw new TypeError(`${values.length} values for: ${this.cql}`)
     return { query: this.cql, params: [timestamp, ...values] }
   }
@@ -66,13 +66,34 @@ export const seqLimit = 2 ** 40 - 1
 /** Generations are below this: the largest timestamp is the largest number of 64 bits. */
 export const generationLimit = 2 ** 23
 
+/** The generation of a channel that was never restored. */
+export const firstGeneration = 1
+
 /** The write timestamp of what a position owns (†32). Cassandra takes it for microseconds; to it they are just numbers. */
 export const timestampOf = (position: { readonly generation: number; readonly seq: number }): bigint =>
   (BigInt(position.generation) << 40n) | BigInt(position.seq)
 
+/** The same as a `bigint` of Cassandra: where each row passes, a BigInt on the way would cost as much as all the rest. */
+export const timestampBytes = ({ generation, seq }: { readonly generation: number; readonly seq: number }): Buffer =>
+  eightBytes(generation * 2 ** 8 + Math.floor(seq / 2 ** 32), seq)
+
+/** A whole number, from 0 on, as a `bigint` of Cassandra. */
+export const long = (value: number): Buffer => {
+  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`no whole number: ${value}`)
+  return eightBytes(Math.floor(value / 2 ** 32), value)
+}
+
+const eightBytes = (high: number, low: number): Buffer => {
+  const bytes = Buffer.allocUnsafe(8)
+  bytes.writeUInt32BE(high, 0)
+  bytes.writeUInt32BE(low % 2 ** 32, 4)
+  return bytes
+}
+
+/** Whether an event can be there. */
 export const isPlace = ({ generation, seq }: { readonly generation: number; readonly seq: number }): boolean =>
   Number.isInteger(generation) &&
-  generation >= 0 &&
+  generation >= firstGeneration &&
   generation < generationLimit &&
   Number.isInteger(seq) &&
   seq > 0 &&

@@ -1,6 +1,15 @@
 /** What statements can be made: none that would write without a timestamp, delete, filter, or read a whole table. */
 import { assert, describe, it } from "@effect/vitest"
-import { generationLimit, isPlace, select, seqLimit, timestampOf, Upsert } from "../../src/cassandra/Cql.ts"
+import {
+  generationLimit,
+  isPlace,
+  long,
+  select,
+  seqLimit,
+  timestampBytes,
+  timestampOf,
+  Upsert
+} from "../../src/cassandra/Cql.ts"
 
 describe("Statements for Cassandra", () => {
   it("†32 a write has a timestamp, and a value for each column", () => {
@@ -21,14 +30,21 @@ describe("Statements for Cassandra", () => {
     assert.strictEqual(timestampOf({ generation: 1, seq: 1 }), 2n ** 40n + 1n)
     const last = { generation: generationLimit - 1, seq: seqLimit - 1 }
     assert.isTrue(isPlace(last))
-    assert.strictEqual(timestampOf(last), 2n ** 63n - 3n)
+    assert.strictEqual(timestampOf(last), 2n ** 63n - 2n)
     assert.isTrue(timestampOf({ generation: 2, seq: 1 }) > timestampOf({ generation: 1, seq: seqLimit - 1 }))
+    for (const place of [last, { generation: 1, seq: 2 ** 32 }, { generation: 77, seq: 123_456_789_012 }]) {
+      assert.strictEqual(timestampBytes(place).readBigInt64BE(), timestampOf(place))
+    }
+    for (const value of [0, 1, 2 ** 31, 2 ** 32, 2 ** 32 + 1, Number.MAX_SAFE_INTEGER]) {
+      assert.strictEqual(long(value).readBigInt64BE(), BigInt(value))
+    }
+    for (const value of [-1, 0.5, 2 ** 53, Number.NaN]) assert.throws(() => long(value), RangeError)
     for (const place of [
       { generation: generationLimit, seq: 1 },
       { generation: 1, seq: seqLimit },
       { generation: 1, seq: 0 },
       { generation: 1, seq: 1.5 },
-      { generation: -1, seq: 1 }
+      { generation: 0, seq: 1 }
     ]) {
       assert.isFalse(isPlace(place))
     }

@@ -20,11 +20,11 @@ export const history = {
       generation int, kind text, target bigint, body blob,
       PRIMARY KEY ((channel, bucket), seq)
     ) WITH CLUSTERING ORDER BY (seq ASC)`,
-    // Which events edited a message: what a delete looks for, to take their texts away (†16). \`bucket\` is the target's.
+    // Which events edited a message: what a delete looks for, to take their texts away (†16).
     `CREATE TABLE IF NOT EXISTS message_edits (
-      channel text, bucket int, target bigint, seq bigint,
+      channel text, target bigint, seq bigint,
       generation int,
-      PRIMARY KEY ((channel, bucket), target, seq)
+      PRIMARY KEY ((channel, target), seq)
     )`,
     // A minute of a channel's client ids, for the window beyond memory. The only rows that end by themselves.
     `CREATE TABLE IF NOT EXISTS message_ids (
@@ -40,7 +40,7 @@ export const history = {
       generation int, seq bigint, n bigint,
       top bigint
     )`,
-    // What changed a block of seqs that might have been counted, and counts, with how many changes they have seen.
+    // What changed a block of seqs since it was full, and what was counted in it after how many changes (BlockCounts).
     `CREATE TABLE IF NOT EXISTS block_changes (
       channel text, span int, block int, generation int, seq bigint,
       changed boolean,

@@ -1,0 +1,227 @@
+/**
+ * History into Cassandra. A write reads nothing but what †16 needs; what an event sets is decided by timestamps alone,
+ * so any order, any repetition, and any number of writers at once give the same rows (†32):
+ *
+ * - An event's columns are written at its position, and a place has one event a generation: the later generation wins.
+ * - What takes a text away writes the text's column one above the position that wrote it. No event is there, since the
+ *   next one of the same place is a whole generation above. So no repetition of the event brings the text back.
+ * - A delete blanks all that can be at its target's place up to its own generation without knowing what is there: a
+ *   message that comes later than its delete finds its text's place taken.
+ * - Edits of the target are other places of the sequence, which a delete can't know. It writes itself, then looks for
+ *   them; an edit writes itself, then looks for a delete. Whichever comes second sees the other, for both read and write
+ *   a quorum; and neither is acknowledged before it has looked.
+ */
+import { Effect } from "effect"
+import { voidEdit } from "../CurrentForm.ts"
+import type { StoredEvent } from "../MessageStore.ts"
+import type { StoreRefused, StoreUnavailable } from "../StoreError.ts"
+import { putBlockChange } from "./BlockCounts.ts"
+import type { Cassandra } from "./Cassandra.ts"
+import { refused } from "./CassandraClient.ts"
+import {
+  firstGeneration,
+  isPlace,
+  long,
+  select,
+  seqLimit,
+  timestampBytes,
+  timestampOf,
+  Upsert,
+  type Write
+} from "./Cql.ts"
+import {
+  blankMessage,
+  bodyOf,
+  bucketOf,
+  noText,
+  numberOf,
+  putDelete,
+  putEdit,
+  putEvent,
+  putMessage,
+  selectDeleted,
+  selectEvent,
+  textOf,
+  toBlob,
+  voidEvent
+} from "./MessageColumns.ts"
+import { hasTime, putId } from "./MessageIds.ts"
+import { type BatchRows, PartitionBatches } from "./PartitionBatches.ts"
+
+/** A body beyond this is no event's: the log's records are smaller. */
+const bodyBytesMax = 2 ** 20
+/** Edited or deleted messages looked at together. */
+const targetsAtOnce = 16
+/** Edits of one message read together. */
+const editsPage = 500
+
+const putHead = new Upsert({ table: "channel_heads", key: ["channel"], set: ["generation", "seq", "n"] })
+const putTop = new Upsert({ table: "channel_heads", key: ["channel"], set: ["top"] })
+const putEditOf = new Upsert({ table: "message_edits", key: ["channel", "target", "seq"], set: ["generation"] })
+const selectEditsOf = select("SELECT seq FROM message_edits WHERE channel = ? AND target = ? AND seq > ? LIMIT ?")
+
+/** What comes first: rows. Then what says that they are there. */
+interface Plan {
+  readonly rows: PartitionBatches
+  readonly after: PartitionBatches
+  /** Messages that were edited or deleted. */
+  readonly targets: Map<string, Target>
+}
+
+interface Target {
+  readonly channel: string
+  readonly seq: number
+  deleted: boolean
+}
+
+export const writeEvents = (
+  cassandra: Cassandra["Service"],
+  batchRows: BatchRows,
+  events: ReadonlyArray<StoredEvent>
+): Effect.Effect<void, StoreUnavailable | StoreRefused> =>
+  Effect.suspend(() => {
+    const wrong = events.find((event) => refusal(event) !== undefined)
+    if (wrong !== undefined) return Effect.fail(refused(`${refusal(wrong)} (${wrong.channel}, ${wrong.kind})`))
+    const { after, rows, targets } = planOf(events, batchRows.rows)
+    const write = ({ batches }: PartitionBatches) =>
+      Effect.forEach(batches, (batch) => cassandra.write(batch), {
+        concurrency: cassandra.writesInFlightMax,
+        discard: true
+      }).pipe(
+        Effect.tap(() => Effect.sync(() => batchRows.succeeded())),
+        Effect.tapError(() => Effect.sync(() => batchRows.failed()))
+      )
+    const looks = Effect.forEach(targets.values(), (target) => takeTextsAway(cassandra, target), {
+      concurrency: targetsAtOnce,
+      discard: true
+    })
+    return write(rows).pipe(Effect.andThen(write(after)), Effect.andThen(targets.size === 0 ? Effect.void : looks))
+  })
+
+/** Why an event can never be written. */
+const refusal = (event: StoredEvent): string | undefined => {
+  if (!isPlace(event)) return `no place for generation ${event.generation}, seq ${event.seq}`
+  if (!(event.target >= 0 && event.target < seqLimit)) return `no place for target ${event.target}`
+  if (event.cid !== "" && !hasTime(event.cid)) return `no time in the client id ${event.cid}`
+  if (event.body.length > bodyBytesMax) return `a body of ${event.body.length} bytes`
+  return undefined
+}
+
+const zero = long(0)
+
+const isLater = (a: StoredEvent, b: StoredEvent): boolean =>
+  a.generation !== b.generation ? a.generation > b.generation : a.seq > b.seq
+
+const planOf = (events: ReadonlyArray<StoredEvent>, rowsMax: number): Plan => {
+  const plan = { rows: new PartitionBatches(rowsMax), after: new PartitionBatches(rowsMax), targets: new Map() }
+  const heads = new Map<string, StoredEvent>()
+  const tops = new Map<string, number>()
+  for (const event of events) {
+    putPlace(plan, event)
+    if (event.kind === "edit") putEditEvent(plan, event)
+    if (event.kind === "delete") putDeleteEvent(plan, event)
+    if (event.cid !== "") putId(plan.rows, event)
+    const head = heads.get(event.channel)
+    if (head === undefined || isLater(event, head)) heads.set(event.channel, event)
+    tops.set(event.channel, Math.max(event.seq, tops.get(event.channel) ?? 0))
+  }
+  for (const [channel, head] of heads) {
+    const { generation, n, seq } = head
+    const top = tops.get(channel) ?? seq
+    plan.after.addTogether(`head ${channel}`, [
+      putHead.at(timestampBytes(head), generation, long(seq), long(n), channel),
+      // Owned by no generation: the largest seq is the one to keep.
+      putTop.at(long(top), long(top), channel)
+    ])
+  }
+  return plan
+}
+
+const partitionOf = (channel: string, seq: number): string => `${bucketOf(seq)} ${channel}`
+
+/** The event at its place; after a restore also as nothing in the other table, where an earlier generation may have one. */
+const putPlace = ({ after, rows }: Plan, event: StoredEvent): void => {
+  const { at, body, by, channel, cid, generation, kind, n, seq, target } = event
+  const timestamp = timestampBytes(event)
+  const place = [channel, bucketOf(seq), long(seq)] as const
+  const message = kind === "message"
+  const overrides = generation > firstGeneration
+  const writes: Array<Write> = []
+  if (message) {
+    writes.push(putMessage.at(timestamp, generation, long(n), long(at), by, cid, toBlob(body), ...place))
+  } else if (overrides) {
+    writes.push(putMessage.at(timestamp, generation, zero, zero, "", "", noText, ...place))
+  }
+  if (!message) {
+    writes.push(putEvent.at(timestamp, generation, kind, long(target), toBlob(body), ...place))
+  } else if (overrides) {
+    writes.push(putEvent.at(timestamp, generation, "", zero, noText, ...place))
+  }
+  rows.addTogether(partitionOf(channel, seq), writes)
+  if (overrides) putBlockChange(after, channel, seq, event)
+}
+
+const touch = ({ targets }: Plan, { channel, target }: StoredEvent, deleted: boolean): void => {
+  const key = `${target} ${channel}`
+  const known: Target = targets.get(key) ?? { channel, seq: target, deleted }
+  known.deleted ||= deleted
+  targets.set(key, known)
+}
+
+const putEditEvent = (plan: Plan, event: StoredEvent): void => {
+  const { body, channel, generation, seq, target } = event
+  const timestamp = timestampBytes(event)
+  plan.rows.add(
+    partitionOf(channel, target),
+    putEdit.at(timestamp, generation, long(seq), toBlob(body), channel, bucketOf(target), long(target))
+  )
+  plan.rows.add(`edits ${target} ${channel}`, putEditOf.at(timestamp, generation, channel, long(target), long(seq)))
+  touch(plan, event, false)
+}
+
+const putDeleteEvent = (plan: Plan, event: StoredEvent): void => {
+  const { channel, generation, seq, target } = event
+  const place = [channel, bucketOf(target), long(target)] as const
+  plan.rows.addTogether(partitionOf(channel, target), [
+    putDelete.at(timestampBytes(event), generation, long(seq), noText, ...place),
+    blankMessage.at(timestampBytes({ generation, seq: target + 1 }), noText, ...place)
+  ])
+  putBlockChange(plan.after, channel, target, event)
+  touch(plan, event, true)
+}
+
+/** Of a message that was deleted: no event that edited it keeps its text. */
+const takeTextsAway = Effect.fnUntraced(function* (
+  cassandra: Cassandra["Service"],
+  { channel, deleted, seq: target }: Target
+) {
+  if (!deleted) {
+    const [row] = yield* cassandra.read(selectDeleted, [channel, bucketOf(target), BigInt(target)])
+    if (row === undefined || numberOf(row, "delete_generation") < 0) return
+  }
+  for (let after = 0n; ;) {
+    const edits = yield* cassandra.read(selectEditsOf, [channel, BigInt(target), after, editsPage])
+    for (const edit of edits) {
+      after = BigInt(numberOf(edit, "seq"))
+      yield* voidEditAt(cassandra, channel, Number(after), target)
+    }
+    if (edits.length < editsPage) return
+  }
+})
+
+const voidEditAt = Effect.fnUntraced(function* (
+  cassandra: Cassandra["Service"],
+  channel: string,
+  seq: number,
+  target: number
+) {
+  const place = [channel, bucketOf(seq), BigInt(seq)] as const
+  const [row] = yield* cassandra.read(selectEvent, place)
+  // Not there yet: who writes it looks for the delete itself. Another event: there is no text of the edit any more.
+  if (row === undefined || textOf(row, "kind") !== "edit" || numberOf(row, "target") !== target) return
+  const body = bodyOf(row)
+  const blank = voidEdit(body)
+  if (blank === body) return
+  const generation = numberOf(row, "generation")
+  yield* cassandra.write([voidEvent.at(timestampOf({ generation, seq }) + 1n, toBlob(blank), ...place)])
+})
