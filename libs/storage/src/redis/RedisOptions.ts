@@ -77,7 +77,7 @@ const parseAddress = (text: string, at: number): Result.Result<Address, RedisOpt
     return invalid(`address ${at + 1} is no redis://host:port or rediss://host:port`)
   }
   const db = url.pathname.replace("/", "")
-  if (!/^\d*$/u.test(db)) return invalid(`address ${at + 1} names the database "${db}", which has to be a number`)
+  if (!/^\d*$/u.test(db)) return invalid(`address ${at + 1} ends in something else than the number of a database`)
   return Result.succeed({
     host: url.hostname.replace(/^\[|\]$/gu, ""),
     port: url.port === "" ? 6_379 : Number(url.port),

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { Redis as Client } from "ioredis"
 import { type ChildProcess, spawn } from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -22,12 +22,12 @@ const freePort = (): Promise<number> =>
 export class RedisServer {
   readonly port: number
   readonly #directory = mkdtempSync(join(tmpdir(), "parley-redis-"))
-  readonly #extra: ReadonlyArray<string>
+  readonly extra: ReadonlyArray<string>
   #process: ChildProcess | undefined
 
-  constructor(port: number, extra: ReadonlyArray<string>) {
+  constructor(port: number, args: (directory: string) => ReadonlyArray<string>) {
     this.port = port
-    this.#extra = extra
+    this.extra = args(this.#directory)
   }
 
   get url(): string {
@@ -35,8 +35,9 @@ export class RedisServer {
   }
 
   async start(): Promise<void> {
-    const args = ["--port", `${this.port}`, "--bind", "127.0.0.1", "--dir", this.#directory, "--save", ""]
-    const child = spawn("redis-server", [...args, ...this.#extra], { stdio: "ignore" })
+    const child = spawn("redis-server", [...this.extra, "--port", `${this.port}`, "--dir", this.#directory], {
+      stdio: "ignore"
+    })
     this.#process = child
     const failed = new Promise<never>((_, reject) => {
       child.once("error", () =>
@@ -88,12 +89,56 @@ export class RedisServer {
   }
 }
 
-export const redisServer = (...extra: ReadonlyArray<string>) =>
+const running = (make: (port: number) => RedisServer) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
-      const server = new RedisServer(await freePort(), extra)
+      const server = make(await freePort())
       await server.start()
       return server
     }),
     (server) => Effect.promise(() => server.kill().then(() => server.remove()))
   )
+
+export const redisServer = (...extra: ReadonlyArray<string>) =>
+  running((port) => new RedisServer(port, () => ["--bind", "127.0.0.1", "--save", "", ...extra]))
+
+/** One Sentinel is the majority of one: it promotes a replica a second after the master is gone. */
+export const redisSentinel = (master: RedisServer) =>
+  running(
+    (port) =>
+      new RedisServer(port, (directory) => {
+        const config = join(directory, "sentinel.conf")
+        const lines = [
+          "bind 127.0.0.1",
+          `sentinel monitor chat 127.0.0.1 ${master.port} 1`,
+          "sentinel down-after-milliseconds chat 500",
+          "sentinel failover-timeout chat 2000"
+        ]
+        writeFileSync(config, lines.join("\n"))
+        return [config, "--sentinel"]
+      })
+  )
+
+/** Two servers with half of the slots each. */
+export const redisCluster = Effect.gen(function* () {
+  const server = Effect.gen(function* () {
+    const busPort = yield* Effect.promise(freePort)
+    const bus = ["--cluster-port", `${busPort}`, "--cluster-announce-ip", "127.0.0.1"]
+    return yield* redisServer("--cluster-enabled", "yes", ...bus)
+  })
+  const [one, two] = [yield* server, yield* server]
+  const busOf = (it: RedisServer) => it.extra[it.extra.indexOf("--cluster-port") + 1] ?? ""
+  yield* Effect.promise(async () => {
+    await one.ask("CLUSTER", "ADDSLOTSRANGE", "0", "8191")
+    await two.ask("CLUSTER", "ADDSLOTSRANGE", "8192", "16383")
+    await two.ask("CLUSTER", "SET-CONFIG-EPOCH", "2")
+    await one.ask("CLUSTER", "MEET", "127.0.0.1", `${two.port}`, busOf(two))
+    for (const it of [one, two]) {
+      for (let tries = 0; !String(await it.ask("CLUSTER", "INFO")).includes("cluster_state:ok"); tries++) {
+        if (tries > 500) throw new Error("the Cluster does not come up")
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+    }
+  })
+  return [one, two] as const
+})
