@@ -46,9 +46,17 @@ const writeInBatches = Effect.fnUntraced(function* (events: ReadonlyArray<Stored
   }
 })
 
-const runs = { numRuns: 40 }
+export interface MessageStoreTrial {
+  /** Part of the random runs that is made, where each write takes milliseconds. */
+  readonly effort?: number
+}
 
-export const messageStoreContract = <E>(name: string, layer: Layer.Layer<MessageStore, E>): void => {
+export const messageStoreContract = <E>(
+  name: string,
+  layer: Layer.Layer<MessageStore, E>,
+  { effort = 1 }: MessageStoreTrial = {}
+): void => {
+  const runs = (count: number) => ({ numRuns: Math.ceil(count * effort) })
   describe(`${name} keeps the MessageStore contract`, () => {
     withLayer(layer)((it) => {
       it.effect("pages are read by seq from either end, tombstones included", () =>
@@ -454,7 +462,7 @@ export const messageStoreContract = <E>(name: string, layer: Layer.Layer<Message
                     })
                   )
                 ),
-                runs
+                runs(40)
               )
             )
           }),
@@ -512,7 +520,7 @@ export const messageStoreContract = <E>(name: string, layer: Layer.Layer<Message
                     })
                   )
                 ),
-                { numRuns: 150 }
+                runs(150)
               )
             )
           }),

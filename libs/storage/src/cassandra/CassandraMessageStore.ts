@@ -7,7 +7,7 @@ import { readCount, readEvents, readMessages, readNewest, readPosition } from ".
 import { writeEvents } from "./MessageWrites.ts"
 import { BatchRows } from "./PartitionBatches.ts"
 
-export const layer: Layer.Layer<MessageStore, never, Cassandra> = Layer.effect(
+export const layerCassandra: Layer.Layer<MessageStore, never, Cassandra> = Layer.effect(
   MessageStore,
   Effect.gen(function* () {
     const cassandra = yield* Cassandra

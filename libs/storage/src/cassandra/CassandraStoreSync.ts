@@ -19,7 +19,7 @@ const syncPeriodMsDefault = 10_000
  */
 const periods = 1.5
 
-export const layer = (options: StoreSyncOptions = {}): Layer.Layer<StoreSync> => {
+export const layerCassandra = (options: StoreSyncOptions = {}): Layer.Layer<StoreSync> => {
   const waitMs = Math.ceil((options.syncPeriodMs ?? syncPeriodMsDefault) * periods)
   const sync = waitMs === 0 ? Effect.void : Effect.sleep(waitMs)
   return Layer.succeed(StoreSync, StoreSync.of({ sync, periodic: waitMs > 0 }))

@@ -90,10 +90,10 @@ const eightBytes = (high: number, low: number): Buffer => {
   return bytes
 }
 
-/** Whether an event can be there. */
+/** Whether something of a sequence can be there. */
 export const isPlace = ({ generation, seq }: { readonly generation: number; readonly seq: number }): boolean =>
   Number.isInteger(generation) &&
-  generation >= firstGeneration &&
+  generation >= 0 &&
   generation < generationLimit &&
   Number.isInteger(seq) &&
   seq > 0 &&

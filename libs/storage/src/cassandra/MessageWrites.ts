@@ -9,7 +9,7 @@
  *   message that comes later than its delete finds its text's place taken.
  * - Edits of the target are other places of the sequence, which a delete can't know. It writes itself, then looks for
  *   them; an edit writes itself, then looks for a delete. Whichever comes second sees the other, for both read and write
- *   a quorum; and neither is acknowledged before it has looked.
+ *   a quorum (of one datacenter: persisters are all in the same); and neither is acknowledged before it has looked.
  */
 import { Effect } from "effect"
 import { voidEdit } from "../CurrentForm.ts"
@@ -100,7 +100,8 @@ export const writeEvents = (
 
 /** Why an event can never be written. */
 const refusal = (event: StoredEvent): string | undefined => {
-  if (!isPlace(event)) return `no place for generation ${event.generation}, seq ${event.seq}`
+  if (!isPlace(event) || event.generation < firstGeneration)
+    return `no place for generation ${event.generation}, seq ${event.seq}`
   if (!(event.target >= 0 && event.target < seqLimit)) return `no place for target ${event.target}`
   if (event.cid !== "" && !hasTime(event.cid)) return `no time in the client id ${event.cid}`
   if (event.body.length > bodyBytesMax) return `a body of ${event.body.length} bytes`

@@ -3,7 +3,7 @@
  * recorded. A migration that was cut off is run again, so its statements must bear repetition (IF NOT EXISTS). A schema
  * that is newer than this program is refused and left as it is. The lock is the only lightweight transaction there is.
  */
-import type { Client } from "cassandra-driver"
+import { type Client, types } from "cassandra-driver"
 import { Effect, Schedule, Schema } from "effect"
 import { createHash, randomUUID } from "node:crypto"
 import type { StoreUnavailable } from "../StoreError.ts"
@@ -60,12 +60,15 @@ export const migrate = (
     (client) => Effect.ignore(Effect.tryPromise(() => client.shutdown()))
   )
 
+/** Of all datacenters: a schema is everybody's, and so is the lock. */
+const everywhere = { consistency: types.consistencies.quorum, serialConsistency: types.consistencies.serial }
+
 const executeOn =
   (client: Client): Execute =>
   (cql, params = []) =>
     Effect.map(
       Effect.tryPromise({
-        try: () => client.execute(cql, [...params], { prepare: params.length > 0 }),
+        try: () => client.execute(cql, [...params], { ...everywhere, prepare: params.length > 0 }),
         catch: unavailable
       }),
       ({ rows }) => rows ?? []

@@ -9,9 +9,13 @@ import { type ChannelRow, Directory, type Membership } from "../../src/Directory
 import { StoreRefused } from "../../src/StoreError.ts"
 import { directoryContract } from "../DirectoryContract.ts"
 import { freshChannel } from "../History.ts"
-import { administer, dropKeyspace, freshKeyspace, layerFresh } from "./TestKeyspace.ts"
+import { keyspaceOfFile } from "./FileKeyspace.ts"
+import { administer } from "./TestKeyspace.ts"
 
-directoryContract("Cassandra", Layer.provideMerge(layerCassandra, layerFresh()))
+const keyspace = keyspaceOfFile()
+const layer = Layer.provideMerge(layerCassandra, Layer.unwrap(Effect.map(keyspace, Cassandra.layer)))
+
+directoryContract("Cassandra", layer)
 
 const row = (channel: string, generation: number, seq: number): ChannelRow => ({
   channel,
@@ -61,9 +65,8 @@ describe("The directory in Cassandra", () => {
     "†32 has the same rows after the same writes, in any order, repeated, by two writers at once",
     () =>
       Effect.gen(function* () {
-        const options = yield* Effect.acquireRelease(Effect.promise(freshKeyspace), dropKeyspace)
-        const writer = Layer.provideMerge(layerCassandra, Layer.fresh(Cassandra.layer(options)))
-        const [one, two] = [yield* Layer.build(writer), yield* Layer.build(Layer.fresh(writer))]
+        const options = yield* keyspace
+        const [one, two] = [yield* Layer.build(Layer.fresh(layer)), yield* Layer.build(Layer.fresh(layer))]
         const [first, second] = [Context.get(one, Directory), Context.get(two, Directory)]
         const property = fc.asyncProperty(steps, fc.infiniteStream(fc.nat()), (all, seed) =>
           Effect.runPromise(
@@ -139,6 +142,6 @@ describe("The directory in Cassandra", () => {
       const error = yield* Effect.flip(directory.writeChannels([row(good, 1, 1), row(bad, 2 ** 23, 1)]))
       assert.instanceOf(error, StoreRefused)
       assert.isTrue(Option.isNone(yield* directory.channel(good)))
-    }).pipe(Effect.provide(Layer.provideMerge(layerCassandra, layerFresh())))
+    }).pipe(Effect.provide(layer))
   )
 })

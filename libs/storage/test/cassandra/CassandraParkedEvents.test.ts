@@ -7,9 +7,9 @@ import { layerCassandra } from "../../src/cassandra/CassandraParkedEvents.ts"
 import { type ParkedEvent, ParkedEvents } from "../../src/ParkedEvents.ts"
 import type { StoreUnavailable } from "../../src/StoreError.ts"
 import { parkedEventsContract } from "../ParkedEventsContract.ts"
-import { layerFresh } from "./TestKeyspace.ts"
+import { layerOfFile } from "./FileKeyspace.ts"
 
-const layer = Layer.provideMerge(layerCassandra, layerFresh())
+const layer = Layer.provideMerge(layerCassandra, layerOfFile())
 parkedEventsContract("Cassandra", layer)
 
 const event = (consumer: string, id: string, seq: number, rest: Partial<ParkedEvent> = {}): ParkedEvent => ({

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { layer } from "../../src/cassandra/CassandraStoreSync.ts"
+import { layerCassandra } from "../../src/cassandra/CassandraStoreSync.ts"
 import { StoreSync } from "../../src/StoreSync.ts"
 
 const sync = StoreSync.use((it) => it.sync)
@@ -20,17 +20,17 @@ describe("StoreSync over Cassandra", () => {
       assert.isUndefined(waiting.pollUnsafe())
       yield* TestClock.adjust(1)
       yield* Fiber.join(waiting)
-    }).pipe(Effect.provide(layer()))
+    }).pipe(Effect.provide(layerCassandra()))
   )
 
   it.effect("the period is the nodes' own; who syncs before he answers is not waited for", () =>
     Effect.gen(function* () {
-      const waiting = yield* Effect.forkChild(Effect.provide(sync, layer({ syncPeriodMs: 200 })))
+      const waiting = yield* Effect.forkChild(Effect.provide(sync, layerCassandra({ syncPeriodMs: 200 })))
       yield* TestClock.adjust(299)
       assert.isUndefined(waiting.pollUnsafe())
       yield* TestClock.adjust(1)
       yield* Fiber.join(waiting)
-      yield* Effect.provide(sync, layer({ syncPeriodMs: 0 }))
+      yield* Effect.provide(sync, layerCassandra({ syncPeriodMs: 0 }))
     })
   )
 })

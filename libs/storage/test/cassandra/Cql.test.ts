@@ -44,7 +44,7 @@ describe("Statements for Cassandra", () => {
       { generation: 1, seq: seqLimit },
       { generation: 1, seq: 0 },
       { generation: 1, seq: 1.5 },
-      { generation: 0, seq: 1 }
+      { generation: -1, seq: 1 }
     ]) {
       assert.isFalse(isPlace(place))
     }

@@ -6,7 +6,7 @@ import { assert, layer as withLayer } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import * as fc from "fast-check"
 import { Cassandra } from "../../src/cassandra/Cassandra.ts"
-import { layer } from "../../src/cassandra/CassandraMessageStore.ts"
+import { layerCassandra } from "../../src/cassandra/CassandraMessageStore.ts"
 import { layerMemory } from "../../src/memory/MemoryMessageStore.ts"
 import { MessageStore, type StoredEvent } from "../../src/MessageStore.ts"
 import { History } from "../History.ts"
@@ -15,7 +15,7 @@ import { RawKeyspace } from "./RawRows.ts"
 
 const stores = Effect.gen(function* () {
   const raw = yield* RawKeyspace
-  const real = yield* Layer.build(Layer.fresh(Layer.provide(layer, Cassandra.layer(raw.options))))
+  const real = yield* Layer.build(Layer.fresh(Layer.provide(layerCassandra, Cassandra.layer(raw.options))))
   const memory = yield* Layer.build(Layer.fresh(layerMemory))
   return { ...raw, real: Context.get(real, MessageStore), memory: Context.get(memory, MessageStore) }
 })

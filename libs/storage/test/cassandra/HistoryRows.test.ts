@@ -8,7 +8,7 @@ import { Effect, Layer } from "effect"
 import * as fc from "fast-check"
 import { Cassandra } from "../../src/cassandra/Cassandra.ts"
 import type { CassandraOptions } from "../../src/cassandra/CassandraClient.ts"
-import { layer } from "../../src/cassandra/CassandraMessageStore.ts"
+import { layerCassandra } from "../../src/cassandra/CassandraMessageStore.ts"
 import { generationLimit, seqLimit, timestampOf } from "../../src/cassandra/Cql.ts"
 import { MessageStore, type StoredEvent } from "../../src/MessageStore.ts"
 import { StoreRefused } from "../../src/StoreError.ts"
@@ -17,7 +17,7 @@ import { batchSizes, seeds, senders, shuffled } from "../MessageStoreModel.ts"
 import { RawKeyspace } from "./RawRows.ts"
 
 const storeOver = (options: CassandraOptions) =>
-  Effect.map(Layer.build(Layer.fresh(Layer.provide(layer, Cassandra.layer(options)))), (context) =>
+  Effect.map(Layer.build(Layer.fresh(Layer.provide(layerCassandra, Cassandra.layer(options)))), (context) =>
     Effect.provide(MessageStore, context)
   ).pipe(Effect.flatten)
 
@@ -187,6 +187,7 @@ withLayer(RawKeyspace.layer, { timeout: 60_000, excludeTestServices: true })("Hi
         for (const wrong of [
           { ...fine, seq: seqLimit },
           { ...fine, seq: 0 },
+          { ...fine, generation: 0 },
           { ...fine, generation: generationLimit },
           { ...fine, target: -1 },
           { ...fine, cid: "no id" },

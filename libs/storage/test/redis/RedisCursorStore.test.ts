@@ -10,14 +10,14 @@ import { type Cursor, CursorStore, laterCursor } from "../../src/CursorStore.ts"
 import { layerMemory } from "../../src/memory/MemoryCursorStore.ts"
 import { layerRedis } from "../../src/redis/RedisCursorStore.ts"
 import { StoreUnavailable } from "../../src/StoreError.ts"
-import { layerFresh } from "../cassandra/TestKeyspace.ts"
+import { layerOfFile } from "../cassandra/FileKeyspace.ts"
 import { cursorStoreContract } from "../CursorStoreContract.ts"
 import { commandTimeoutMs } from "../../src/redis/RedisOptions.ts"
 import { proxyTo } from "./Line.ts"
 import { redisServer } from "./RedisServer.ts"
 import { layerOf, layerShared } from "./TestRedis.ts"
 
-const atRest = Layer.provide(layerCassandra, layerFresh())
+const atRest = Layer.provide(layerCassandra, layerOfFile())
 cursorStoreContract("Cassandra", atRest)
 cursorStoreContract("Redis before Cassandra", layerRedis.pipe(Layer.provide(atRest), Layer.provide(layerShared)))
 

@@ -4,13 +4,13 @@ import { Context, Effect, Layer } from "effect"
 import { Inbox } from "../../src/Inbox.ts"
 import { layerRedis } from "../../src/redis/RedisInbox.ts"
 import { Cassandra } from "../../src/cassandra/Cassandra.ts"
-import { layerFresh } from "../cassandra/TestKeyspace.ts"
+import { layerOfFile } from "../cassandra/FileKeyspace.ts"
 import { inboxContract } from "../InboxContract.ts"
 import { freshChannel } from "../History.ts"
 import { redisServer } from "./RedisServer.ts"
 import { layerOf, layerShared } from "./TestRedis.ts"
 
-const layer = layerRedis().pipe(Layer.provide(layerShared), Layer.provide(layerFresh()))
+const layer = layerRedis().pipe(Layer.provide(layerShared), Layer.provide(layerOfFile()))
 inboxContract("Redis and Cassandra", layer)
 
 /** These tests ask for no mentions. */
@@ -70,7 +70,7 @@ describe("Inboxes in Redis", () => {
     Effect.gen(function* () {
       const server = yield* redisServer()
       const inbox = yield* inboxOver(server.url, 160)
-      const all = names(2_000)
+      const all = names(700)
       for (const channel of all) yield* inbox.active([{ channel, seq: 1 }])
       const kept = yield* unread(inbox, all)
       assert.isAtMost(kept.length, 160)
