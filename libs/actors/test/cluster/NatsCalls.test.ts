@@ -132,6 +132,23 @@ describe("calls over NATS", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("asked while others wait for the same owner go behind them, also in the very moment it is known", () =>
+    Effect.gen(function* () {
+      const prefix = newPrefix()
+      const node = yield* testProcess(prefix)
+      const runner = new FakeRunner("runner")
+      yield* owns(3, { process: node, runner }, 7, [])
+      // It has not heard the announcement.
+      const late = yield* testProcess(prefix)
+      const channels = Array.from({ length: 3 }, () => channelIn(3))
+      for (const channel of channels.slice(0, 2)) late.calls.request(3, inspectOf(channel), () => {})
+      late.directory.set(3, { runner: runner.name, epoch: 7 })
+      const last = yield* ask(late, 3, inspectOf(channels[2] ?? ""))
+      assert.deepStrictEqual(last, ok({}))
+      assert.deepStrictEqual(runner.asked, channels.map(inspectOf))
+    }).pipe(Effect.scoped)
+  )
+
   it.live("find an owner whose announcement was lost, by asking whether it serves now", () =>
     Effect.gen(function* () {
       const prefix = newPrefix()
