@@ -3,7 +3,7 @@
  * own, so that all that an edge asks and hears goes over real NATS.
  */
 import { randomBytes } from "node:crypto"
-import { connect } from "@nats-io/transport-node"
+import { connect, type NatsConnection } from "@nats-io/transport-node"
 import { Context, Effect, Layer } from "effect"
 import { MemoryOwnerDirectory } from "@parley/actors/cluster/MemoryOwnerDirectory"
 import { NatsBus } from "@parley/actors/cluster/NatsBus"
@@ -25,17 +25,38 @@ const connection = Effect.acquireRelease(
 /** Short: a test has a call that nobody takes. */
 const retryMsMax = 3_000
 
-const processBus = (prefix: string, shardCount: number, directory: MemoryOwnerDirectory) =>
+export interface NatsWorldOptions {
+  readonly shardCount: number
+  /** Whether the next message of calls, asked or answered, is lost. */
+  readonly lose?: () => boolean
+  readonly tryMsMax?: number
+  readonly retryMsMax?: number
+}
+
+const processBus = (prefix: string, { lose, ...options }: NatsWorldOptions, directory: MemoryOwnerDirectory) =>
   Layer.unwrap(
     Effect.gen(function* () {
-      const calls = yield* connection
+      const made = yield* connection
+      const calls = lose === undefined ? made : lossy(made, lose)
       const links = yield* connection
-      return NatsBus.layer({ calls, links, prefix, shardCount, retryMsMax }).pipe(Layer.provide(directory.layer))
+      return NatsBus.layer({ retryMsMax, ...options, calls, links, prefix }).pipe(Layer.provide(directory.layer))
     })
   )
 
+/** The connection, but what it publishes is lost where `lose` says so. */
+const lossy = (connection: NatsConnection, lose: () => boolean): NatsConnection =>
+  new Proxy(connection, {
+    get: (target, key) => {
+      const value: unknown = Reflect.get(target, key)
+      if (key !== "publish") return typeof value === "function" ? value.bind(target) : value
+      return (subject: string, bytes: Uint8Array, options?: { readonly reply?: string }) => {
+        if (!lose()) target.publish(subject, bytes, options)
+      }
+    }
+  })
+
 /** Needs the log and the stores. `OwnerCalls` and `LinkBus` are the edge's. */
-export const layerNatsRuntime = (options: { readonly shardCount: number }) =>
+export const layerNatsRuntime = (options: NatsWorldOptions) =>
   Layer.unwrap(
     Effect.sync(() => {
       const { shardCount } = options
@@ -57,13 +78,13 @@ export const layerNatsRuntime = (options: { readonly shardCount: number }) =>
           })
         })
       )
-      const node = layerRuntimeOverBus(options).pipe(
+      const node = layerRuntimeOverBus({ shardCount }).pipe(
         Layer.provideMerge(listed),
-        Layer.provideMerge(processBus(prefix, shardCount, ofNode))
+        Layer.provideMerge(processBus(prefix, options, ofNode))
       )
       const edge = Layer.effectContext(
         Effect.gen(function* () {
-          const context = yield* Layer.build(Layer.fresh(processBus(prefix, shardCount, ofEdge)))
+          const context = yield* Layer.build(Layer.fresh(processBus(prefix, options, ofEdge)))
           return Context.make(OwnerCalls, Context.get(context, OwnerCalls)).pipe(
             Context.add(LinkBus, Context.get(context, LinkBus))
           )

@@ -4,7 +4,7 @@
  * between nodes here may be lost, repeated or late; nothing of it is ever believed without a check by the owner.
  */
 import { randomBytes } from "node:crypto"
-import type { NatsConnection } from "@nats-io/transport-node"
+import type { Msg, NatsConnection } from "@nats-io/transport-node"
 import { Context, Effect, Layer } from "effect"
 import { CommitSignal } from "../fanout/CommitSignal.ts"
 import { shardOf } from "../fanout/ShardHash.ts"
@@ -69,6 +69,9 @@ export class NatsBus extends Context.Service<
     )
 }
 
+/** What the server answers where nobody listens. */
+const noResponders = 503
+
 const makeBus = (options: NatsBusOptions, directory: OwnerDirectory["Service"], onDefect: (error: unknown) => void) => {
   const { shardCount } = options
   const subjects = subjectsOf(options.prefix)
@@ -91,21 +94,12 @@ const makeBus = (options: NatsBusOptions, directory: OwnerDirectory["Service"], 
   const attaches = new AttachParts((part, reply) => calls.attach(part, reply))
 
   /** Without an iterator: a message is dealt with as it is read, in the order it came. */
-  const listen = (
-    subject: string,
-    received: (message: { subject: string; data: Uint8Array; reply?: string; unheard: boolean }) => void
-  ) =>
+  const listen = (subject: string, received: (message: Msg) => void) =>
     options.calls.subscribe(subject, {
       callback: (error, message) => {
         if (error !== null) return onDefect(error)
-        const { data, headers, reply, subject } = message
         try {
-          received({
-            subject,
-            data,
-            unheard: headers?.code === noResponders,
-            ...(reply === undefined ? {} : { reply })
-          })
+          received(message)
         } catch (error) {
           onDefect(error)
         }
@@ -113,7 +107,9 @@ const makeBus = (options: NatsBusOptions, directory: OwnerDirectory["Service"], 
     })
   const stopConnected = outbound.calls.onConnected(() => calls.reconnected())
   const subscriptions = [
-    listen(subjects.inbox(process), ({ data, subject, unheard }) => calls.receive(subject, data, unheard)),
+    listen(subjects.inbox(process), ({ data, headers, subject }) =>
+      calls.receive(subject, data, headers?.code === noResponders)
+    ),
     listen(subjects.hint, ({ data }) => signals.receive(data)),
     listen(subjects.owned, ({ data }) =>
       announcements.receive(data, (runner, shard, epoch) => calls.owners.announced(runner, shard, epoch))
@@ -186,6 +182,3 @@ const makeBus = (options: NatsBusOptions, directory: OwnerDirectory["Service"], 
     }
   }
 }
-
-/** What the server answers where nobody listens. */
-const noResponders = 503

@@ -56,6 +56,7 @@ export interface Call {
 
 interface Peer {
   readonly runner: string
+  readonly inbox: string
   readonly batch: Batch
 }
 
@@ -146,7 +147,7 @@ export class NatsCalls {
     if (peer === undefined) return
     if (unheard) {
       this.counts.unreachable++
-      this.#unreachable(peer.runner)
+      this.#unreachable(peer)
       return
     }
     const message = this.#fragments.join(bytes)
@@ -261,7 +262,10 @@ export class NatsCalls {
     this.#send(call)
   }
 
-  #unreachable(runner: string): void {
+  #unreachable({ inbox, runner }: Peer): void {
+    // Names of runners are of one start each: nobody is kept for ever.
+    this.#peers.delete(runner)
+    this.#peersByInbox.delete(inbox)
     this.owners.runnerGone(runner)
     for (const call of this.#calls.values()) {
       if (call.route !== undefined && call.route.local === undefined && call.route.runner === runner) this.#send(call)
@@ -313,7 +317,7 @@ export class NatsCalls {
     if (peer === undefined) {
       const { outbound, process, subjects } = this.#options
       const inbox = subjects.answers(process, runner)
-      peer = { runner, batch: new Batch(outbound, "calls", subjects.run(runner), inbox) }
+      peer = { runner, inbox, batch: new Batch(outbound, "calls", subjects.run(runner), inbox) }
       this.#peers.set(runner, peer)
       this.#peersByInbox.set(inbox, peer)
     }

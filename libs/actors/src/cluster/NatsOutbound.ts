@@ -53,18 +53,26 @@ export class NatsOutbound {
   publish(subject: string, message: Uint8Array, reply = ""): boolean {
     const { length } = message
     const room = this.#connected && this.#unconfirmed + length <= outboundBytesMax && length <= messageBytesMax
-    if (!room || this.#connection.isClosed()) {
+    if (!room || !this.#taken(subject, message, reply === "" ? undefined : { reply })) {
       this.refused++
       return false
     }
-    const options = reply === "" ? undefined : { reply }
-    if (length <= this.payloadBytesMax) this.#publish(subject, message, options)
-    else {
-      const parts = splitMessage(message, this.payloadBytesMax, this.#sender, ++this.#serial)
-      for (const part of parts) this.#publish(subject, part, options)
-    }
     if (this.#unconfirmed >= confirmEveryBytes && !this.#confirming) this.#confirm()
     return true
+  }
+
+  #taken(subject: string, message: Uint8Array, options: { readonly reply: string } | undefined): boolean {
+    try {
+      if (message.length <= this.payloadBytesMax) this.#publish(subject, message, options)
+      else {
+        const parts = splitMessage(message, this.payloadBytesMax, this.#sender, ++this.#serial)
+        for (const part of parts) this.#publish(subject, part, options)
+      }
+      return true
+    } catch {
+      // Closed or being drained: that is the end of it, and whoever waits for an answer has his own deadline.
+      return false
+    }
   }
 
   #publish(subject: string, bytes: Uint8Array, options: { readonly reply: string } | undefined): void {

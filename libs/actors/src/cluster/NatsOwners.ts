@@ -87,7 +87,7 @@ export class NatsOwners {
     if (message === undefined) return
     const opened = openMessage(message)
     if (opened._tag === "OtherVersion") this.counts.otherVersion++
-    else if (opened._tag !== "Message" || opened.kind !== messageKinds.calls) this.counts.unreadable++
+    else if (opened._tag !== "Message" || opened.kind !== messageKinds.calls || inbox === "") this.counts.unreadable++
     else {
       const caller = this.#caller(inbox)
       readParts(

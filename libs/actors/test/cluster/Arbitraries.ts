@@ -1,5 +1,7 @@
 /** Any request, answer, attach and link message that the protocol has, for properties of their bytes. */
 import * as fc from "fast-check"
+import type { Asked } from "@parley/actors/cluster/codec/CallCodec"
+import type { Hint } from "@parley/actors/cluster/codec/HintCodec"
 import { errorCodes, type ApiFailure } from "@parley/protocol/ApiError"
 import { toWire } from "@parley/protocol/WireText"
 import type {
@@ -256,3 +258,35 @@ export const linkMessageArbitrary: fc.Arbitrary<LinkMessage> = fc.record({
   items: fc.array(item),
   digest: fc.option(fc.array(fc.record({ shard: natural, epoch: natural, interestVersion: natural })), { nil: null })
 })
+
+const topic = fc.constantFrom("channel" as const, "user" as const)
+export const hintArbitrary: fc.Arbitrary<Hint> = fc.oneof(
+  fc.record({ _tag: fc.constant("Committed" as const), shards: fc.array(natural) }),
+  fc
+    .record({
+      _tag: fc.constant("Stored" as const),
+      shard: natural,
+      position: natural,
+      parked: fc.array(fc.record({ topic, id, count: natural }))
+    })
+    .map((stored) => ({ ...stored, parked: stored.parked.map((entity) => ({ ...entity, shard: stored.shard })) })),
+  fc.record({
+    _tag: fc.constant("Released" as const),
+    entity: fc.record({ shard: natural, topic, id, seq: natural })
+  }),
+  fc.record({ _tag: fc.constant("Damaged" as const), shard: natural, what: text })
+)
+
+export const askedArbitrary: fc.Arbitrary<Asked> = fc.oneof(
+  fc.record({
+    _tag: fc.constant("Request" as const),
+    id: natural,
+    shard: natural,
+    epoch: natural,
+    request: requestArbitrary
+  }),
+  fc.record({ _tag: fc.constant("Attach" as const), id: natural, epoch: natural, attach: attachArbitrary }),
+  fc.record({ _tag: fc.constant("Who" as const), shard: natural }),
+  fc.record({ _tag: fc.constant("Detach" as const), detach: detachArbitrary }),
+  fc.record({ _tag: fc.constant("Resend" as const), start: natural, edge: id, from: natural })
+)

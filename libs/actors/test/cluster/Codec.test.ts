@@ -3,6 +3,16 @@ import * as fc from "fast-check"
 import { ByteReader } from "@parley/actors/cluster/codec/ByteReader"
 import { ByteWriter } from "@parley/actors/cluster/codec/ByteWriter"
 import {
+  type Asked,
+  readAsked,
+  writeAskedAttach,
+  writeAskedDetach,
+  writeAskedRequest,
+  writeResend,
+  writeWho
+} from "@parley/actors/cluster/codec/CallCodec"
+import { readHint, writeHint } from "@parley/actors/cluster/codec/HintCodec"
+import {
   readAttach,
   readAttached,
   readDetach,
@@ -16,10 +26,12 @@ import { belongsTo, readRequest, writeRequest } from "@parley/actors/cluster/cod
 import { shardOf } from "@parley/actors/fanout/ShardHash"
 import {
   answerArbitrary,
+  askedArbitrary,
   attachArbitrary,
   attachedArbitrary,
   detachArbitrary,
   failureArbitrary,
+  hintArbitrary,
   linkMessageArbitrary,
   requestArbitrary
 } from "./Arbitraries.ts"
@@ -42,7 +54,42 @@ const codecs = {
   attach: codec({ arbitrary: attachArbitrary, write: writeAttach, read: readAttach }),
   attached: codec({ arbitrary: attachedArbitrary, write: writeAttached, read: readAttached }),
   detach: codec({ arbitrary: detachArbitrary, write: writeDetach, read: readDetach }),
+  hint: codec({
+    arbitrary: hintArbitrary,
+    write: writeHint,
+    read: (from) => {
+      const outer = from.enter()
+      const hint = readHint(from)
+      if (!from.leave(outer)) from.fail()
+      return hint
+    }
+  }),
+  asked: codec({
+    arbitrary: askedArbitrary,
+    write: writeAsked,
+    read: (from) => {
+      const outer = from.enter()
+      const asked = readAsked(from)
+      if (!from.leave(outer)) from.fail()
+      return asked
+    }
+  }),
   link: codec({ arbitrary: linkMessageArbitrary, write: writeLinkMessage, read: readLinkMessage })
+}
+
+function writeAsked(to: ByteWriter, asked: Asked): void {
+  switch (asked._tag) {
+    case "Request":
+      return writeAskedRequest(to, asked.id, asked.shard, asked.epoch, asked.request)
+    case "Attach":
+      return writeAskedAttach(to, asked.id, asked.epoch, asked.attach)
+    case "Who":
+      return writeWho(to, asked.shard)
+    case "Detach":
+      return writeAskedDetach(to, asked.detach)
+    case "Resend":
+      return writeResend(to, asked.start, asked.edge, asked.from)
+  }
 }
 
 const bytesOf = <A>({ write }: Codec<A>, value: A): Uint8Array => {
@@ -94,6 +141,8 @@ describeCodec("attach", codecs.attach)
 describeCodec("attach's answer", codecs.attached)
 describeCodec("detach", codecs.detach)
 describeCodec("link message", codecs.link)
+describeCodec("hint", codecs.hint)
+describeCodec("part of what is asked", codecs.asked)
 
 describe("bytes of a newer node", () => {
   it("may have more in a part than this one knows, and the next part is read all the same", () => {

@@ -35,6 +35,24 @@ describe("fragments", () => {
     assert.strictEqual(joined(fragments, again).length, 1)
   })
 
+  it("that come in another order, or twice, are no message: a wrong one would be worse than none", () => {
+    const [one, two, three] = splitMessage(message(900), 600, "one", 1).map((part) => [part])
+    assert.isDefined(three)
+    for (const order of [
+      [one, three, two],
+      [one, two, two],
+      [two, three]
+    ]) {
+      assert.strictEqual(
+        joined(
+          new Fragments(),
+          order.flatMap((part) => part ?? [])
+        ).length,
+        0
+      )
+    }
+  })
+
   it("that never become whole are bounded", () => {
     const fragments = new Fragments()
     for (let serial = 0; serial < fragmentedMax * 3; serial++) {
