@@ -48,7 +48,17 @@ export interface LeaseBucketOptions {
   readonly requestMsMax: number
 }
 
-export class LeaseBucket {
+/** The writes; a promise that fails leaves open whether the write happened. */
+export interface LeaseWrites {
+  /** Writes whatever is there; answers its revision. */
+  put(key: string, value: unknown): Promise<number>
+  /** Writes if the entry is still at `revision` (0: there is none). */
+  swap(key: string, value: unknown, revision: number): Promise<number | typeof conflict | typeof contended>
+  /** Removes the entry; watchers are told. */
+  remove(key: string): Promise<void>
+}
+
+export class LeaseBucket implements LeaseWrites {
   readonly #kv: KV
   readonly #requestMsMax: number
 
@@ -61,12 +71,10 @@ export class LeaseBucket {
     return this.#kv
   }
 
-  /** Writes whatever is there; answers its revision. */
   put(key: string, value: unknown): Promise<number> {
     return this.#kv.put(key, JSON.stringify(value), { timeout: this.#requestMsMax })
   }
 
-  /** Writes if the entry is still at `revision` (0: there is none). A failure leaves open whether the write happened. */
   async swap(key: string, value: unknown, revision: number): Promise<number | typeof conflict | typeof contended> {
     try {
       return await this.#kv.put(key, JSON.stringify(value), { previousSeq: revision, timeout: this.#requestMsMax })
@@ -84,7 +92,6 @@ export class LeaseBucket {
     return entry === null || entry.operation !== "PUT" ? undefined : { text: entry.string(), revision: entry.revision }
   }
 
-  /** The entry and every trace of it; watchers are told. */
   async remove(key: string): Promise<void> {
     await this.#kv.purge(key, { ttl: `${removalKeptMs / 1_000}s` })
   }
