@@ -22,7 +22,11 @@ export class LeaseBucketUnfit extends Schema.TaggedError<LeaseBucketUnfit>()("Le
 export class LeaseBucketUnavailable extends Schema.TaggedError<LeaseBucketUnavailable>()("LeaseBucketUnavailable", {
   bucket: Schema.String,
   cause: Schema.Defect()
-}) {}
+}) {
+  override get message() {
+    return `the lease bucket ${this.bucket} does not answer: are most NATS servers up, with JetStream? (${String(this.cause)})`
+  }
+}
 
 /** Another write came first: the entry is not what it was. */
 export const conflict = "conflict"
@@ -59,10 +63,12 @@ export interface LeaseWrites {
 }
 
 export class LeaseBucket implements LeaseWrites {
+  readonly name: string
   readonly #kv: KV
   readonly #requestMsMax: number
 
-  constructor(kv: KV, requestMsMax: number) {
+  constructor(name: string, kv: KV, requestMsMax: number) {
+    this.name = name
     this.#kv = kv
     this.#requestMsMax = requestMsMax
   }
@@ -119,7 +125,7 @@ export const openLeaseBucket = (connection: NatsConnection, options: LeaseBucket
         `it has ${config.num_replicas} copies and not ${replicas}; run \`nats stream edit KV_${name} --replicas ${replicas}\``
       )
     }
-    const bucket = new LeaseBucket(kv, requestMsMax)
+    const bucket = new LeaseBucket(name, kv, requestMsMax)
     const written = yield* asking(() => bucket.swap(settingsKey, { shardCount }, 0))
     if (typeof written === "number") return bucket
     const entry = yield* asking(() => bucket.read(settingsKey)).pipe(
