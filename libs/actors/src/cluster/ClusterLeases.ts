@@ -30,9 +30,9 @@ export class ClusterLeases extends Context.Service<
     /** The runner keeps what it has and takes no more, unless nobody else is there; lasts as long as the runner. */
     readonly cordon: (runner: string) => Effect.Effect<void, LeaseBucketUnavailable>
     readonly uncordon: (runner: string) => Effect.Effect<void, LeaseBucketUnavailable>
-    /** The shard goes to that runner and stays there, until it is released or the runner goes. */
+    /** The shard goes to that runner and stays there, until the move is forgotten or the runner goes. */
     readonly move: (shard: number, runner: string) => Effect.Effect<void, LeaseBucketUnavailable>
-    readonly release: (shard: number) => Effect.Effect<void, LeaseBucketUnavailable>
+    readonly forgetMove: (shard: number) => Effect.Effect<void, LeaseBucketUnavailable>
   }
 >()("@parley/actors/ClusterLeases") {
   static readonly layer = (
@@ -58,7 +58,7 @@ export class ClusterLeases extends Context.Service<
           cordon: (runner) => asking(() => bucket.put(cordonKey(runner), { runner })),
           uncordon: (runner) => asking(() => bucket.remove(cordonKey(runner))),
           move: (shard, runner) => asking(() => bucket.put(moveKey(shard), { runner })),
-          release: (shard) => asking(() => bucket.remove(moveKey(shard)))
+          forgetMove: (shard) => asking(() => bucket.remove(moveKey(shard)))
         })
       })
     )

@@ -22,7 +22,11 @@ export class LeaseBucketUnfit extends Schema.TaggedError<LeaseBucketUnfit>()("Le
 export class LeaseBucketUnavailable extends Schema.TaggedError<LeaseBucketUnavailable>()("LeaseBucketUnavailable", {
   bucket: Schema.String,
   cause: Schema.Defect()
-}) {}
+}) {
+  override get message() {
+    return `the lease bucket ${this.bucket} does not answer: are most NATS servers up, with JetStream? (${String(this.cause)})`
+  }
+}
 
 /** Another write came first: the entry is not what it was. */
 export const conflict = "conflict"
@@ -48,11 +52,23 @@ export interface LeaseBucketOptions {
   readonly requestMsMax: number
 }
 
-export class LeaseBucket {
+/** The writes; a promise that fails leaves open whether the write happened. */
+export interface LeaseWrites {
+  /** Writes whatever is there; answers its revision. */
+  put(key: string, value: unknown): Promise<number>
+  /** Writes if the entry is still at `revision` (0: there is none). */
+  swap(key: string, value: unknown, revision: number): Promise<number | typeof conflict | typeof contended>
+  /** Removes the entry; watchers are told. */
+  remove(key: string): Promise<void>
+}
+
+export class LeaseBucket implements LeaseWrites {
+  readonly name: string
   readonly #kv: KV
   readonly #requestMsMax: number
 
-  constructor(kv: KV, requestMsMax: number) {
+  constructor(name: string, kv: KV, requestMsMax: number) {
+    this.name = name
     this.#kv = kv
     this.#requestMsMax = requestMsMax
   }
@@ -61,12 +77,10 @@ export class LeaseBucket {
     return this.#kv
   }
 
-  /** Writes whatever is there; answers its revision. */
   put(key: string, value: unknown): Promise<number> {
     return this.#kv.put(key, JSON.stringify(value), { timeout: this.#requestMsMax })
   }
 
-  /** Writes if the entry is still at `revision` (0: there is none). A failure leaves open whether the write happened. */
   async swap(key: string, value: unknown, revision: number): Promise<number | typeof conflict | typeof contended> {
     try {
       return await this.#kv.put(key, JSON.stringify(value), { previousSeq: revision, timeout: this.#requestMsMax })
@@ -84,7 +98,6 @@ export class LeaseBucket {
     return entry === null || entry.operation !== "PUT" ? undefined : { text: entry.string(), revision: entry.revision }
   }
 
-  /** The entry and every trace of it; watchers are told. */
   async remove(key: string): Promise<void> {
     await this.#kv.purge(key, { ttl: `${removalKeptMs / 1_000}s` })
   }
@@ -112,7 +125,7 @@ export const openLeaseBucket = (connection: NatsConnection, options: LeaseBucket
         `it has ${config.num_replicas} copies and not ${replicas}; run \`nats stream edit KV_${name} --replicas ${replicas}\``
       )
     }
-    const bucket = new LeaseBucket(kv, requestMsMax)
+    const bucket = new LeaseBucket(name, kv, requestMsMax)
     const written = yield* asking(() => bucket.swap(settingsKey, { shardCount }, 0))
     if (typeof written === "number") return bucket
     const entry = yield* asking(() => bucket.read(settingsKey)).pipe(

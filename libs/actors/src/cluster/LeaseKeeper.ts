@@ -1,22 +1,15 @@
 /**
- * Holds the leases of one runner: sends its heartbeat, takes the shards that are placed here when nobody has them, gives
- * back those that are placed elsewhere, and says until when each may be served. Plain TypeScript out of Effect, because
- * what it is for is being on time.
+ * Holds the leases of one runner: takes the shards that are placed here when nobody has them, gives back those that are
+ * placed elsewhere, and says until when each may be served. Plain TypeScript out of Effect, because what it is for is
+ * being on time.
  *
- * All shards of a runner live by its one heartbeat. Two runners never think at once that they hold a shard, whatever is
- * slow, as far as clocks run equally fast:
- * - The holder counts its deadline from before it sent the heartbeat that was answered, on the monotonic clock (†17).
- * - The others count from when they saw that heartbeat, which is later; and they count up to the sending of a heartbeat
- *   of their own that they have seen come back. What the holder wrote before that one they have seen by then, since all
- *   of it lies in one stream and they have caught up with it; what it wrote after came too late for its deadline.
- * - A holder whose deadline has passed serves nothing, and its heartbeat alone does not change that: it writes each
- *   shard's entry anew, at the revision it knows. Whoever took the shard has changed it; whoever would take it now has
- *   to know the new revision, and so has seen the heartbeat before it.
- * The lease decides who tries all the same; only the log decides who may write (SINGLE-WRITER).
+ * All of its leases live by one heartbeat, and which of them are good after that was late is said there (`Heartbeat`).
+ * The lease decides who tries; only the log decides who may write (SINGLE-WRITER).
  */
-import { type Clocks, Lease, systemClocks } from "../owner/Lease.ts"
-import type { LeaseBucket } from "./LeaseBucket.ts"
-import { cordonKey, moveKey, type RunnerEntry, runnerKey, type ShardEntry, shardKey } from "./LeaseEntries.ts"
+import { type Clocks, systemClocks } from "../owner/Lease.ts"
+import { Heartbeat } from "./Heartbeat.ts"
+import type { LeaseWrites } from "./LeaseBucket.ts"
+import { cordonKey, moveKey, runnerKey, type ShardEntry, shardKey } from "./LeaseEntries.ts"
 import type { LeaseTimings } from "./LeaseTimings.ts"
 import type { LeaseChange, LeaseView } from "./LeaseView.ts"
 import { place } from "./Placement.ts"
@@ -37,8 +30,8 @@ export interface LeasedShards {
 interface Held {
   epoch: number
   revision: number
-  /** The heartbeat is enough to go on serving; otherwise the entry has to be written anew first. */
-  valid: boolean
+  /** The bucket has another revision, by a write of ours or of somebody else: the watch is to tell. */
+  doubted: boolean
   leaving: boolean
   /** The log put this runner out: it has to be opened again, under an epoch that the bucket agrees to. */
   out: boolean
@@ -50,7 +43,7 @@ export interface LeaseKeeperOptions {
   readonly name: string
   readonly weight: number
   readonly shardCount: number
-  readonly bucket: LeaseBucket
+  readonly bucket: LeaseWrites
   readonly view: LeaseView
   readonly timings: LeaseTimings
   readonly shards: LeasedShards
@@ -70,19 +63,13 @@ export class LeaseKeeper {
   readonly #epochs = new Map<number, number>()
   /** When a shard is tried again that could not be had. */
   readonly #notBefore = new Map<number, number>()
-  readonly #beatsSent = new Map<number, number>()
+  readonly #heartbeat: Heartbeat
   readonly #startedAt: number
-  #state: RunnerEntry["state"] = "active"
-  #beat = 0
-  #beatSentAt = 0
-  /** When the newest heartbeat was sent that came back through the watch. */
-  #provenUpTo = -Infinity
-  #lease: Lease
-  #deadline = -Infinity
   #stepPlanned = false
   #timer: ReturnType<typeof setInterval> | undefined
   #unwatch: (() => void) | undefined
-  readonly #idle = new Set<() => void>()
+  /** Those who wait for the drain. */
+  readonly #waiting = new Set<() => void>()
 
   constructor(options: LeaseKeeperOptions) {
     this.name = options.name
@@ -90,7 +77,12 @@ export class LeaseKeeper {
     this.#timings = options.timings
     this.#clocks = options.clocks ?? systemClocks
     this.#startedAt = this.#now
-    this.#lease = new Lease(-Infinity, this.#clocks)
+    this.#heartbeat = new Heartbeat({
+      ...options,
+      clocks: this.#clocks,
+      write: (key, entry) => options.bucket.put(key, entry),
+      onAnswered: () => this.#answered()
+    })
   }
 
   get #now(): number {
@@ -104,7 +96,7 @@ export class LeaseKeeper {
 
   /** A heartbeat has come back, and with it all that was in the bucket before. */
   get proven(): boolean {
-    return this.#provenUpTo !== -Infinity
+    return this.#heartbeat.proven
   }
 
   holds(shard: number, epoch: number): boolean {
@@ -115,7 +107,7 @@ export class LeaseKeeper {
   start(): void {
     this.#unwatch = this.#options.view.onChange((change) => this.#changed(change))
     this.#timer = setInterval(() => this.#tick(), this.#timings.tickMs)
-    void this.#sendBeat()
+    this.#tick()
   }
 
   /** Stops at once, as a crash does: the leases end by themselves. */
@@ -125,30 +117,29 @@ export class LeaseKeeper {
     this.#timer = undefined
   }
 
-  /** Hands all shards over; done when none is left, or `drainMsMax` is over. */
+  /** Hands all shards over; done when none is left, none can be handed over any more, or `drainMsMax` is over. */
   async drain(): Promise<void> {
     if (this.#timer === undefined) return
-    if (this.#state === "active") {
-      this.#state = "draining"
-      await this.#sendBeat()
+    if (this.#heartbeat.state === "active") {
+      await this.#heartbeat.setState("draining")
       this.#step()
     }
-    if (this.#held.size === 0) return
+    if (this.#drained) return
     await new Promise<void>((done) => {
       const bound = setTimeout(done, this.#timings.drainMsMax)
-      this.#idle.add(() => {
+      this.#waiting.add(() => {
         clearTimeout(bound)
         done()
       })
     })
   }
 
-  /** Nothing is held any more, or will be: says so and stops. */
+  /** Drains, says that nothing is held here any more, and stops. */
   async leave(): Promise<void> {
     if (this.#timer === undefined) return
     await this.drain()
-    this.#state = "gone"
-    await this.#sendBeat()
+    for (const shard of this.held) this.#drop(shard)
+    await this.#heartbeat.setState("gone")
     this.stop()
   }
 
@@ -166,80 +157,46 @@ export class LeaseKeeper {
     const held = this.#held.get(shard)
     if (held === undefined || held.leaving || held.out) return
     held.out = true
-    this.#suspend(shard, held)
+    this.#suspend(shard)
     this.#rewrite(shard, held, held.epoch + 1)
   }
 
-  #suspend(shard: number, held: Held): void {
-    held.valid = false
+  /** The heartbeat is enough to go on serving. */
+  #good(held: Held): boolean {
+    return !held.doubted && !held.out && held.revision > this.#heartbeat.since
+  }
+
+  #serve(shard: number): void {
+    this.#options.shards.setLease(shard, this.#heartbeat.deadline)
+  }
+
+  #suspend(shard: number): void {
     this.#options.shards.setLease(shard, -Infinity)
   }
 
-  // --- Heartbeats ---
-
   #tick(): void {
-    const now = this.#now
-    if (now - this.#beatSentAt >= this.#timings.beatMs || this.#proofWanted(now)) void this.#sendBeat()
+    this.#heartbeat.tick()
     // A shard may have become free by silence alone.
     this.#planStep()
-    this.#tidy(now)
+    this.#tellDrained()
+    this.#tidy(this.#now)
   }
 
-  /** Somebody has been silent for so long that a heartbeat of one's own, seen now, would prove him dead. */
-  #proofWanted(now: number): boolean {
-    if (now - this.#beatSentAt < this.#timings.tickMs) return false
-    for (const [name, { seenAt, state }] of this.#options.view.runners) {
-      const freeAt = seenAt + this.#timings.leaseMs + this.#timings.marginMs
-      if (name !== this.name && state !== "gone" && now > freeAt && this.#beatSentAt < freeAt) return true
-    }
-    return false
-  }
-
-  async #sendBeat(): Promise<void> {
-    const beat = ++this.#beat
-    const sentAt = this.#now
-    const lease = new Lease(sentAt + this.#timings.leaseMs, this.#clocks)
-    this.#beatSentAt = sentAt
-    this.#beatsSent.set(beat, sentAt)
-    const { bucket, log, weight } = this.#options
-    try {
-      await bucket.put(runnerKey(this.name), { state: this.#state, weight, beat } satisfies RunnerEntry)
-    } catch (error) {
-      log("heartbeat not answered", { error: String(error) })
-      return
-    }
-    // An answer that took so long, or a suspended machine: the others may have counted it out.
-    if (lease.held) this.#answered(lease, sentAt + this.#timings.leaseMs)
-  }
-
-  #answered(lease: Lease, deadline: number): void {
-    if (!this.#lease.held) for (const held of this.#held.values()) held.valid = false
-    if (deadline > this.#deadline || !this.#lease.held) {
-      this.#deadline = deadline
-      this.#lease = lease
-    }
+  #answered(): void {
     for (const [shard, held] of this.#held) {
-      if (held.valid) this.#options.shards.setLease(shard, this.#deadline)
+      if (this.#good(held)) this.#serve(shard)
       else this.#rewrite(shard, held, held.out ? held.epoch + 1 : held.epoch)
     }
     this.#planStep()
   }
-
-  // --- What the bucket says ---
 
   #changed(change: LeaseChange): void {
     if (change._tag === "Shard") {
       this.#notBefore.delete(change.shard)
       this.#shardChanged(change.shard)
     }
-    if (change._tag === "CaughtUp") this.#beatSeen()
+    if (change._tag === "CaughtUp") this.#heartbeat.caughtUp()
     this.#planStep()
-  }
-
-  #beatSeen(): void {
-    const beat = this.#options.view.runners.get(this.name)?.beat ?? 0
-    this.#provenUpTo = Math.max(this.#provenUpTo, this.#beatsSent.get(beat) ?? -Infinity)
-    for (const sent of this.#beatsSent.keys()) if (sent < beat) this.#beatsSent.delete(sent)
   }
 
   #shardChanged(shard: number): void {
@@ -250,27 +207,18 @@ export class LeaseKeeper {
       // A write of ours whose answer is still on its way, or never came.
       held.revision = seen.revision
       held.epoch = seen.epoch
+      held.doubted = false
       this.#epochs.set(shard, seen.epoch)
       return
     }
-    this.#dropped(shard)
+    this.#options.log("shard taken by another runner", { shard, runner: seen.runner })
+    this.#drop(shard)
   }
 
-  #dropped(shard: number): void {
+  #drop(shard: number): void {
     this.#held.delete(shard)
-    this.#options.log("shard taken by another runner", { shard })
     this.#options.shards.drop(shard)
-    this.#told()
-  }
-
-  #alive(name: string): boolean {
-    if (name === this.name) return true
-    const seen = this.#options.view.runners.get(name)
-    return seen !== undefined && seen.state !== "gone" && !this.#silentSince(seen.seenAt)
-  }
-
-  #silentSince(seenAt: number): boolean {
-    return this.#provenUpTo >= seenAt + this.#timings.leaseMs + this.#timings.marginMs
+    this.#tellDrained()
   }
 
   /** Nobody holds it, or one whose silence is proven. */
@@ -278,10 +226,8 @@ export class LeaseKeeper {
     const seen = this.#options.view.shards.get(shard)
     if (seen === undefined || seen.runner === "" || seen.runner === this.name) return true
     const runner = this.#options.view.runners.get(seen.runner)
-    return runner === undefined ? this.#silentSince(seen.seenAt) : runner.state === "gone" || !this.#alive(seen.runner)
+    return runner === undefined ? this.#heartbeat.silentSince(seen.seenAt) : !this.#heartbeat.alive(seen.runner)
   }
-
-  // --- Taking and giving back ---
 
   #planStep(): void {
     if (this.#stepPlanned || this.#timer === undefined) return
@@ -294,7 +240,7 @@ export class LeaseKeeper {
 
   #step(): void {
     const { shardCount, view } = this.#options
-    if (this.#timer === undefined || !this.#lease.held || !view.caughtUp || !this.proven) return
+    if (this.#timer === undefined || !this.#heartbeat.held || !view.caughtUp || !this.proven) return
     const placed = this.#placement()
     const now = this.#now
     const settled = now - this.#startedAt >= this.#timings.settleMs
@@ -304,7 +250,7 @@ export class LeaseKeeper {
       const held = this.#held.get(shard)
       const here = placed[shard] === this.name
       if (held !== undefined) {
-        if (here || !held.valid || held.leaving || leaving >= releasesMax) continue
+        if (here || !this.#good(held) || held.leaving || leaving >= releasesMax) continue
         leaving++
         void this.#release(shard, held)
       } else if (!this.#writing.has(shard) && (this.#notBefore.get(shard) ?? 0) <= now) {
@@ -318,8 +264,8 @@ export class LeaseKeeper {
 
   #placement(): ReadonlyArray<string | undefined> {
     const { shardCount, view, weight } = this.#options
-    const others = [...view.runners].filter(([name]) => name !== this.name && this.#alive(name))
-    const runners = [[this.name, { state: this.#state, weight }] as const, ...others]
+    const others = [...view.runners].filter(([name]) => name !== this.name && this.#heartbeat.alive(name))
+    const runners = [[this.name, { state: this.#heartbeat.state, weight }] as const, ...others]
     return place({
       shardCount,
       runners: runners.map(([name, runner]) => ({
@@ -353,15 +299,15 @@ export class LeaseKeeper {
   }
 
   #begin(shard: number, epoch: number, revision: number): void {
-    const { shards } = this.#options
-    const valid = this.#lease.held
-    this.#held.set(shard, { epoch, revision, valid, leaving: false, out: false, turn: Promise.resolve() })
+    const held = { epoch, revision, doubted: false, leaving: false, out: false, turn: Promise.resolve() }
+    this.#held.set(shard, held)
     this.#epochs.set(shard, epoch)
     // It may have been overtaken already.
     this.#shardChanged(shard)
-    if (!this.#held.has(shard)) return
-    if (valid) shards.setLease(shard, this.#deadline)
-    shards.open(shard, epoch)
+    if (this.#held.get(shard) !== held) return
+    if (this.#good(held)) this.#serve(shard)
+    else this.#rewrite(shard, held, epoch)
+    this.#options.shards.open(shard, epoch)
   }
 
   async #give(shard: number): Promise<void> {
@@ -385,24 +331,24 @@ export class LeaseKeeper {
   }
 
   /** Writes the entry of a shard that is held, at the revision that is known: it is ours still, or it has been taken. */
-  #rewrite(shard: number, held: Held, epoch: number): void {
+  #rewrite(shard: number, held: Held, epochAtLeast: number): void {
     held.turn = held.turn.then(async () => {
       if (this.#held.get(shard) !== held || held.leaving) return
       const { bucket, log, shards } = this.#options
+      const epoch = Math.max(epochAtLeast, held.epoch)
       try {
         const revision = await bucket.swap(shardKey(shard), { runner: this.name, epoch }, held.revision)
         if (this.#held.get(shard) !== held) return
-        // Taken, or an earlier write of ours whose answer was lost: the watch tells, and the next heartbeat tries again.
-        if (typeof revision !== "number") return this.#suspend(shard, held)
-        held.revision = revision
-        held.epoch = epoch
-        this.#epochs.set(shard, epoch)
-        held.valid = this.#lease.held
-        if (held.valid) shards.setLease(shard, this.#deadline)
-        if (held.out) {
-          held.out = false
-          shards.open(shard, epoch)
+        // Taken, or an earlier write of ours whose answer was lost. The next heartbeat tries again.
+        if (typeof revision !== "number") {
+          held.doubted = true
+          return this.#suspend(shard)
         }
+        const out = held.out
+        this.#epochs.set(shard, epoch)
+        Object.assign(held, { epoch, revision, doubted: false, out: false })
+        if (this.#good(held)) this.#serve(shard)
+        if (out) shards.open(shard, epoch)
       } catch (error) {
         log("shard's lease not written", { shard, error: String(error) })
       }
@@ -424,21 +370,26 @@ export class LeaseKeeper {
       this.#held.delete(shard)
       await this.#write(shard, entry, held.revision)
     }
-    this.#told()
+    this.#tellDrained()
     this.#planStep()
   }
 
-  #told(): void {
-    if (this.#held.size > 0) return
-    for (const done of this.#idle) done()
-    this.#idle.clear()
+  /** Nothing is left to hand over; without a lease others take it by themselves. */
+  get #drained(): boolean {
+    return this.#heartbeat.state !== "active" && (this.#held.size === 0 || !this.#heartbeat.held)
+  }
+
+  #tellDrained(): void {
+    if (!this.#drained) return
+    for (const done of this.#waiting) done()
+    this.#waiting.clear()
   }
 
   /** Who has been silent for long is no longer known, and what was wished of him neither. */
   #tidy(now: number): void {
     const { bucket, log, view } = this.#options
     for (const [name, { seenAt }] of view.runners) {
-      if (name === this.name || now - seenAt < this.#timings.forgetMs || !this.#silentSince(seenAt)) continue
+      if (name === this.name || now - seenAt < this.#timings.forgetMs || !this.#heartbeat.silentSince(seenAt)) continue
       view.forget(name)
       const keys = [runnerKey(name)]
       if (view.cordoned.has(name)) keys.push(cordonKey(name))

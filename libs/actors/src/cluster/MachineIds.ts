@@ -16,14 +16,16 @@ export class MachineIdsTaken extends Schema.TaggedError<MachineIdsTaken>()("Mach
   }
 }
 
-const asking = <A>(ask: () => Promise<A>) =>
-  Effect.tryPromise({ try: ask, catch: (cause) => new LeaseBucketUnavailable({ bucket: "machine ids", cause }) })
+const swap = (bucket: LeaseBucket, id: number, runner: string, revision: number) =>
+  Effect.tryPromise({
+    try: () => bucket.swap(machineKey(id), { runner }, revision),
+    catch: (cause) => new LeaseBucketUnavailable({ bucket: bucket.name, cause })
+  })
 
 /** `view` has to have caught up with the bucket. */
 export const takeMachineId = (bucket: LeaseBucket, view: LeaseView, name: string) =>
   Effect.gen(function* () {
     for (let id = 0; id <= machineIdMax; id++) {
-      const key = machineKey(id)
       const holder = view.machines.get(id)
       if (
         holder !== undefined &&
@@ -32,11 +34,11 @@ export const takeMachineId = (bucket: LeaseBucket, view: LeaseView, name: string
         (view.runners.get(holder)?.state ?? "gone") !== "gone"
       )
         continue
-      const written = yield* asking(() => bucket.swap(key, { runner: name }, view.revisionOf(key)))
+      const written = yield* swap(bucket, id, name, view.revisionOf(machineKey(id)))
       if (typeof written === "number") return { id, revision: written }
     }
     return yield* new MachineIdsTaken()
   })
 
 export const giveMachineId = (bucket: LeaseBucket, taken: { readonly id: number; readonly revision: number }) =>
-  asking(() => bucket.swap(machineKey(taken.id), { runner: "" }, taken.revision)).pipe(Effect.ignore)
+  Effect.ignore(swap(bucket, taken.id, "", taken.revision))

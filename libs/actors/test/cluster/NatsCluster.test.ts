@@ -4,6 +4,7 @@ import { Context, Effect } from "effect"
 import { leaseTimings } from "@parley/actors/cluster/LeaseTimings"
 import { addressOf } from "@parley/actors/cluster/NatsRunnerStorage"
 import { shardEntities } from "@parley/actors/cluster/ShardEntities"
+import { OwnerDirectory } from "@parley/actors/cluster/OwnerDirectory"
 import { OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import type { OwnerReply, OwnerRequest } from "@parley/actors/owner/OwnerProtocol"
 import { connectedThrough, proxied, until } from "./RealNats.ts"
@@ -99,6 +100,23 @@ describe("a cluster over NATS", () => {
       yield* until("the other node has all", () => a.runner.shards.length === shardCount)
       assert.strictEqual((yield* inspect(a))["id"], channel)
       assert.strictEqual(yield* a.sharding.activeEntityCount, 1)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("a process without the runner role calls entities too, once every shard has an owner", () =>
+    Effect.gen(function* () {
+      const { client, shared, start } = yield* cluster
+      const calls = Context.get(shared, OwnerCalls)
+      const node = yield* start()
+      const context = yield* client
+      for (const shard of shards) {
+        assert.strictEqual(Context.get(context, OwnerDirectory).ownerOf(shard)?.runner, node.name)
+      }
+      yield* until("all shards are served", () => allServed([node]))
+      const channel = channelOf(calls, 3)
+      assert.property(yield* ask(calls, channel, create(channel)), "ok")
+      const entity = yield* entities.channel.client.pipe(Effect.provideContext(context))
+      assert.strictEqual((yield* entity(channel).Inspect({ payloads: false }))["id"], channel)
     }).pipe(Effect.scoped)
   )
 

@@ -4,7 +4,7 @@ import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { Runners, Sharding } from "effect/cluster"
 import type { ClusterLeasesOptions } from "@parley/actors/cluster/ClusterLeases"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
-import { layerNatsLeases, layerNatsRunner } from "@parley/actors/cluster/NatsCluster"
+import { layerAllOwned, layerNatsClient, layerNatsLeases, layerNatsRunner } from "@parley/actors/cluster/NatsCluster"
 import { OwnerDirectory } from "@parley/actors/cluster/OwnerDirectory"
 import { RunnerLeases } from "@parley/actors/cluster/RunnerLeases"
 import { CommitSignal } from "@parley/actors/fanout/CommitSignal"
@@ -56,7 +56,16 @@ export const cluster = Effect.gen(function* () {
         kill: Effect.sync(() => keeper.stop())
       }
     })
-  return { shared, start }
+  /** A process without the runner role: what entities are called with. */
+  const client = Effect.gen(function* () {
+    const leases: ClusterLeasesOptions = { connection: yield* connected(), bucket, replicas: 3, shardCount }
+    const layer = layerNatsClient({ leases, calls: yield* connected(), prefix }).pipe(
+      Layer.provideMerge(layerNatsLeases(leases))
+    )
+    return yield* Layer.build(Layer.fresh(Layer.merge(layer, layerAllOwned(shardCount).pipe(Layer.provide(layer)))))
+  })
+
+  return { shared, start, client }
 })
 
 export type TestNode = Effect.Success<ReturnType<Effect.Success<typeof cluster>["start"]>>

@@ -1,0 +1,108 @@
+/** Whatever is slow, lost or stands still: no shard is served by two, and all are served again when it is over. */
+import { afterEach, assert, beforeEach, describe, it, vi } from "@effect/vitest"
+import { ModelBucket, ModelNode, type Random, seeded } from "./LeaseModel.ts"
+
+const shardCount = 6
+const nodeCount = 3
+const seeds = Number(process.env["PARLEY_TEST_SEEDS"] ?? 12)
+const firstSeed = Number(process.env["PARLEY_TEST_SEED"] ?? 1)
+const faultMs = 45_000
+const healMsMax = 20_000
+const stepMs = 7
+
+const run = async (seed: number) => {
+  const random: Random = seeded(seed)
+  const bucket = new ModelBucket()
+  const opened = new Set<string>()
+  const wrong: Array<string> = []
+  let started = 0
+  const start = (): ModelNode => {
+    const name = `n${++started}`
+    return new ModelNode({
+      name,
+      shardCount,
+      bucket,
+      random,
+      onOpen: (shard, epoch) => {
+        if (opened.has(`${shard}/${epoch}`)) wrong.push(`shard ${shard} opened under epoch ${epoch} again by ${name}`)
+        opened.add(`${shard}/${epoch}`)
+      }
+    })
+  }
+  const nodes = Array.from({ length: nodeCount }, start)
+  const leaving = new Set<ModelNode>()
+
+  const check = () => {
+    for (let shard = 1; shard <= shardCount; shard++) {
+      const by = [...nodes, ...leaving].filter((node) => node.serves(shard)).map(({ name }) => name)
+      if (by.length > 1) wrong.push(`shard ${shard} served by ${by.join(" and ")} at ${Math.round(performance.now())}`)
+    }
+  }
+  const fault = () => {
+    const at = Math.floor(random() * nodes.length)
+    const node = nodes[at]
+    if (node === undefined) return
+    const kind = random()
+    const forMs = 200 + 6_000 * random()
+    if (kind < 0.5) {
+      node.stand(forMs)
+      if (random() < 0.5) node.stallWatch(forMs * random())
+    } else if (kind < 0.7) {
+      node.stallWatch(forMs)
+    } else if (kind < 0.85) {
+      node.die()
+      nodes[at] = start()
+    } else {
+      leaving.add(node)
+      void node.keeper.leave().then(() => leaving.delete(node))
+      nodes[at] = start()
+    }
+  }
+  const servedOnce = () => {
+    for (let shard = 1; shard <= shardCount; shard++) {
+      if (nodes.filter((node) => node.serves(shard)).length !== 1) return false
+    }
+    return true
+  }
+
+  let nextFault = 3_000
+  for (let at = 0; at < faultMs && wrong.length === 0; at += stepMs) {
+    if (at >= nextFault) {
+      fault()
+      nextFault = at + 500 + 4_000 * random()
+    }
+    await vi.advanceTimersByTimeAsync(stepMs)
+    check()
+  }
+  let healed = false
+  for (let at = 0; at < healMsMax && wrong.length === 0 && !healed; at += stepMs) {
+    await vi.advanceTimersByTimeAsync(stepMs)
+    check()
+    healed = servedOnce()
+  }
+  if (wrong.length === 0 && !healed) wrong.push("not all shards are served again")
+  for (const node of [...nodes, ...leaving]) node.die()
+  return wrong
+}
+
+describe("shard leases in virtual time", () => {
+  beforeEach(() => {
+    vi.useFakeTimers({
+      toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "setImmediate", "performance"]
+    })
+  })
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  it(
+    "†17 no shard is served by two at any moment, and all are served when faults are over",
+    { timeout: 120_000 },
+    async () => {
+      for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
+        const wrong = await run(seed)
+        assert.deepStrictEqual(wrong, [], `PARLEY_TEST_SEED=${seed}`)
+      }
+    }
+  )
+})
