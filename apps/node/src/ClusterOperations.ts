@@ -68,6 +68,6 @@ export const operationsOf = (cluster: string, leases: ClusterLeases["Service"]):
     cordon: (runner) => known(runner, leases.cordon(runner)),
     uncordon: (runner) => known(runner, leases.uncordon(runner)),
     move: (shard, runner) => inRange(shard, known(runner, leases.move(shard, runner))),
-    release: (shard) => inRange(shard, leases.release(shard))
+    release: (shard) => inRange(shard, leases.forgetMove(shard))
   }
 }

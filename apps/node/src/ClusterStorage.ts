@@ -5,8 +5,8 @@
  */
 import { readFileSync } from "node:fs"
 import { Effect, Layer, Redacted } from "effect"
-import { layer as layerCassandraMessageStore } from "@parley/storage/cassandra/CassandraMessageStore"
-import { layer as layerCassandraStoreSync } from "@parley/storage/cassandra/CassandraStoreSync"
+import { layerCassandra as layerCassandraMessageStore } from "@parley/storage/cassandra/CassandraMessageStore"
+import { layerCassandra as layerCassandraStoreSync } from "@parley/storage/cassandra/CassandraStoreSync"
 import { Cassandra } from "@parley/storage/cassandra/Cassandra"
 import { layerCassandra as layerCassandraCursorStore } from "@parley/storage/cassandra/CassandraCursorStore"
 import { layerCassandra as layerCassandraDirectory } from "@parley/storage/cassandra/CassandraDirectory"

@@ -6,7 +6,7 @@ import { Effect, Layer, Option } from "effect"
 import { OwnerDirectory } from "@parley/actors/cluster/OwnerDirectory"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import { EventLog } from "@parley/storage/EventLog"
-import { JetStreamSetup } from "@parley/storage/jetstream/JetStreamSetup"
+import { LogHealth } from "@parley/storage/jetstream/LogHealth"
 import { Limits } from "@parley/protocol/Limits"
 import { Readiness } from "./http/HealthHttp.ts"
 import { NodeConfig } from "./NodeConfig.ts"
@@ -40,7 +40,7 @@ export const layerReadinessOfCluster = Layer.effect(
   Effect.gen(function* () {
     const log = yield* EventLog
     const owners = yield* OwnerDirectory
-    const { warnings } = yield* JetStreamSetup
+    const health = yield* LogHealth
     const { shards } = yield* NodeConfig
     const here = yield* Effect.serviceOption(LocalRunnerService)
     return Effect.gen(function* () {
@@ -49,7 +49,9 @@ export const layerReadinessOfCluster = Layer.effect(
       for (let shard = 1; shard <= shards; shard++) if (owners.ownerOf(shard) === undefined) without++
       if (without > 0) reasons.push(`${without} of ${shards} shards have no owner`)
       const usage = yield* Effect.option(log.usage)
+      const { silent, silentMs, warnings } = health.state()
       if (usage._tag === "None") reasons.push("the log can't be reached")
+      else if (silent) reasons.push(`the log takes nothing, for ${Math.round(silentMs / 1_000)} s now`)
       const full = Option.isSome(usage) && usage.value.bytes + Limits.textBytesMax >= usage.value.softBytes
       const quarantined = Option.match(here, {
         onNone: () => [],
