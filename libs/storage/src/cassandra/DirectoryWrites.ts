@@ -6,7 +6,7 @@
 import type { ChannelMove, ChannelRow, Membership, SessionRow } from "../Directory.ts"
 import { channelIdBucket, memberBucket } from "./Buckets.ts"
 import { big } from "./Columns.ts"
-import { firstGeneration, isPlace, timestampOf, Upsert } from "./Cql.ts"
+import { firstGeneration, isPlace, timestampOf, Upsert, type Write } from "./Cql.ts"
 import type { PartitionWrites } from "./Partitions.ts"
 
 const settings = new Upsert({
@@ -36,15 +36,15 @@ const constant = 1n
 /** Stands for the end of a stay that lasts: seqs begin at 1, and no value at all would be a tombstone. */
 export const lasting = 0
 
-/** A stay's seq alone: it carries no generation. */
+/** A stay's seq alone: it carries no generation. Below all generations, should it get one. */
 const stayTimestamp = ({ seq }: Membership): bigint => timestampOf({ generation: 0, seq })
 
-/** What can't be a write timestamp, undefined if all can. Stays have no generation. */
+/** What can't be a write timestamp, undefined if all can. */
 export const unplaced = (
   rows: ReadonlyArray<{ readonly generation?: number; readonly seq: number }>
 ): string | undefined => {
   const bad = rows.find(({ generation = firstGeneration, seq }) => !isPlace({ generation, seq }))
-  return bad === undefined ? undefined : `no position: generation ${bad.generation ?? "none"}, seq ${bad.seq}`
+  return bad === undefined ? undefined : `no position: generation ${bad.generation ?? firstGeneration}, seq ${bad.seq}`
 }
 
 /** That there is such a channel, written first: who lists channels finds it as soon as its row is there. */
@@ -53,21 +53,20 @@ export const putChannelId = (to: PartitionWrites, channel: string): void => {
   to.addOnce(`i/${bucket}`, channel, () => listed.at(constant, true, bucket, channel))
 }
 
+/** The bound with the values that it belongs to: a row without it would let old ids pass for new ones (†29). */
+const putChannelRow = (to: PartitionWrites, it: ChannelMove, values: Write): void =>
+  // No event owns the bound: the larger one is the careful one, whoever wrote it.
+  to.add(`c/${it.channel}`, values, idBound.at(big(it.idBound), big(it.idBound), it.channel))
+
 export const putChannel = (to: PartitionWrites, it: ChannelRow): void => {
-  const partition = `c/${it.channel}`
   const { channel, createdAt, fanout, generation, members, n, name, seq, topic } = it
-  to.add(
-    partition,
-    settings.at(timestampOf(it), generation, big(seq), big(n), name, topic, fanout, big(createdAt), members, channel)
-  )
-  // No event owns it: the larger one is the careful one (†29), whoever wrote it.
-  to.add(partition, idBound.at(big(it.idBound), big(it.idBound), channel))
+  const values = [generation, big(seq), big(n), name, topic, fanout, big(createdAt), members] as const
+  putChannelRow(to, it, settings.at(timestampOf(it), ...values, channel))
 }
 
 export const moveChannel = (to: PartitionWrites, it: ChannelMove): void => {
-  const partition = `c/${it.channel}`
-  to.add(partition, move.at(timestampOf(it), it.generation, big(it.seq), big(it.n), it.channel))
-  to.add(partition, idBound.at(big(it.idBound), big(it.idBound), it.channel))
+  const { channel, generation, n, seq } = it
+  putChannelRow(to, it, move.at(timestampOf(it), generation, big(seq), big(n), channel))
 }
 
 /** Where there are members, written before them: a listing goes over no other bucket. */

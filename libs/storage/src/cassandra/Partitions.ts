@@ -4,21 +4,21 @@ import type { StoreRefused, StoreUnavailable } from "../StoreError.ts"
 import type { Cassandra } from "./Cassandra.ts"
 import { answerRowsMax } from "./CassandraClient.ts"
 import type { Write } from "./Cql.ts"
+import { PartitionBatches } from "./PartitionBatches.ts"
 
-/** Rows of one request: more are no faster, and a request is to stay far below Cassandra's bound of a mutation. */
+/** Rows of one request: more are no faster. */
 const batchRowsMax = 50
 /** Partitions that one ordered read asks at once. */
 const lanesAtOnce = 32
 
-/** Writes by the partition that they are of, `table/key`. */
+/** Writes by the partition that they are of, which each `partition` names: its table and key. */
 export class PartitionWrites {
-  readonly #partitions = new Map<string, Array<Write>>()
+  readonly #batches = new PartitionBatches(batchRowsMax)
   readonly #once = new Set<string>()
 
-  add(partition: string, write: Write): void {
-    const known = this.#partitions.get(partition)
-    if (known === undefined) this.#partitions.set(partition, [write])
-    else known.push(write)
+  /** All of these are there, or none. */
+  add(partition: string, ...writes: ReadonlyArray<Write>): void {
+    this.#batches.addTogether(partition, writes)
   }
 
   /** A write that many rows ask for, of which `partition` and `row` say all. */
@@ -29,13 +29,9 @@ export class PartitionWrites {
     this.add(partition, write())
   }
 
-  /** Each partition's rows in as few requests as its number of rows allows; any of them may be done when one fails. */
+  /** In as few requests as bounds of rows and bytes allow; any of them may be done when one fails. */
   run(cassandra: Cassandra["Service"]): Effect.Effect<void, StoreUnavailable | StoreRefused> {
-    const requests: Array<ReadonlyArray<Write>> = []
-    for (const writes of this.#partitions.values()) {
-      for (let at = 0; at < writes.length; at += batchRowsMax) requests.push(writes.slice(at, at + batchRowsMax))
-    }
-    return Effect.forEach(requests, (request) => cassandra.write(request), {
+    return Effect.forEach(this.#batches.batches, (batch) => cassandra.write(batch), {
       concurrency: cassandra.writesInFlightMax,
       discard: true
     })

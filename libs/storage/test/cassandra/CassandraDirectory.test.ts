@@ -6,6 +6,7 @@ import { randomUUID } from "node:crypto"
 import { Cassandra } from "../../src/cassandra/Cassandra.ts"
 import { layerCassandra } from "../../src/cassandra/CassandraDirectory.ts"
 import { type ChannelRow, Directory, type Membership } from "../../src/Directory.ts"
+import type { Write } from "../../src/cassandra/Cql.ts"
 import { StoreRefused } from "../../src/StoreError.ts"
 import { directoryContract } from "../DirectoryContract.ts"
 import { freshChannel } from "../History.ts"
@@ -143,5 +144,27 @@ describe("The directory in Cassandra", () => {
       assert.instanceOf(error, StoreRefused)
       assert.isTrue(Option.isNone(yield* directory.channel(good)))
     }).pipe(Effect.provide(layer))
+  )
+
+  it.live("†29 a channel's id bound is written with the values that it belongs to, or none of them is", () =>
+    Effect.gen(function* () {
+      const requests: Array<ReadonlyArray<Write>> = []
+      const recording = Layer.mock(Cassandra, {
+        writesInFlightMax: 4,
+        write: (writes) => Effect.sync(() => void requests.push(writes))
+      })
+      yield* Effect.gen(function* () {
+        const directory = yield* Directory
+        const channel = freshChannel()
+        yield* directory.writeChannels(Array.from({ length: 101 }, (_, at) => row(channel, 1, at + 1)))
+        yield* directory.moveChannels([{ channel, generation: 1, seq: 200, n: 9, idBound: 7 }])
+      }).pipe(Effect.provide(Layer.fresh(layerCassandra).pipe(Layer.provide(recording))))
+      const ofRows = requests.filter((writes) => writes.some(({ query }) => query.startsWith("UPDATE channels ")))
+      assert.isAbove(ofRows.length, 3)
+      for (const writes of ofRows) {
+        const bounds = writes.filter(({ query }) => query.includes("SET id_bound"))
+        assert.strictEqual(bounds.length * 2, writes.length)
+      }
+    })
   )
 })
