@@ -51,7 +51,9 @@ export const layerReadinessOfCluster = Layer.effect(
       const usage = yield* Effect.option(log.usage)
       const { silent, silentMs, warnings } = health.state()
       if (usage._tag === "None") reasons.push("the log can't be reached")
-      else if (silent) reasons.push(`the log takes nothing, for ${Math.round(silentMs / 1_000)} s now`)
+      else if (silent.length > 0) {
+        reasons.push(`the log takes nothing in ${silent.join(", ")}, for ${Math.round(silentMs / 1_000)} s now`)
+      }
       const full = Option.isSome(usage) && usage.value.bytes + Limits.textBytesMax >= usage.value.softBytes
       const quarantined = Option.match(here, {
         onNone: () => [],

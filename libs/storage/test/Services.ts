@@ -12,7 +12,11 @@ export interface NatsOptions {
 }
 
 /** The servers as an application's user, or as the one of the system account (`$SYS`). */
-export const natsOptions = async (account: "application" | "system" = "application"): Promise<NatsOptions> => {
+export const natsOptions = async (account: "application" | "system" = "application"): Promise<NatsOptions> =>
+  natsOptionsNow(account)
+
+/** The same where nothing can be waited for: a missing one is thrown. */
+export const natsOptionsNow = (account: "application" | "system" = "application"): NatsOptions => {
   const servers = needed("PARLEY_TEST_NATS", "NATS servers, such as nats://127.0.0.1:4222,nats://127.0.0.1:4223").split(
     ","
   )

@@ -13,11 +13,14 @@ import { layerRuntimeOverBus } from "../../src/Runtime.ts"
 
 const connection = Effect.acquireRelease(
   Effect.promise(() => {
-    const servers = process.env["PARLEY_TEST_NATS"]
-    if (servers === undefined || servers === "") {
-      throw new Error("PARLEY_TEST_NATS is not set: these tests need real NATS servers, named as nats://host:port,…")
+    const { PARLEY_TEST_NATS: servers = "", PARLEY_TEST_NATS_PASSWORD: pass, PARLEY_TEST_NATS_USER: user } = process.env
+    if (servers === "") {
+      throw new Error("This test needs NATS servers: set PARLEY_TEST_NATS, or run it by `npm test`, which starts them.")
     }
-    return connect({ servers: servers.split(",") })
+    return connect({
+      servers: servers.split(","),
+      ...(user === undefined || pass === undefined ? {} : { user, pass })
+    })
   }),
   (made) => Effect.promise(() => made.close())
 )

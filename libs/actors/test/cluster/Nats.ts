@@ -11,26 +11,20 @@ import type { LocalRunner } from "@parley/actors/owner/LocalRunner"
 import { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import type { Attach, Attached, Detach, OwnerReply, OwnerRequest } from "@parley/actors/owner/OwnerProtocol"
 import { ShardRoutes } from "@parley/actors/owner/ShardRoutes"
+import { natsOptionsNow } from "../../../storage/test/Services.ts"
 
 export const shardCount = 16
 
 /** Another prefix for each test: they run side by side on one NATS. */
 export const newPrefix = (): string => `test-transport-${randomBytes(6).toString("hex")}`
 
-const natsServers = (): ReadonlyArray<string> => {
-  const servers = process.env["PARLEY_TEST_NATS"]
-  if (servers === undefined || servers === "") {
-    throw new Error("PARLEY_TEST_NATS is not set: these tests need real NATS servers, named as nats://host:port,…")
-  }
-  return servers.split(",")
-}
-
 /** A connection to the server of that number, counted round. */
 export const natsConnection = (server = 0): Effect.Effect<NatsConnection, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.promise(() => {
-      const servers = natsServers()
+      const { servers, ...login } = natsOptionsNow()
       return connect({
+        ...login,
         servers: servers[server % servers.length] ?? "",
         reconnectTimeWait: 50,
         maxReconnectAttempts: -1
@@ -67,7 +61,7 @@ export interface Way {
 export const wayToNats = (server = 0): Effect.Effect<Way, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.callback<Way & { readonly close: () => void }>((resume) => {
-      const servers = natsServers()
+      const { servers } = natsOptionsNow()
       const { hostname, port } = new URL(servers[server % servers.length] ?? "")
       const sockets = new Set<Socket>()
       let open = true
@@ -120,7 +114,13 @@ export const wayToNats = (server = 0): Effect.Effect<Way, never, Scope.Scope> =>
 export const connectionOver = (way: Way): Effect.Effect<NatsConnection, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.promise(() =>
-      connect({ servers: way.address, ignoreClusterUpdates: true, reconnectTimeWait: 20, maxReconnectAttempts: -1 })
+      connect({
+        ...natsOptionsNow(),
+        servers: way.address,
+        ignoreClusterUpdates: true,
+        reconnectTimeWait: 20,
+        maxReconnectAttempts: -1
+      })
     ),
     (connection) => Effect.promise(() => connection.close())
   )

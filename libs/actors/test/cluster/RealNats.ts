@@ -2,22 +2,18 @@
 import { jetstreamManager } from "@nats-io/jetstream"
 import { connect, type ConnectionOptions, type NatsConnection, nuid } from "@nats-io/transport-node"
 import { Effect, type Scope } from "effect"
+import { natsOptionsNow } from "../../../storage/test/Services.ts"
 import { type NatsProxy, natsProxy } from "./NatsProxy.ts"
 
-export const natsServers = (): ReadonlyArray<string> => {
-  const servers = process.env["PARLEY_TEST_NATS"]
-  if (servers === undefined || servers === "") {
-    throw new Error("PARLEY_TEST_NATS is not set: this test needs a real NATS, host:port,host:port,… with JetStream")
-  }
-  return servers.split(",").map((server) => server.replace(/^nats:\/\//, ""))
-}
+export const natsServers = (): ReadonlyArray<string> =>
+  natsOptionsNow().servers.map((server) => server.replace(/^nats:\/\//, ""))
 
 export const uniqueName = (prefix: string) => `${prefix}-${nuid.next().slice(-8)}`
 
 export const connected = (options: ConnectionOptions = {}): Effect.Effect<NatsConnection, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.promise(() =>
-      connect({ servers: [...natsServers()], maxReconnectAttempts: -1, reconnectTimeWait: 100, ...options })
+      connect({ ...natsOptionsNow(), maxReconnectAttempts: -1, reconnectTimeWait: 100, ...options })
     ),
     (connection) => Effect.promise(() => connection.close())
   )

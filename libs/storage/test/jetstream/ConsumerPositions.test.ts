@@ -5,7 +5,7 @@ import { afterAll } from "vitest"
 import { EventLog } from "../../src/EventLog.ts"
 import { connectNats, Nats } from "../../src/jetstream/Nats.ts"
 import { commit } from "../EventLogContract.ts"
-import { logLayer, natsServers, ownPrefix, removeStreams } from "./TestNats.ts"
+import { logLayer, natsLogin, natsServers, ownPrefix, removeStreams } from "./TestNats.ts"
 
 const prefix = ownPrefix()
 let logs = 0
@@ -71,7 +71,7 @@ describe("consumers' positions", () => {
       yield* commit(log, 1, second, "c")
       yield* log.setConsumerPosition("persister", 1, second)
       yield* log.purge(1, second)
-      const connection = yield* connectNats({ servers: natsServers(), name: "test" })
+      const connection = yield* connectNats({ servers: natsServers(), name: "test", ...natsLogin() })
       const manager = yield* Effect.promise(() => jetstreamManager(connection))
       const subject = `$KV.${own}-positions.persister.1`
       const stored = yield* Effect.promise(() =>

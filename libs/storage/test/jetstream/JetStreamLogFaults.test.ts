@@ -10,7 +10,7 @@ import { connectNats, Nats, type NatsOptions } from "../../src/jetstream/Nats.ts
 import { append, commit, text } from "../EventLogContract.ts"
 import { readAll, writeAll, writeOne, type Written } from "./LogWriter.ts"
 import { type OwnServers, ownServers } from "./OwnServers.ts"
-import { logLayer, natsServers, ownPrefix, removeStreams } from "./TestNats.ts"
+import { logLayer, natsLogin, natsServers, ownPrefix, removeStreams } from "./TestNats.ts"
 
 const prefix = ownPrefix()
 let logs = 0
@@ -31,7 +31,7 @@ const nats = (options: NatsOptions) =>
       )
     )
   )
-const shared = (): NatsOptions => ({ servers: natsServers(), name: "test" })
+const shared = (): NatsOptions => ({ servers: natsServers(), name: "test", ...natsLogin() })
 
 const ownLog = (servers: OwnServers, own: string, replicas = 3, softBytes = 100_000_000) =>
   JetStreamEventLog.layerSetup({

@@ -7,14 +7,14 @@ import { ClusterMap } from "../../src/jetstream/ClusterMap.ts"
 import { JetStreamSetup, type JetStreamSetupOptions } from "../../src/jetstream/JetStreamSetup.ts"
 import { connectNats, Nats, type NatsOptions } from "../../src/jetstream/Nats.ts"
 import { ownServers } from "./OwnServers.ts"
-import { natsServers, ownPrefix, removeStreams } from "./TestNats.ts"
+import { natsLogin, natsServers, ownPrefix, removeStreams } from "./TestNats.ts"
 
 const prefix = ownPrefix()
 let logs = 0
 afterAll(() => removeStreams(prefix))
 
 const bounds = { streams: 2, shards: 16, softBytes: 2_000_000, hardBytes: 3_000_000 }
-const shared = (): NatsOptions => ({ servers: natsServers(), name: "test" })
+const shared = (): NatsOptions => ({ servers: natsServers(), name: "test", ...natsLogin() })
 
 /** What the setup finds, as a node would. */
 const setUp = (nats: NatsOptions, options: Partial<JetStreamSetupOptions> = {}) =>

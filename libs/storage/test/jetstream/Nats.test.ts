@@ -2,7 +2,7 @@ import { createServer } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted, Schedule } from "effect"
 import { connectNats, Nats } from "../../src/jetstream/Nats.ts"
-import { natsServers } from "./TestNats.ts"
+import { natsLogin, natsServers } from "./TestNats.ts"
 
 /** A port that nobody listens at. */
 const freePort = Effect.callback<number>((resume) => {
@@ -17,7 +17,7 @@ describe("a connection to NATS", () => {
     Effect.gen(function* () {
       const connection = yield* Effect.scoped(
         Effect.gen(function* () {
-          const connection = yield* connectNats({ servers: natsServers(), name: "test" })
+          const connection = yield* connectNats({ servers: natsServers(), name: "test", ...natsLogin() })
           yield* Effect.promise(() => connection.flush())
           assert.isFalse(connection.isClosed())
           return connection
@@ -35,7 +35,7 @@ describe("a connection to NATS", () => {
         Effect.retry(Schedule.spaced("50 millis")),
         Effect.timeout("10 seconds")
       )
-    }).pipe(Effect.provide(Nats.layer({ servers: natsServers(), name: "test" })))
+    }).pipe(Effect.provide(Nats.layer({ servers: natsServers(), name: "test", ...natsLogin() })))
   )
 
   it.live("that can't be made in time is an error that names the servers, and no secret", () =>

@@ -2,18 +2,19 @@
 import { randomBytes } from "node:crypto"
 import { jetstreamManager } from "@nats-io/jetstream"
 import { connect } from "@nats-io/transport-node"
-import { Layer, Logger } from "effect"
+import { Layer, Logger, Redacted } from "effect"
 import { JetStreamEventLog } from "../../src/jetstream/JetStreamEventLog.ts"
 import type { JetStreamSetupOptions } from "../../src/jetstream/JetStreamSetup.ts"
 import { Nats } from "../../src/jetstream/Nats.ts"
+import { natsOptionsNow } from "../Services.ts"
 
 /** The servers under test: three with JetStream, which sync always. */
-export const natsServers = (): ReadonlyArray<string> => {
-  const servers = process.env["PARLEY_TEST_NATS"]
-  if (servers === undefined || servers === "") {
-    throw new Error("PARLEY_TEST_NATS is not set: this test needs three real NATS servers (host:port, comma-separated)")
-  }
-  return servers.split(",")
+export const natsServers = (): ReadonlyArray<string> => natsOptionsNow().servers
+
+/** As the log's own connections are made. */
+export const natsLogin = () => {
+  const { pass, user } = natsOptionsNow()
+  return user === undefined ? {} : { user, password: Redacted.make(pass ?? "") }
 }
 
 /** A prefix that no other test has. */
@@ -21,7 +22,7 @@ export const ownPrefix = (): string => `test-js-${randomBytes(5).toString("hex")
 
 /** Streams and buckets of a test, by prefix. */
 export const removeStreams = async (prefix: string): Promise<void> => {
-  const connection = await connect({ servers: [...natsServers()] })
+  const connection = await connect(natsOptionsNow())
   const manager = await jetstreamManager(connection)
   for await (const name of manager.streams.names()) {
     if (name.startsWith(prefix) || name.startsWith(`KV_${prefix}`)) await manager.streams.delete(name)
@@ -38,4 +39,7 @@ export const logLayer = (options: Partial<JetStreamSetupOptions> & { readonly pr
     hardBytes: 9_000_000,
     unsafe: true,
     ...options
-  }).pipe(Layer.provideMerge(Nats.layer({ servers: natsServers(), name: "test" })), Layer.provide(Logger.layer([])))
+  }).pipe(
+    Layer.provideMerge(Nats.layer({ servers: natsServers(), name: "test", ...natsLogin() })),
+    Layer.provide(Logger.layer([]))
+  )
