@@ -13,7 +13,9 @@ import { layerRuntimeOverBus } from "../../src/Runtime.ts"
 
 const connection = Effect.acquireRelease(
   Effect.promise(() => {
-    const { PARLEY_TEST_NATS: servers = "", PARLEY_TEST_NATS_PASSWORD: pass, PARLEY_TEST_NATS_USER: user } = process.env
+    const servers = process.env["PARLEY_TEST_NATS"] ?? ""
+    const user = process.env["PARLEY_TEST_NATS_USER"]
+    const pass = process.env["PARLEY_TEST_NATS_PASSWORD"]
     if (servers === "") {
       throw new Error("This test needs NATS servers: set PARLEY_TEST_NATS, or run it by `npm test`, which starts them.")
     }
