@@ -7,6 +7,7 @@ import type { Random } from "../harness/Random.ts"
 import { fair, type Weather } from "./SimNetwork.ts"
 import { goodLog, type LogWeather } from "./SimLog.ts"
 import type { Cluster, SimNode } from "./SimNode.ts"
+import { leaseMs } from "./SimPlacement.ts"
 import { goodStore } from "./SimStores.ts"
 
 /** Between two troubles, on average. */
@@ -25,6 +26,7 @@ const troubles = {
   pause: 7,
   suspend: 2,
   cut: 6,
+  isolate: 5,
   weather: 5,
   logWeather: 7,
   logAway: 2,
@@ -105,6 +107,8 @@ export class Adversary {
         return this.#pause(true)
       case "cut":
         return this.#cut()
+      case "isolate":
+        return this.#isolate()
       case "weather":
         note("the network is bad")
         this.#spell(
@@ -207,6 +211,26 @@ export class Adversary {
     )
   }
 
+  /** Only its clients reach it, for longer than its leases last; now and then the log as well. */
+  #isolate(): void {
+    const { cluster, hosts } = this.#options
+    const { network, note } = cluster
+    const one = this.#random.pick(hosts) ?? ""
+    const others = ["kv", ...hosts, ...(this.#random.next() < 0.7 ? ["log"] : [])].filter((host) => host !== one)
+    note(`${one} is isolated from ${others.join(", ")}`)
+    for (const other of others) {
+      network.cut(one, other)
+      network.cut(other, one)
+    }
+    this.#later(leaseMs + this.#random.next() * longestMs, () => {
+      if (this.#over) return
+      for (const other of others) {
+        network.mend(one, other)
+        network.mend(other, one)
+      }
+    })
+  }
+
   #weather(): Weather {
     return {
       lost: this.#random.next() * 0.3,
@@ -221,6 +245,7 @@ export class Adversary {
     const often = () => (this.#random.next() < 0.5 ? this.#random.next() * 0.6 : 0)
     return {
       late: often(),
+      refused: often() / 2,
       ambiguous: often(),
       unknown: often(),
       staleRefusal: often(),

@@ -113,7 +113,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     rule: "†15",
     file: `${edge}/EdgeTopics.ts`,
     find: "        if (late === undefined || (late.held === null && late.from < at)) this.#takeOff(topic, connection)",
-    put: "        if (late?.from === -1) this.#takeOff(topic, connection)",
+    put: "        if (late === undefined) continue\n        if (late.held === null && late.from < at) this.#takeOff(topic, connection)",
     seedsMax: 80
   },
   {
@@ -253,19 +253,11 @@ export const mutants: ReadonlyArray<Mutant> = [
     seedsMax: 200
   },
   {
-    name: "tail-cut-unnoticed",
-    rule: "†31",
-    file: `${owner}/ChannelHistory.ts`,
-    find: "      const changed = state.changedAbove(floor)",
-    put: "      const changed = new Set<number>()",
-    seedsMax: 400
-  },
-  {
-    name: "later-edit-loses",
+    name: "older-row-wins",
     rule: "†32",
-    file: "libs/storage/src/MessageRow.ts",
-    find: "  if (!later(event.generation, event.seq, row.editGeneration, row.editSeq)) return row",
-    put: "  if (row.editGeneration > event.generation) return row",
-    seedsMax: 800
+    file: "libs/storage/src/memory/MemoryDirectory.ts",
+    find: "    if (older) sessions.set(row.user, row)",
+    put: "    sessions.set(row.user, row)",
+    seedsMax: 200
   }
 ]

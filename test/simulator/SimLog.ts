@@ -21,6 +21,8 @@ import type { SimProcess, VirtualTime } from "./VirtualTime.ts"
 export interface LogWeather {
   /** An attempt arrives after its caller gave it up. */
   readonly late: number
+  /** Refused for certain: this attempt is not done, whatever becomes of earlier ones. */
+  readonly refused: number
   /** Done, and answered as if nobody knew. */
   readonly ambiguous: number
   /** Not done, and answered as if nobody knew. */
@@ -33,6 +35,7 @@ export interface LogWeather {
 }
 export const goodLog: LogWeather = {
   late: 0,
+  refused: 0,
   ambiguous: 0,
   unknown: 0,
   staleRefusal: 0,
@@ -64,6 +67,9 @@ export class SimLog {
   /** Nobody is answered. */
   away = false
   readonly host: SimProcess
+  /** When it last had no room at all. */
+  hardAt = -Infinity
+  #hard = false
   /** All that was ever committed, in the order of the commits, purged or not. */
   readonly archive: Array<Archived> = []
   readonly #options: SimLogOptions
@@ -78,11 +84,18 @@ export class SimLog {
 
   /** Refuses what is not reserved, or everything; undefined: as configured. */
   setFull(full: "soft" | "hard" | undefined): void {
+    if (this.#hard) this.hardAt = this.#options.time.now
+    this.#hard = full === "hard"
     const { hardBytes, softBytes } = this.#options
     this.#memory.faults.setBounds({
       softBytes: full === undefined ? softBytes : 0,
       hardBytes: full === "hard" ? 0 : hardBytes
     })
+  }
+
+  /** Nobody could be refused for want of reserved room in the last `ms`. */
+  hadRoom(ms: number): boolean {
+    return !this.#hard && this.hardAt < this.#options.time.now - ms
   }
 
   records(shard: number): ReadonlyArray<LogRecord> {
@@ -168,6 +181,7 @@ export class SimLog {
     const { weather } = this
     const { random } = this.#options
     if (random.next() < weather.unknown) return ambiguous
+    if (!append.reserved && random.next() < weather.refused) return { _tag: "Refused", reason: "full" }
     if (random.next() < weather.staleRefusal) {
       const older = this.records(append.shard).filter((record) => record.position < append.expectedLast)
       return { _tag: "WrongSequence", actual: random.pick(older)?.position ?? 0 }

@@ -51,6 +51,8 @@ export interface Cluster {
   readonly edges: Map<string, { readonly process: SimProcess; readonly receive: (message: LinkMessage) => void }>
   readonly note: (what: string) => void
   readonly onQuarantined: (shard: number, what: string) => void
+  /** A shard could not be taken over for want of room in the log. */
+  readonly onLogFull: (shard: number) => void
 }
 
 export class SimNode {
@@ -240,7 +242,11 @@ export class SimNode {
     this.#openedUnder.set(shard, epoch)
     void Effect.runPromiseExit(this.runner.open(shard, epoch)).then((exit) => {
       this.#opening.delete(shard)
-      if (Exit.isFailure(exit)) return this.#cluster.note(`${this.process.name} could not open ${shard}: ${exit.cause}`)
+      if (Exit.isFailure(exit)) {
+        this.#cluster.note(`${this.process.name} could not open ${shard}: ${exit.cause}`)
+        if (`${exit.cause}`.includes("ShardLogFull")) this.#cluster.onLogFull(shard)
+        return
+      }
       if ((this.#deadlines.get(shard) ?? 0) <= performance.now()) return this.runner.drop(shard)
       const served = this.runner.owner(shard)?.epoch ?? 0
       this.#cluster.note(`${this.process.name} owns shard ${shard} under ${served}`)

@@ -34,6 +34,8 @@ const quietMsMax = 60_000
 const quietPollMs = 200
 /** Afterwards, for links and edges to find what they miss: past the time after which a shard counts as unlisted. */
 const repairMs = 14_000
+/** An answer of a log without any room may have been so long on its way. */
+const roomMs = 20_000
 /** Of the whole run. */
 const runMsMax = 400_000
 
@@ -80,7 +82,7 @@ const shapeOf = (random: Random) => ({
     fanoutThreshold: random.next() < 0.3 ? 3 : 200
   },
   detachGraceMs: random.pick([0, 2_000, 30_000]) ?? 0,
-  pauseMs: random.between(300, 3_000),
+  pauseMs: random.pick([30, random.between(300, 3_000)]) ?? 30,
   mutationsMax: random.between(20, 160),
   troubleMs: random.between(troubleMs.low, troubleMs.high)
 })
@@ -214,6 +216,10 @@ export const simulate = async (options: SimulationOptions): Promise<SimulationRe
     onQuarantined: (shard, what) => {
       note(`shard ${shard} is quarantined: ${what}`)
       found.push({ invariant: "NO-FALSE-ALARM", what: `shard ${shard} was quarantined: ${what}` })
+    },
+    onLogFull: (shard) => {
+      if (!log.hadRoom(roomMs)) return
+      found.push({ invariant: "FULL-LOG-TAKEOVER", what: `shard ${shard} could not be taken over at the soft bound` })
     }
   }
   let starts = 0
