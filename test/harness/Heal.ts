@@ -33,6 +33,8 @@ export interface HealOptions {
   readonly owner: string
   /** How long devices have to catch up by themselves. */
   readonly settleMsMax: number
+  /** For so long nothing has moved; as long as consumers gather, unless it is known that they are done. */
+  readonly quietMs?: number
 }
 
 export const heal = async (options: HealOptions): Promise<FinalState> => {
@@ -56,6 +58,7 @@ interface Settled {
 const settle = async (options: HealOptions): Promise<Settled> => {
   const users = [...new Set(options.devices.map((device) => device.user))]
   const until = Date.now() + options.settleMsMax
+  const quietEnoughMs = options.quietMs ?? quietMs
   let quietSince = Infinity
   let before = ""
   for (;;) {
@@ -72,7 +75,7 @@ const settle = async (options: HealOptions): Promise<Settled> => {
     const same = failed.size === 0 && options.devices.every((device) => isSettled(device, fresh))
     quietSince = same && now === before ? Math.min(quietSince, Date.now()) : Infinity
     before = now
-    if (Date.now() - quietSince > quietMs || Date.now() > until) return { devices, fresh, failed }
+    if (Date.now() - quietSince > quietEnoughMs || Date.now() > until) return { devices, fresh, failed }
     await delay(pollMs)
   }
 }

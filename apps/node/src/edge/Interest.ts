@@ -254,9 +254,11 @@ export class Interest {
     interest.version = interestVersion
     interest.listedAt = performance.now()
     interest.mismatches = 0
+    const left = new Map(batch)
     for (const { denied, generation, head, topic } of topics) {
       const wish = batch.get(topic)
       if (wish === undefined) continue
+      left.delete(topic)
       this.#options.onAttached({
         topic,
         head,
@@ -268,10 +270,26 @@ export class Interest {
       })
       for (const { done, user } of wish.waiters) done({ head, generation, denied: denied.includes(user) })
     }
+    if (left.size > 0) this.#unsaid(interest, left)
     // Another owner answered: it has heard of this batch only.
     if (moved && epoch !== interest.expectedEpoch) this.attachAgain(interest.shard)
     // Asked before everything was attached again, joined after it: the owner may be another by now.
     else if (round !== interest.round) this.#wishAgain(interest, (topic) => batch.has(topic))
+  }
+
+  /** The owner could not look at these now: who waits is told so, and what was held before is asked for again. */
+  #unsaid(interest: ShardInterest, batch: ReadonlyMap<TopicName, Wish>): void {
+    const again = new Set<TopicName>()
+    for (const [topic, wish] of batch) {
+      for (const { done } of wish.waiters) done({ failure: { code: "unavailable" } })
+      if (wish.again) again.add(topic)
+    }
+    if (again.size === 0) return
+    const ask = () => {
+      this.#wishAgain(interest, (topic) => again.has(topic))
+      if (interest.wishes.size > 0) this.#schedule(interest)
+    }
+    setTimeout(ask, attachRetryMs * (1 + Math.random())).unref()
   }
 
   #failed(interest: ShardInterest, batch: ReadonlyMap<TopicName, Wish>, failure: ApiFailure): void {

@@ -80,7 +80,9 @@ export class TopicRepair {
       return this.giveUp(topic, sync.head.seq, sync.head.generation)
     }
     let at = sync.from
+    let readFanout = fanoutBefore(topic, sync) === "read"
     for (const event of sync.events) {
+      if (event.kind === "fanout") readFanout = event.fanout === "read"
       if (event.seq <= topic.sequence.delivered) continue
       const members = event.kind === "added" || event.kind === "removed" ? event.members : []
       topics.deliver(topic, {
@@ -96,7 +98,7 @@ export class TopicRepair {
           originEdge: "",
           originConnection: 0,
           members,
-          readFanout: sync.head.fanout === "read"
+          readFanout
         }
       })
       at = event.seq
@@ -163,6 +165,17 @@ export class TopicRepair {
     if (generation !== topic.sequence.generation) topic.sequence.restart(generation, head)
     this.#options.topics().resume(topic, head)
   }
+}
+
+/**
+ * How the first of the events fanned out when it came: a switch says what was before it, also where the head is of a time
+ * after it. What everybody was to have is not for those alone who watch.
+ */
+const fanoutBefore = (topic: Topic, { events, head, to }: ChannelSync): "read" | "write" => {
+  const first = events.find((event) => event.kind === "fanout")
+  if (first !== undefined) return first.fanout === "read" ? "write" : "read"
+  if (to === head.seq) return head.fanout
+  return topic.readFanout ? "read" : "write"
 }
 
 /** Whose sync fills the hole: he must be allowed all that the others are. */

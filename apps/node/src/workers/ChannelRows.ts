@@ -59,13 +59,17 @@ export const changedRows = (directory: Directory["Service"], entries: ReadonlyAr
 const readRow = (directory: Directory["Service"], channel: string) =>
   directory.channel(channel).pipe(Effect.map(Option.getOrElse(() => emptyRow(channel))))
 
-/** The stays that the event begins, ends or changes. */
+/**
+ * The stays that the event begins, ends or changes. A step may have failed when it had written some of its parts: then the
+ * event's own end of a stay is there already, and still counts for the row that is not.
+ */
 const staysOf = (directory: Directory["Service"], entry: Entry, unwritten: ReadonlyArray<Membership>) => {
+  const isOpen = ({ to }: Membership): boolean => to === null || to === entry.seq
   const openStay = (channel: string, user: string) => {
     const fresh = unwritten.findLast((stay) => stay.channel === channel && stay.user === user)
     return fresh === undefined
-      ? directory.membership(channel, user).pipe(Effect.map((stays) => stays.find((stay) => stay.to === null)))
-      : Effect.succeed(fresh.to === null ? fresh : undefined)
+      ? directory.membership(channel, user).pipe(Effect.map((stays) => stays.find(isOpen)))
+      : Effect.succeed(isOpen(fresh) ? fresh : undefined)
   }
   return Effect.gen(function* () {
     const { by, id: channel, kind, seq } = entry

@@ -36,6 +36,26 @@ describe("delivery", () => {
     expect(ann.events("team:big")).toEqual([2, 3])
   })
 
+  it("fills a hole from before a switch to read fan-out for all whom it concerned, watching or not (†9)", async () => {
+    const channel = harness.owners.channel("team:grown", ["ann", "bob"])
+    const bob = await harness.join("bob")
+    harness.owners.lose = (message) => message.items.length > 0
+    for (let i = 0; i < linkRingMax + 5; i++) {
+      say("team:grown")
+      harness.owners.links.flush()
+    }
+    channel.readFanout = true
+    const switched = harness.owners.append("team:grown", "fanout", "x", { fanout: "read" })
+    say("team:grown", "for those who watch")
+    harness.owners.links.flush()
+    harness.owners.lose = () => false
+    await until(() => {
+      harness.owners.heartbeat()
+      return bob.events("team:grown").includes(switched)
+    })
+    expect(bob.events("team:grown")).toEqual(Array.from({ length: switched - 1 }, (_, i) => i + 2))
+  }, 20_000)
+
   it("shows reading on the user's other devices, not on the one that read", async () => {
     harness.owners.channel("team:read", ["cat"])
     say("team:read")

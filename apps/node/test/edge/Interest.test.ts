@@ -9,6 +9,8 @@ class Owner {
   readonly detaches: Array<Detach> = []
   readonly attached: Array<AttachedTopic> = []
   readonly held = new Map<string, ReadonlyArray<string>>()
+  /** Topics that the owner can't look at now. */
+  readonly unsaid = new Set<string>()
   epoch = 1
   version = 0
   #replies: Array<() => void> = []
@@ -39,12 +41,14 @@ class Owner {
         shard,
         epoch: this.epoch,
         interestVersion: ++this.version,
-        topics: topics.map(({ topic, users }) => ({
-          topic,
-          head: 1,
-          generation: 1,
-          denied: users.filter((u) => u === "evil")
-        }))
+        topics: topics
+          .filter(({ topic }) => !this.unsaid.has(topic))
+          .map(({ topic, users }) => ({
+            topic,
+            head: 1,
+            generation: 1,
+            denied: users.filter((u) => u === "evil")
+          }))
       }
     }
   }
@@ -94,6 +98,21 @@ describe("interest", () => {
     expect(owner.attaches.map((a) => a.topics.length)).toEqual([attachTopicsMax])
     await owner.settle()
     expect(owner.attaches.map((a) => a.topics.length)).toEqual([attachTopicsMax, 1])
+  })
+
+  it("takes an owner that can't say now for no denial: who waits is told, what was held is asked for again (†7)", async () => {
+    const owner = new Owner()
+    owner.held.set("c/a", ["ann"])
+    owner.unsaid.add("c/a")
+    const waiting = want(owner, "c/a", "bob")
+    owner.interest.attachAgain(1)
+    await owner.settle()
+    expect(await waiting).toEqual({ failure: { code: "unavailable" } })
+    expect(owner.attached).toEqual([])
+    owner.unsaid.clear()
+    while (owner.attaches.length < 2) await new Promise((resolve) => setTimeout(resolve, 10))
+    await owner.settle()
+    expect(owner.attached).toMatchObject([{ topic: "c/a", granted: true, again: true, denied: [] }])
   })
 
   it("attaches everything again when a digest keeps differing, not at the first time (†9)", async () => {

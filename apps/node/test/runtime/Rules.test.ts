@@ -2,16 +2,18 @@ import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer } from "effect"
+import { Context, Deferred, Effect, Layer } from "effect"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import { shardEntities } from "@parley/actors/cluster/ShardEntities"
 import { shardOf } from "@parley/actors/fanout/ShardHash"
 import type { OwnerRequest } from "@parley/actors/owner/OwnerProtocol"
+import { ChannelStore } from "@parley/storage/ChannelStore"
 import { Directory } from "@parley/storage/Directory"
 import { Inbox, type InboxPlace } from "@parley/storage/Inbox"
 import { MemoryEventLog, MemoryEventLogFaults } from "@parley/storage/memory/MemoryEventLog"
 import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"
 import { MessageStore } from "@parley/storage/MessageStore"
+import { StoreUnavailable } from "@parley/storage/StoreError"
 import { Sharding } from "effect/cluster"
 import { layerRuntime } from "../../src/Runtime.ts"
 import { checkShards } from "../../src/ShardCount.ts"
@@ -57,6 +59,39 @@ describe("†4 positions", () => {
       assert.strictEqual(yield* reload({ generation: 0, seq: 2 }), true)
       assert.strictEqual(yield* reload({ generation: 1, seq: 99 }), true)
     }).pipe(Effect.provide(layerMemoryWorld))
+  )
+})
+
+describe("†7 an attach", () => {
+  it.live("denies nobody because the store can't be asked: the topic is left out, and granted later", () =>
+    Effect.gen(function* () {
+      const away = { now: false }
+      const stores = yield* Layer.build(layerMemoryStores)
+      const channels = Context.get(stores, ChannelStore)
+      const failing = ChannelStore.of({
+        ...channels,
+        load: (load) =>
+          away.now
+            ? Effect.fail(new StoreUnavailable({ store: "test", cause: new Error("away") }))
+            : channels.load(load)
+      })
+      const bounds = { residentBytesMax: 1, warmBytesMax: 1 }
+      const layer = layerRuntime({ shardCount, bounds }).pipe(
+        Layer.provideMerge(MemoryEventLog.layer({ positions: "dense" })),
+        Layer.provideMerge(Layer.succeedContext(Context.add(stores, ChannelStore, failing)))
+      )
+      yield* Effect.gen(function* () {
+        const { attach, create, edge } = yield* world
+        yield* create("ana", "group:one", ["ana"])
+        yield* untilCold("group:one")
+        const one = yield* edge("e1")
+        away.now = true
+        assert.deepStrictEqual((yield* attach(one, "c/group:one", ["ana"])).topics, [])
+        away.now = false
+        const [granted] = (yield* attach(one, "c/group:one", ["ana"])).topics
+        assert.deepStrictEqual(granted, { topic: "c/group:one", head: 1, generation: 1, denied: [] })
+      }).pipe(Effect.scoped, Effect.provide(layer))
+    }).pipe(Effect.scoped)
   )
 })
 

@@ -168,8 +168,8 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
 
     /** Shards whose last step failed, and until when they are left alone: one such shard must not stop the others. */
     const failed = new Map<number, { readonly until: number; readonly waitMs: number }>()
-    const attempt = (shard: number, after: LogPosition) =>
-      step(shard, after).pipe(
+    const attempt = <A, E2>(shard: number, work: Effect.Effect<A, E2>) =>
+      work.pipe(
         Effect.tap(() => Effect.sync(() => failed.delete(shard))),
         Effect.catch((error) =>
           Effect.suspend(() => {
@@ -202,10 +202,12 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
 
     /** Steps of one shard as long as they are full; answers up to where they came, undefined where nothing was taken. */
     const steps = Effect.fnUntraced(function* (shard: number) {
-      const from = positions.get(shard) ?? (yield* begin(shard))
+      // The log may be away at the very start.
+      const from = positions.get(shard) ?? (yield* attempt(shard, begin(shard)))
+      if (from === undefined) return undefined
       let position = from
       for (let taken = 0; taken < consumerStepsMax; taken++) {
-        const next = yield* attempt(shard, position)
+        const next = yield* attempt(shard, step(shard, position))
         if (next === undefined) break
         position = next.position
         if (!next.full) break

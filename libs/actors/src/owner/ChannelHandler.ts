@@ -121,17 +121,18 @@ export class ChannelHandler {
     this.residents.touch(resident)
   }
 
+  /** Undefined: it can't be said now, which is no denial. */
   authorise(
     topic: TopicName,
     channel: string,
     users: ReadonlyArray<string>,
-    done: (answer: Attached["topics"][number]) => void
+    done: (answer: Attached["topics"][number] | undefined) => void
   ): void {
     const none = { topic, head: 0, generation: 0, denied: users }
     this.#turn(
       channel,
-      () => done(none),
-      () => done(none),
+      () => done(undefined),
+      () => done(undefined),
       (_resident, state) => {
         if (!state.exists) return done(none)
         const answer = (denied: ReadonlyArray<string>) =>
@@ -140,7 +141,7 @@ export class ChannelHandler {
         if (users.every((user) => state.isMember(user) === true)) return answer(nobody)
         learnMembers(this.owner, state, users, (known) => {
           if (known) answer(users.filter((user) => state.isMember(user) !== true))
-          else done(none)
+          else done(undefined)
         })
       }
     )
@@ -173,7 +174,11 @@ export class ChannelHandler {
         if (!this.owner.serving) return notMine()
         if (resident.state !== undefined) step(resident, resident.state)
       },
-      (why) => fail({ code: why === "full" ? "overloaded" : "unavailable" }),
+      (why) => {
+        // It may have waited for the store until it was somebody else's (†18).
+        if (!this.owner.serving) notMine()
+        else fail({ code: why === "full" ? "overloaded" : "unavailable" })
+      },
       depth
     )
   }

@@ -31,7 +31,7 @@ export const unreadCounts = (
   const here = state.unreadInTail(seen, user)
   if (here !== undefined) return done({ ...here, head, n })
   const again = () => {
-    if (tries >= storeBehindTriesMax) return done(undefined)
+    if (tries >= storeBehindTriesMax || !owner.serving) return done(undefined)
     setTimeout(() => unreadCounts(owner, state, user, after, done, tries + 1), storeBehindRetryMs)
   }
   if (!owner.storeReady) return again()

@@ -258,7 +258,10 @@ export interface Attached {
   readonly epoch: number
   /** The version of this edge's interest in the shard after this batch. */
   readonly interestVersion: number
-  /** In the order asked: the committed head, and the users who may not have it. */
+  /**
+   * In the order asked: the committed head, and the users who may not have it. Of topics that are left out the owner can't
+   * say it now (their state can't be loaded): that denies nobody, and is asked again.
+   */
   readonly topics: ReadonlyArray<{
     readonly topic: TopicName
     readonly head: number

@@ -114,16 +114,19 @@ export class SessionHandler {
     this.#publish(entry.id, entry.seq, entry.kind, `{"ev":"personal","event":${entry.body}}`, entry.body, 0)
   }
 
+  /** Undefined: it can't be said now, which is no denial. */
   authorise(
     topic: TopicName,
     user: string,
     users: ReadonlyArray<string>,
-    done: (answer: Attached["topics"][number]) => void
+    done: (answer: Attached["topics"][number] | undefined) => void
   ): void {
     const denied = users.filter((other) => other !== user)
-    const none = () => done({ topic, head: 0, generation: 0, denied: users })
-    this.#turn(user, none, none, (_resident, state) =>
-      done({ topic, head: state.committedUserSeq, generation: state.generation, denied })
+    this.#turn(
+      user,
+      () => done(undefined),
+      () => done(undefined),
+      (_resident, state) => done({ topic, head: state.committedUserSeq, generation: state.generation, denied })
     )
   }
 
@@ -168,7 +171,11 @@ export class SessionHandler {
         if (!this.owner.serving) return notMine()
         if (resident.state !== undefined) step(resident, resident.state)
       },
-      (why) => fail({ code: why === "full" ? "overloaded" : "unavailable" })
+      (why) => {
+        // It may have waited for the store until it was somebody else's (†18).
+        if (!this.owner.serving) notMine()
+        else fail({ code: why === "full" ? "overloaded" : "unavailable" })
+      }
     )
   }
 

@@ -167,7 +167,7 @@ export class ShardOwner {
     attach.topics.forEach(({ topic, users }, index) => {
       this.#authorise(topic, users, (answer) => {
         answers[index] = answer
-        if (answer.denied.length < users.length || users.length === 0) {
+        if (answer !== undefined && (answer.denied.length < users.length || users.length === 0)) {
           granted.push(topic)
           // At once, not with the batch: between this answer and the end of the batch events may commit.
           this.interest.add(attach.edge, [topic])
@@ -281,7 +281,11 @@ export class ShardOwner {
     this.log.stepDown()
   }
 
-  #authorise(topic: TopicName, users: ReadonlyArray<string>, done: (answer: Attached["topics"][number]) => void): void {
+  #authorise(
+    topic: TopicName,
+    users: ReadonlyArray<string>,
+    done: (answer: Attached["topics"][number] | undefined) => void
+  ): void {
     const id = topic.slice(2)
     if (topic.startsWith("c/")) this.channels.authorise(topic, id, users, done)
     else if (topic.startsWith("u/")) this.sessions.authorise(topic, id, users, done)

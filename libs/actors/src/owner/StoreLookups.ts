@@ -11,10 +11,13 @@ import type { ShardOwner } from "./ShardOwner.ts"
 export const storeBehindRetryMs = 50
 export const storeBehindTriesMax = 200
 
-/** Waits until the store has what was replayed from the log, a bounded time; then calls back with whether it does. */
+/**
+ * Waits until the store has what was replayed from the log, a bounded time; then calls back with whether it does. An owner
+ * that is none any more hears nothing of the store, and its callers are to look elsewhere at once (†18).
+ */
 export const whenStoreReady = (owner: ShardOwner, done: (ready: boolean) => void, tries = 0): void => {
   if (owner.storeReady) return done(true)
-  if (tries >= storeBehindTriesMax) return done(false)
+  if (tries >= storeBehindTriesMax || !owner.serving) return done(false)
   setTimeout(() => whenStoreReady(owner, done, tries + 1), storeBehindRetryMs)
 }
 

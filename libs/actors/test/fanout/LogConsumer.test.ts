@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { EventLog } from "@parley/storage/EventLog"
+import { EventLog, LogUnavailable } from "@parley/storage/EventLog"
 import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
 import { Deferred, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
@@ -92,6 +92,23 @@ describe("a consumer of the log", () => {
       const first = did[0] ?? ""
       const failed = (did[1] ?? "").replace("failed ", "")
       assert.deepStrictEqual(did.slice(0, 5), [first, `failed ${failed}`, "sync", "moved", failed])
+    }).pipe(Effect.scoped, Effect.provide(layers))
+  )
+
+  it.live("goes on when the log could not even say where it stood at first", () =>
+    Effect.gen(function* () {
+      const last = yield* fill(3)
+      const log = yield* EventLog
+      let failures = 1
+      const awayAtFirst = EventLog.of({
+        ...log,
+        consumerPosition: (...asked) =>
+          Effect.suspend(() =>
+            failures-- > 0 ? Effect.fail(new LogUnavailable({ cause: "away" })) : log.consumerPosition(...asked)
+          )
+      })
+      const did = yield* consume(last).pipe(Effect.provideService(EventLog, awayAtFirst))
+      assert.deepStrictEqual(did, ["1-3", "sync", "moved"])
     }).pipe(Effect.scoped, Effect.provide(layers))
   )
 })

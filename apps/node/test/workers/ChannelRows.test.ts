@@ -1,0 +1,47 @@
+/** What a step of the persister makes of rows and members when the one before it failed half-way. */
+import { assert, describe, it } from "@effect/vitest"
+import { Directory } from "@parley/storage/Directory"
+import { layerMemory } from "@parley/storage/memory/MemoryDirectory"
+import { Effect, Option } from "effect"
+import { plainBody } from "@parley/actors/channel/EventBody"
+import type { Entry } from "@parley/actors/log/Entry"
+import { changedRows } from "../../src/workers/ChannelRows.ts"
+
+const channel = "group:one"
+
+const entryOf = (seq: number, kind: string, members: ReadonlyArray<string>): Entry => ({
+  topic: "channel",
+  id: channel,
+  generation: 1,
+  seq,
+  kind,
+  at: seq,
+  by: "ana",
+  cid: "",
+  bodyHash: "",
+  n: 0,
+  target: 0,
+  hidden: "",
+  body: plainBody({ seq, at: seq, by: "ana", kind, members })
+})
+
+describe("rows of a channel", () => {
+  it.effect("count a removal whose stay was written by a step that failed before the row (WRITE-BEHIND-SAFE)", () =>
+    Effect.gen(function* () {
+      const directory = yield* Directory
+      const created = yield* changedRows(directory, [entryOf(1, "created", ["ana", "ben", "cat"])])
+      yield* directory.writeMembers(created.members)
+      yield* directory.writeChannels(created.rows)
+      const removal = [entryOf(2, "removed", ["cat"])]
+      // The members are written, then the store goes away.
+      yield* directory.writeMembers((yield* changedRows(directory, removal)).members)
+      const again = yield* changedRows(directory, removal)
+      yield* directory.writeMembers(again.members)
+      yield* directory.writeChannels(again.rows)
+      const row = Option.getOrThrow(yield* directory.channel(channel))
+      assert.deepStrictEqual([row.seq, row.members], [2, 2])
+      const [stay] = yield* directory.membership(channel, "cat")
+      assert.deepStrictEqual([stay?.from, stay?.to], [1, 2])
+    }).pipe(Effect.provide(layerMemory))
+  )
+})

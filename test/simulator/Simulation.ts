@@ -1,0 +1,327 @@
+/**
+ * One run: a small cluster, its clients and what goes wrong, all from one seed. The clients work while the adversary does,
+ * then everything is healed, and at the end it is checked that no promise was broken.
+ */
+import { setTimeout as delay } from "node:timers/promises"
+import { memberFanoutConsumer, persisterConsumer } from "@parley/actors/fanout/ConsumerNames"
+import { check } from "../checker/check.ts"
+import { type DeviceView, type FinalState, viewDifferences } from "../checker/FinalState.ts"
+import type { History } from "../checker/History.ts"
+import { heal } from "../harness/Heal.ts"
+import { Random } from "../harness/Random.ts"
+import { owner, Workload } from "../harness/Workload.ts"
+import { Adversary } from "./Adversary.ts"
+import { compareSessions, compareStores, type Found, readArchive } from "./LogTruth.ts"
+import { SimLog } from "./SimLog.ts"
+import { SimNetwork } from "./SimNetwork.ts"
+import { type Cluster, SimNode } from "./SimNode.ts"
+import { SimPlacement } from "./SimPlacement.ts"
+import { forgetSockets, line } from "./SimSocket.ts"
+import { SimStores } from "./SimStores.ts"
+import { StaleReads } from "./StaleReads.ts"
+import { setActive, VirtualTime } from "./VirtualTime.ts"
+
+/** 2026; each seed has a stretch of time of its own, so that nothing of an earlier run is of its time. */
+const beginning = 1_770_000_000_000
+const stretchMs = 10_000_000
+
+/** Simulated time of trouble, and of what comes after it. */
+const troubleMs = { low: 6_000, high: 30_000 } as const
+const settleMsMax = 90_000
+const endMsMax = 40_000
+/** Until the persister and the member fan-out are at the log's end. */
+const quietMsMax = 60_000
+const quietPollMs = 200
+/** Afterwards, for links and edges to find what they miss: past the time after which a shard counts as unlisted. */
+const repairMs = 14_000
+/** An answer of a log without any room may have been so long on its way. */
+const roomMs = 20_000
+/** Of the whole run. */
+const runMsMax = 400_000
+
+/** Tokens are not what is simulated: each is its user's name. */
+Object.assign(globalThis, {
+  fetch: (_url: string, { body }: { readonly body: string }) =>
+    // as: what `developmentToken` asks
+    Promise.resolve({ json: () => Promise.resolve({ token: (JSON.parse(body) as { readonly user: string }).user }) })
+})
+
+/** A request that a paused or unreachable server did not answer in time is no fault of the wire's. */
+const unanswered = "was not answered within"
+
+export interface SimulationOptions {
+  readonly seed: number
+  /** Nothing goes wrong. */
+  readonly calm?: boolean
+}
+
+export interface SimulationResult {
+  readonly seed: number
+  readonly found: ReadonlyArray<Found>
+  readonly acked: number
+  readonly facts: number
+  readonly tasks: number
+  readonly simulatedMs: number
+  /** Of all tasks and all facts: the same seed gives the same. */
+  readonly hash: string
+  /** What happened to the cluster, and what devices held where something is wrong. */
+  readonly notes: ReadonlyArray<string>
+}
+
+const shapeOf = (random: Random) => ({
+  hosts: random.next() < 0.25 ? ["n1", "n2"] : ["n1", "n2", "n3"],
+  shardCount: random.between(1, 4),
+  positions: random.next() < 0.5 ? ("shared" as const) : ("dense" as const),
+  atomicStores: random.next() < 0.5,
+  appendWaitMs: random.between(300, 3_000),
+  bounds: {
+    residentBytesMax: random.pick([1, 20_000, 33_554_432]) ?? 1,
+    warmBytesMax: random.pick([1, 20_000, 33_554_432]) ?? 1,
+    checkpointBytes: random.pick([1_500, 6_000, 4_194_304]) ?? 1,
+    commitWindowMs: random.pick([0, 3]) ?? 0,
+    fanoutThreshold: random.next() < 0.3 ? 3 : 200
+  },
+  detachGraceMs: random.pick([0, 2_000, 30_000]) ?? 0,
+  pauseMs: random.pick([30, random.between(300, 3_000)]) ?? 30,
+  mutationsMax: random.between(20, 160),
+  troubleMs: random.between(troubleMs.low, troubleMs.high)
+})
+
+/** For whoever looks into a failed run. */
+const clusterState = ({ log, nodes, shardCount }: Cluster): ReadonlyArray<string> => {
+  const lines: Array<string> = []
+  for (const { process, runner } of nodes.values()) {
+    for (const owner of runner.owners) {
+      const { epoch, log: shardLog, serving, shard, state, storePosition, storeReady } = owner
+      const { entries } = shardLog.uncommitted
+      lines.push(
+        `${process.name} shard ${shard} epoch ${epoch}: ${state}, ${serving ? "" : "not "}serving, log ${shardLog.state}, ${entries} uncommitted, store at ${storePosition}${storeReady ? "" : ", not ready"}`
+      )
+    }
+  }
+  for (const { edge, process } of nodes.values()) {
+    for (let shard = 1; shard <= shardCount; shard++) {
+      for (const topic of edge.runtime.topics.ofShard(shard)) {
+        const { attachedIn, name, repairTries, sequence, size } = topic
+        const { interest } = edge.runtime
+        lines.push(
+          `${process.name} edge: ${name} size ${size} delivered ${sequence.delivered}${sequence.repairing ? ` repairing, ${repairTries} tries` : ""}, attached in ${attachedIn} of ${interest.roundOf(shard)}, epoch ${interest.epochOf(shard)}, asking ${interest.isAsking(shard, name)}`
+        )
+      }
+    }
+  }
+  for (let shard = 1; shard <= shardCount; shard++) {
+    const consumers = [persisterConsumer, memberFanoutConsumer].map(
+      (name) => `${name} at ${log.positionOf(name, shard)}`
+    )
+    lines.push(`the log of shard ${shard} ends at ${log.records(shard).at(-1)?.position}, ${consumers.join(", ")}`)
+  }
+  return lines
+}
+
+/** All shards are served, and the log is written behind. */
+const isQuiet = ({ log, nodes, shardCount }: Cluster): boolean => {
+  const served = new Set([...nodes.values()].flatMap((node) => node.serving))
+  for (let shard = 1; shard <= shardCount; shard++) {
+    const last = log.records(shard).at(-1)?.position ?? 0
+    if (!served.has(shard)) return false
+    if ([persisterConsumer, memberFanoutConsumer].some((name) => log.positionOf(name, shard) < last)) return false
+  }
+  return true
+}
+
+/**
+ * NO-GAP-SYNC without asking: what came by itself, and by the repair of links, before anybody connected again. A cursor that
+ * another device moved is shown in passing, and what is unread follows from it: those are compared after the next sync.
+ */
+const compareUnasked = (before: ReadonlyArray<DeviceView>, final: FinalState, history: History): ReadonlyArray<Found> =>
+  before.flatMap(({ channels, device, session, user }) => {
+    const fresh = final.fresh.find((view) => view.user === user)
+    if (fresh === undefined) return []
+    const untold = untoldOf(device, history)
+    const here = new Map(
+      [...channels].map(([channel, view]) => {
+        if (untold.has(channel)) return [channel, fresh.channels.get(channel) ?? view]
+        const { cursor, mentions, unread } = fresh.channels.get(channel) ?? view
+        return [channel, { ...view, cursor, mentions, unread }]
+      })
+    )
+    return viewDifferences({ user, session, channels: here }, fresh).map((difference) => ({
+      invariant: "NO-GAP-SYNC",
+      what: `${device}, before it connected again: ${difference}`
+    }))
+  })
+
+/**
+ * Channels with a change by the device of which it was never told how it ended (it went on over the user's other device):
+ * such an event is shown to all but the connection that caused it, which has to ask with the same id again. See FOUND.md.
+ */
+const untoldOf = (device: string, history: History): ReadonlySet<string> => {
+  const open = new Map<string, string>()
+  for (const fact of history) {
+    if (fact.device !== device) continue
+    if (fact._tag === "Asked") open.set(`${fact.connection} ${fact.mutation.cid}`, fact.mutation.channel)
+    else if (fact._tag === "Acked" || (fact._tag === "Refused" && !fact.retryable)) {
+      open.delete(`${fact.connection} ${fact.cid}`)
+    }
+  }
+  return new Set(open.values())
+}
+
+export const simulate = async (options: SimulationOptions): Promise<SimulationResult> => {
+  const { seed } = options
+  const random = new Random(Math.imul(seed, 0x9e3779b1) ^ 0x2545f491)
+  const time = new VirtualTime(seed, beginning + seed * stretchMs)
+  setActive(time)
+  forgetSockets()
+  const shape = shapeOf(random)
+  const found: Array<Found> = []
+  const notes: Array<string> = [`shape ${JSON.stringify(shape)}`]
+  const note = (what: string) => void notes.push(`${time.now.toFixed(0)} ${what}`)
+  time.onUncaught = (error, process) => {
+    found.push({
+      invariant: "NO-DEFECT",
+      what: `${process.name}: ${error instanceof Error ? error.stack : String(error)}`
+    })
+  }
+  const seeded = (salt: number) => new Random(Math.imul(seed + salt, 0x85ebca6b) ^ salt)
+  const network = new SimNetwork(time, seeded(1))
+  line.delay = () => 0.2 + lineRandom.next() * 3
+  const lineRandom = seeded(2)
+  const { positions, shardCount } = shape
+  const log = new SimLog({
+    time,
+    network,
+    random: seeded(3),
+    positions,
+    softBytes: 50_000_000,
+    hardBytes: 60_000_000,
+    appendWaitMs: shape.appendWaitMs
+  })
+  const acked = new Map<string, number>()
+  const nodes = new Map<string, SimNode>()
+  const cluster: Cluster = {
+    time,
+    network,
+    log,
+    stores: new SimStores({ time, network, random: seeded(4), atomic: shape.atomicStores }),
+    placement: new SimPlacement(time, network, shardCount),
+    shardCount,
+    bounds: shape.bounds,
+    settings: { detachGraceMs: shape.detachGraceMs },
+    staleReads: new StaleReads((channel) => acked.get(channel) ?? 0),
+    nodes,
+    edges: new Map(),
+    note,
+    onQuarantined: (shard, what) => {
+      note(`shard ${shard} is quarantined: ${what}`)
+      found.push({ invariant: "NO-FALSE-ALARM", what: `shard ${shard} was quarantined: ${what}` })
+    },
+    onLogFull: (shard) => {
+      if (!log.hadRoom(roomMs)) return
+      found.push({ invariant: "FULL-LOG-TAKEOVER", what: `shard ${shard} could not be taken over at the soft bound` })
+    }
+  }
+  let starts = 0
+  const start = (host: string): void => {
+    const process = time.process(host, `${host}#${++starts}`)
+    note(`${process.name} starts`)
+    time.after(0, process, () => void nodes.set(host, new SimNode(cluster, process)))
+  }
+  const urls = seeded(5)
+  const workload = new Workload({
+    random: seeded(6),
+    url: () => `http://${urls.pick(shape.hosts)}`,
+    mutationsMax: shape.mutationsMax,
+    pauseMs: shape.pauseMs
+  })
+  const { recorder } = workload
+  const add = recorder.add.bind(recorder)
+  recorder.add = (fact) => {
+    if (fact._tag === "Acked") acked.set(fact.channel, Math.max(acked.get(fact.channel) ?? 0, fact.seq))
+    add(fact)
+  }
+  const adversary = new Adversary({ cluster, random: seeded(7), hosts: shape.hosts, start })
+
+  const play = async (): Promise<void> => {
+    for (const host of shape.hosts) start(host)
+    await workload.prepare()
+    // Each device has heard of its channels: one that has none only waits.
+    await until(() => workload.devices.every(({ channels: known }) => known.size === workload.channels.length))
+    note("prepared")
+    if (options.calm !== true) adversary.begin()
+    workload.begin()
+    await delay(shape.troubleMs)
+    adversary.heal()
+    note("healed")
+    await workload.end(endMsMax)
+    note("no more is asked for")
+    const url = () => `http://${shape.hosts[0]}`
+    const { channels, devices } = workload
+    await until(() => isQuiet(cluster))
+    await delay(repairMs)
+    note("quiet")
+    await Promise.all(devices.map((device) => (device.watches ? undefined : device.look())))
+    const before = devices.map((device) => device.view())
+    if (process.env["PARLEY_SIM_WORD"] !== undefined) {
+      notes.push(...clusterState(cluster))
+      for (const device of devices) {
+        notes.push(device.state(), device.lastFrames(process.env["PARLEY_SIM_WORD"]))
+      }
+    }
+    // Who asks anew has all of it; who did not has all but what was shown to him in passing.
+    for (const device of devices) device.drop()
+    const final = await heal({ url, devices, channels, owner, settleMsMax, quietMs: 0 })
+    found.push(...compareUnasked(before, final, recorder.facts))
+    const history = recorder.facts.filter((fact) => fact._tag !== "Broken" || !fact.what.includes(unanswered))
+    const violations = check(history, final)
+    for (const { evidence, invariant, what } of violations) {
+      found.push({ invariant, what: `${what} ${JSON.stringify(evidence).slice(0, 600)}` })
+    }
+    for (const { what, why } of final.unreadable) found.push({ invariant: "HEALS", what: `${what}: ${why}` })
+    for (const stale of cluster.staleReads.found) {
+      const { acknowledged, answered, asked, channel } = stale
+      const what = `${asked} of ${channel} was answered as of ${answered}, ${acknowledged} was acknowledged before it was asked`
+      found.push({ invariant: "NO-STALE-READ", what })
+    }
+    const contents = readArchive(log.archive)
+    found.push(...contents.found, ...compareStores(contents, cluster.stores), ...compareSessions(contents, final))
+    if (found.length > 0) notes.push(...clusterState(cluster))
+    if (found.length > 0) notes.push(...devices.map((device) => device.state()))
+  }
+
+  const until = async (condition: () => boolean): Promise<void> => {
+    for (const end = time.now + quietMsMax; !condition() && time.now < end;) await delay(quietPollMs)
+  }
+
+  let done = false
+  const clients = time.process("clients", "clients")
+  time.after(0, clients, () => {
+    play().then(
+      () => (done = true),
+      (error: unknown) => {
+        time.onUncaught(error, clients)
+        done = true
+      }
+    )
+  })
+  await time.run(() => done || time.now > runMsMax)
+  if (!done) found.push({ invariant: "HEALS", what: `the run is not over after ${runMsMax} simulated ms` })
+  for (const node of nodes.values()) node.process.alive = false
+  const first = recorder.facts[0]?.connection ?? 0
+  let hash = time.hash
+  for (const fact of recorder.facts) {
+    const text = JSON.stringify({ ...fact, connection: fact.connection - first })
+    for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193) >>> 0
+  }
+  return {
+    seed,
+    found,
+    acked: workload.acked,
+    facts: recorder.facts.length,
+    tasks: time.tasks,
+    simulatedMs: time.now,
+    hash: hash.toString(16),
+    notes
+  }
+}
