@@ -42,7 +42,7 @@ export const faults: ReadonlyArray<Fault> = [
     name: "owner-paused",
     about:
       "SIGSTOP of a node for 8 s, past its lease and with sends inside, then SIGCONT: what it wakes with is refused",
-    short: true,
+    short: false,
     pauseMsMax: 15_000,
     happen: async (scene) => {
       const index = someNode(scene)
@@ -55,7 +55,7 @@ export const faults: ReadonlyArray<Fault> = [
   {
     name: "log-server-killed",
     about: "kill -9 of each NATS server in turn, so of every stream's leader once: acks pause and go on, none is lost",
-    short: true,
+    short: false,
     pauseMsMax: 20_000,
     happen: async (scene) => {
       for (const name of ["nats-1", "nats-2", "nats-3"]) {
@@ -151,7 +151,7 @@ export const faults: ReadonlyArray<Fault> = [
   {
     name: "all-nodes-killed",
     about: "kill -9 of all nodes at once: what was acknowledged is there when they are back",
-    short: true,
+    short: false,
     pauseMsMax: 60_000,
     happen: async (scene) => {
       const all = Array.from({ length: scene.cluster.count }, (_, index) => index)

@@ -2,7 +2,7 @@
  * A runner on another host, as a caller has it: requests and answers go over the simulated network, and silence counts as
  * "not mine", so that the caller tries again with the same request, as the bus does it.
  */
-import type { LocalRunner } from "@parley/actors/fanout/LocalBus"
+import type { LocalRunner } from "@parley/actors/owner/LocalRunner"
 import type { Attach, Attached, Detach, OwnerReply, OwnerRequest } from "@parley/actors/owner/OwnerProtocol"
 import type { SimNetwork } from "./SimNetwork.ts"
 import { type SimProcess, virtualTime } from "./VirtualTime.ts"
@@ -31,6 +31,10 @@ export class RemoteRunner implements LocalRunner {
 
   epochOf(shard: number): number {
     return shard === this.#shard ? this.#epoch : 0
+  }
+
+  serves(shard: number): boolean {
+    return shard === this.#shard
   }
 
   request(

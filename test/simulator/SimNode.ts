@@ -9,7 +9,9 @@ import { type NodeSettings, readSettings } from "@parley/node/NodeConfig"
 import { layerPersister } from "@parley/node/workers/Persister"
 import { CommitSignal } from "@parley/actors/fanout/CommitSignal"
 import { persisterConsumer } from "@parley/actors/fanout/ConsumerNames"
-import { LocalBus, type LocalRunner } from "@parley/actors/fanout/LocalBus"
+import { LocalBus } from "@parley/actors/fanout/LocalBus"
+import type { LocalRunner } from "@parley/actors/owner/LocalRunner"
+import { ShardRoutes } from "@parley/actors/owner/ShardRoutes"
 import { layerMemberFanout } from "@parley/actors/fanout/MemberFanout"
 import { ParkedOperations } from "@parley/actors/fanout/Parking"
 import type { OwnerBounds } from "@parley/actors/owner/OwnerContext"
@@ -58,11 +60,11 @@ export interface Cluster {
 export class SimNode {
   readonly process: SimProcess
   readonly runner: Runner
-  readonly bus: LocalBus["Service"]
+  readonly bus: ShardRoutes["Service"]
   readonly signal: CommitSignal["Service"]
   readonly #cluster: Cluster
   readonly #context: Context.Context<
-    AllStores | EventLog | OwnerCalls | LinkBus | LocalBus | CommitSignal | ParkedOperations
+    AllStores | EventLog | OwnerCalls | LinkBus | ShardRoutes | CommitSignal | ParkedOperations
   >
   readonly #opening = new Set<number>()
   readonly #closing = new Set<number>()
@@ -80,7 +82,7 @@ export class SimNode {
     this.#cluster = cluster
     const { network, shardCount, time } = cluster
     const local = Effect.runSync(build(Layer.fresh(LocalBus.layer({ shardCount }))))
-    this.bus = Context.get(local, LocalBus)
+    this.bus = Context.get(local, ShardRoutes)
     this.signal = Context.get(Effect.runSync(build(Layer.fresh(CommitSignal.layer))), CommitSignal)
     const operations = Context.get(Effect.runSync(build(Layer.fresh(ParkedOperations.layer))), ParkedOperations)
     const links = LinkBus.of({
@@ -100,7 +102,7 @@ export class SimNode {
         Context.add(EventLog, cluster.log.service()),
         Context.add(OwnerCalls, calls),
         Context.add(LinkBus, links),
-        Context.add(LocalBus, this.bus),
+        Context.add(ShardRoutes, this.bus),
         Context.add(CommitSignal, this.signal),
         Context.add(ParkedOperations, operations)
       )

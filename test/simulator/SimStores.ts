@@ -102,7 +102,8 @@ export class SimStores {
         StoreSync,
         StoreSync.of({
           // as: it can't fail otherwise
-          sync: this.#ask(() => sync) as Effect.Effect<void, StoreUnavailable>
+          sync: this.#ask(() => sync) as Effect.Effect<void, StoreUnavailable>,
+          periodic: false
         })
       )
     )

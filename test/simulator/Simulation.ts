@@ -9,7 +9,7 @@ import { type DeviceView, type FinalState, viewDifferences } from "../checker/Fi
 import type { History } from "../checker/History.ts"
 import { heal } from "../harness/Heal.ts"
 import { Random } from "../harness/Random.ts"
-import { owner, Workload } from "../harness/Workload.ts"
+import { Workload } from "../harness/Workload.ts"
 import { Adversary } from "./Adversary.ts"
 import { compareSessions, compareStores, type Found, readArchive } from "./LogTruth.ts"
 import { SimLog } from "./SimLog.ts"
@@ -271,7 +271,7 @@ export const simulate = async (options: SimulationOptions): Promise<SimulationRe
     }
     // Who asks anew has all of it; who did not has all but what was shown to him in passing.
     for (const device of devices) device.drop()
-    const final = await heal({ url, devices, channels, owner, settleMsMax, quietMs: 0 })
+    const final = await heal({ url, devices, channels, owner: workload.owner, settleMsMax, quietMs: 0 })
     found.push(...compareUnasked(before, final, recorder.facts))
     const history = recorder.facts.filter((fact) => fact._tag !== "Broken" || !fact.what.includes(unanswered))
     const violations = check(history, final)
