@@ -23,10 +23,10 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "ack-before-log",
     rule: "DURABLE-BEFORE-ACK",
-    file: `${log}/ShardLog.ts`,
-    find: "    if (this.#cancelDeadline === null) this.#armDeadline(this.#callerDeadlineMs)\n    return true",
-    put: "    this.#options.onUnknown([pending])\n    return true",
-    seedsMax: 40
+    file: `${owner}/ShardOwner.ts`,
+    find: "      waiters: [waiter],\n      reserved\n    }",
+    put: "      waiters: [],\n      reserved\n    }\n    setImmediate(() => waiter(undefined))",
+    seedsMax: 80
   },
   {
     name: "no-fence",
@@ -50,14 +50,6 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "libs/actors/src/session/SessionApply.ts",
     find: "  if (seq <= before.seq) return { cursor: before, moved: false }",
     put: "",
-    seedsMax: 40
-  },
-  {
-    name: "permission-by-topic",
-    rule: "†7",
-    file: `${edge}/Joining.ts`,
-    find: "    if (result.denied) return\n",
-    put: "",
     seedsMax: 400
   },
   {
@@ -66,7 +58,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: `${edge}/EdgeTopics.ts`,
     find: "      if (at > to && at <= until) this.#options.outbound.push(connection, frame, false)",
     put: "      if (at === -1) this.#options.outbound.push(connection, frame, false)",
-    seedsMax: 200
+    seedsMax: 80
   },
   {
     name: "no-resend",
@@ -74,7 +66,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: `${fanout}/EdgeLinkState.ts`,
     find: "    if (last > this.#received) {",
     put: "    if (last < 0) {",
-    seedsMax: 80
+    seedsMax: 160
   },
   {
     name: "move-unnoticed",
@@ -93,20 +85,12 @@ export const mutants: ReadonlyArray<Mutant> = [
     seedsMax: 40
   },
   {
-    name: "notice-not-awaited",
-    rule: "†12",
-    file: `${fanout}/MemberFanout.ts`,
-    find: "            else resume(Effect.fail(new NoticeFailed({ user: notice.user, code: reply.failure.code })))",
-    put: "            else resume(Effect.void)",
-    seedsMax: 200
-  },
-  {
     name: "sync-after-removal",
     rule: "†15",
     file: `${owner}/ChannelSync.ts`,
     find: '    if (stay.to !== null) return done({ _tag: "Lost", channel, seq: stay.to })\n',
     put: "",
-    seedsMax: 200
+    seedsMax: 80
   },
   {
     name: "live-after-removal",
@@ -114,7 +98,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: `${edge}/EdgeTopics.ts`,
     find: "        if (late === undefined || (late.held === null && late.from < at)) this.#takeOff(topic, connection)",
     put: "        if (late === undefined) continue\n        if (late.held === null && late.from < at) this.#takeOff(topic, connection)",
-    seedsMax: 80
+    seedsMax: 40
   },
   {
     name: "deleted-text-in-tail",
@@ -130,7 +114,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: `${owner}/ShardOwner.ts`,
     find: 'return this.#state === "serving" && this.context.leaseHeld(this.shard)',
     put: 'return this.#state === "serving"',
-    seedsMax: 400
+    seedsMax: 160
   },
   {
     name: "lease-from-answer",
@@ -138,15 +122,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: `${owner}/Lease.ts`,
     find: "    return monotonic < this.#deadline && Math.abs(this.#clocks.wall() - monotonic - this.#offset) <= clockJumpMsMax",
     put: "    return monotonic < this.#deadline + 6_000",
-    seedsMax: 400
-  },
-  {
-    name: "not-checked-after-wait",
-    rule: "†18",
-    file: `${owner}/ChannelHandler.ts`,
-    find: "      const answer: Reply = (result) => (this.owner.serving ? reply(result) : notMine())",
-    put: "      const answer: Reply = (result) => reply(result)",
-    seedsMax: 800
+    seedsMax: 160
   },
   {
     name: "other-bytes-again",
@@ -157,20 +133,12 @@ export const mutants: ReadonlyArray<Mutant> = [
     seedsMax: 80
   },
   {
-    name: "gathered-stays",
-    rule: "†20",
-    file: `${log}/LogRules.ts`,
-    find: '  gatheredFailsToo: (flight) => flight.kind === "events",',
-    put: "  gatheredFailsToo: () => false,",
-    seedsMax: 200
-  },
-  {
     name: "refusal-settles",
     rule: "†21",
     file: `${log}/LogRules.ts`,
     find: "  refusalIsCertain: (flight) => !flight.doubtful,",
     put: "  refusalIsCertain: () => true,",
-    seedsMax: 200
+    seedsMax: 80
   },
   {
     name: "ambiguous-is-failed",
@@ -186,7 +154,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: `${log}/LogRules.ts`,
     find: '    if (seen.hash === flight.hash) return "mine"',
     put: '    if (seen.hash === flight.hash || seen.number === flight.number) return "mine"',
-    seedsMax: 200
+    seedsMax: 120
   },
   {
     name: "stale-read-believed",
@@ -202,7 +170,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: `${log}/Replay.ts`,
     find: "      if (++tries > replayTriesMax) {",
     put: "      if (tries === 0) return chain.bodies\n      if (++tries > replayTriesMax) {",
-    seedsMax: 80
+    seedsMax: 400
   },
   {
     name: "no-epoch-record",
@@ -210,7 +178,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: `${log}/Takeover.ts`,
     find: '        if (effect._tag === "Append") step = this.#seal(step, effect)',
     put: '        if (effect._tag === "Append") step = this.#seal(step, effect)\n        if (effect._tag === "Append" && step.state._tag === "Opening" && step.state.after.position > 0) return { epoch: this.#epoch, tip: step.state.after }',
-    seedsMax: 40
+    seedsMax: 200
   },
   {
     name: "position-before-write",
@@ -218,7 +186,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: `${fanout}/LogConsumer.ts`,
     find: "      if (entries.length > 0) yield* options.apply(shard, entries)",
     put: "      if (entries.length > 0) yield* Effect.ignore(options.apply(shard, entries))",
-    seedsMax: 80
+    seedsMax: 40
   },
   {
     name: "position-before-sync",
@@ -226,7 +194,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: `${fanout}/LogConsumer.ts`,
     find: "        if (options.sync !== undefined) yield* options.sync\n",
     put: "",
-    seedsMax: 400
+    seedsMax: 160
   },
   {
     name: "cut-past-checkpoint",
@@ -234,7 +202,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: `${log}/Floor.ts`,
     find: "  Math.max(0, Math.min(fullCheckpoint - 1, ...floors))",
     put: "  Math.max(0, Math.min(Number.MAX_SAFE_INTEGER, fullCheckpoint + 1e9, ...floors))",
-    seedsMax: 80
+    seedsMax: 40
   },
   {
     name: "no-reserved-room",
@@ -242,7 +210,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: `${log}/Takeover.ts`,
     find: "        reserved: true,",
     put: "        reserved: false,",
-    seedsMax: 400
+    seedsMax: 80
   },
   {
     name: "bound-not-raised",
@@ -250,14 +218,6 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "libs/actors/src/channel/IdempotencyWindow.ts",
     find: "      for (const held of this.#heap) bound = Math.max(bound, held.time)\n",
     put: "",
-    seedsMax: 200
-  },
-  {
-    name: "older-row-wins",
-    rule: "†32",
-    file: "libs/storage/src/memory/MemoryDirectory.ts",
-    find: "    if (older) sessions.set(row.user, row)",
-    put: "    sessions.set(row.user, row)",
-    seedsMax: 200
+    seedsMax: 120
   }
 ]

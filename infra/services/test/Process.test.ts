@@ -2,7 +2,7 @@ import { spawn } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterEach, beforeEach, expect, it, vi } from "vitest"
+import { afterAll, afterEach, beforeEach, expect, it, vi } from "vitest"
 import { kill, type Launch, launch, runningMark, runs, signal, startOf, stop } from "../Process.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "parley-process-"))
@@ -24,6 +24,7 @@ const start = async (name: string, script: string) => {
   return { what, mark }
 }
 
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
 beforeEach(() => started.splice(0))
 afterEach(async () => {
   for (const what of started) await kill(what)

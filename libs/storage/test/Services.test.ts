@@ -47,7 +47,10 @@ it("Redis answers", async () => {
 })
 
 it("a test whose service is missing fails with what to do, or with why it is missing", async () => {
-  for (const name of ["NATS", "CASSANDRA", "REDIS"]) vi.stubEnv(`PARLEY_TEST_${name}`, "")
+  for (const name of ["NATS", "CASSANDRA", "REDIS"]) {
+    vi.stubEnv(`PARLEY_TEST_${name}`, "")
+    vi.stubEnv(`PARLEY_TEST_${name}_WHY_NOT`, undefined)
+  }
   await expect(natsOptions()).rejects.toThrow("set PARLEY_TEST_NATS, or run it by `npm test`")
   await expect(cassandraContactPoint()).rejects.toThrow("set PARLEY_TEST_CASSANDRA")
   vi.stubEnv("PARLEY_TEST_REDIS_WHY_NOT", "Redis can't be had here.")

@@ -3,7 +3,8 @@
  * when the store has it (a session passivates on that, †5), and nobody ever reads from Redis what a loss of Redis could
  * take back. Redis spares the store the reads: a session that wakes gets its whole list in one round trip. Away or
  * flushed it costs reads of the store, nothing else. What Redis missed while it was away for this process is owed: those
- * users are read from the store, here, and their hashes are thrown away before Redis is believed again.
+ * users are read from the store, here, and their hashes are thrown away before Redis is believed again. Until then another
+ * process may read what Redis had before; one that dies owing leaves it so until the cursor moves, or its client offers it.
  */
 import { Effect, Exit, Layer, Option, Schedule } from "effect"
 import { randomUUID } from "node:crypto"

@@ -10,7 +10,7 @@ import { select, Upsert } from "../../src/cassandra/Cql.ts"
 import { type Cursor, CursorStore, laterCursor } from "../../src/CursorStore.ts"
 import { Directory } from "../../src/Directory.ts"
 import { freshChannel } from "../History.ts"
-import { layerFresh } from "./TestKeyspace.ts"
+import { layerOfFile } from "./FileKeyspace.ts"
 
 const at = (channel: string, seq: number, generation = 0): Cursor => ({ channel, position: { generation, seq } })
 const freshUser = (): string => `u-${randomUUID()}`
@@ -22,7 +22,7 @@ const storeOver = (cassandra: Cassandra["Service"]) =>
     (context) => Context.get(context, CursorStore)
   )
 
-withLayer(Layer.provideMerge(directory, layerFresh()), { excludeTestServices: true })("Cursors at rest", (it) => {
+withLayer(Layer.provideMerge(directory, layerOfFile()), { excludeTestServices: true })("Cursors at rest", (it) => {
   it.effect("†32 are the same after the same merges, in any order, repeated, by two writers at once", () =>
     Effect.gen(function* () {
       const cassandra = yield* Cassandra

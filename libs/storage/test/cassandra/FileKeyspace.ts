@@ -1,17 +1,20 @@
 /** One keyspace for all tests of a file, whose names are fresh anyway: making one takes longer than most tests. */
 import { Effect, Layer } from "effect"
-import { afterAll } from "vitest"
+import { afterAll, beforeAll } from "vitest"
 import { Cassandra } from "../../src/cassandra/Cassandra.ts"
 import type { CassandraOptions } from "../../src/cassandra/CassandraClient.ts"
+import { migrate } from "../../src/cassandra/Migrations.ts"
 import { dropKeyspace, freshKeyspace } from "./TestKeyspace.ts"
 
-/** Called at a file's top: made with the first layer that is built, dropped when the file is done. */
+const makingMsMax = 120_000
+
+/** Called at a file's top: made before its tests, so that none of them has to wait for it, and dropped after them. */
 export const keyspaceOfFile = (): Effect.Effect<CassandraOptions> => {
   let made: Promise<CassandraOptions> | undefined
-  afterAll(async () => {
-    if (made !== undefined) await Effect.runPromise(dropKeyspace(await made))
-  })
-  return Effect.promise(() => (made ??= freshKeyspace()))
+  const keyspace = () => (made ??= freshKeyspace())
+  beforeAll(async () => Effect.runPromise(migrate(await keyspace())), makingMsMax)
+  afterAll(async () => Effect.runPromise(dropKeyspace(await keyspace())), makingMsMax)
+  return Effect.promise(keyspace)
 }
 
 /** Cassandra with the file's keyspace: each build is a connection of its own. */
