@@ -51,8 +51,9 @@ export const startCluster = async (options: ClusterOptions): Promise<LocalCluste
   })
   const cluster = new LocalCluster(options, services, ports, say)
   try {
-    // Those that start together share the shards out once.
-    await Promise.all(ports.map((_port, index) => cluster.startNode(index)))
+    // The first one makes streams, buckets and tables; those that start together share the shards out once.
+    await cluster.startNode(0)
+    await Promise.all(ports.slice(1).map((_port, index) => cluster.startNode(index + 1)))
     return cluster
   } catch (error) {
     await cluster[Symbol.asyncDispose]()

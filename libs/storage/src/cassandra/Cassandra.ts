@@ -7,7 +7,7 @@
 import type { Client, types } from "cassandra-driver"
 import { Clock, Context, Effect, Layer, Schedule, Semaphore } from "effect"
 import type { StoreRefused, StoreUnavailable } from "../StoreError.ts"
-import { type CassandraOptions, makeClient, readError, unavailable, writeError } from "./CassandraClient.ts"
+import { type CassandraOptions, isMissing, makeClient, readError, unavailable, writeError } from "./CassandraClient.ts"
 import type { Select, Value, Write } from "./Cql.ts"
 import { migrate, type SchemaNewer } from "./Migrations.ts"
 
@@ -21,6 +21,8 @@ const attemptsMax = 3
 const retryMs = 50
 /** A connection that could not be made is not tried again before this. */
 const reconnectMs = 1_000
+/** Looks for a schema that somebody else is making, one each `reconnectMs`. */
+const schemaTriesMax = 30
 
 export class Cassandra extends Context.Service<
   Cassandra,
@@ -40,6 +42,8 @@ export class Cassandra extends Context.Service<
 const make = Effect.fnUntraced(function* (options: CassandraOptions) {
   const open = yield* connection(options)
   const first = open.pipe(
+    // Nodes that start at once: another one is making the schema, and not all of it is seen here yet.
+    Effect.retry({ while: isSchemaUnderWay, times: schemaTriesMax, schedule: Schedule.spaced(reconnectMs) }),
     Effect.asVoid,
     Effect.catchTag("StoreUnavailable", (error) =>
       options.startWithout === true
@@ -83,6 +87,8 @@ const make = Effect.fnUntraced(function* (options: CassandraOptions) {
 
 const unlogged = { prepare: true, logged: false, isIdempotent: true } as const
 const queries = (batch: ReadonlyArray<Write>) => batch.map(({ params, query }) => ({ query, params: [...params] }))
+const isSchemaUnderWay = (error: StoreUnavailable | SchemaNewer): boolean =>
+  error._tag === "StoreUnavailable" && error.cause instanceof Error && isMissing(error.cause.message)
 const isUnavailable = (error: StoreUnavailable | StoreRefused): boolean => error._tag === "StoreUnavailable"
 const again = { times: attemptsMax - 1, schedule: Schedule.jittered(Schedule.exponential(retryMs)) }
 

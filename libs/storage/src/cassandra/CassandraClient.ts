@@ -74,6 +74,7 @@ export const refused = (what: string): StoreRefused => new StoreRefused({ store:
 
 /** A missing table is the operator's to mend, not the event's fault. */
 const missing = /unconfigured|does not exist|non.?existent/i
+export const isMissing = (message: string): boolean => missing.test(message)
 
 /** What the driver throws for a value that its column can't have; any other TypeError is a fault of a program. */
 const isEncoding = (error: unknown): error is Error =>
