@@ -22,7 +22,6 @@ export const clusterSettings = {
     "",
     "Address at which clients reach this node's edge, such as https://a.chat.example.com; empty: its host and port."
   ),
-  reusePort: flag(false, "Lets other processes of this machine listen on the same port."),
 
   nats: list("Addresses of the NATS servers.", natsAddress, "host:port, nats://host:port or tls://host:port"),
   natsUser: text("", "User at NATS."),
