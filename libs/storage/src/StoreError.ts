@@ -1,5 +1,6 @@
 /** The failures of the stores behind the log: what is live goes on without them (WRITE-BEHIND-SAFE). */
 import { Schema } from "effect"
+import { inspect } from "node:util"
 
 /** Not now: the same again later may succeed. */
 export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>()("StoreUnavailable", {
@@ -7,7 +8,7 @@ export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>()("St
   cause: Schema.Defect()
 }) {
   override get message() {
-    return `the store (${this.store}) can't be used now: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+    return `the store (${this.store}) can't be used now: ${textOf(this.cause)}`
   }
 }
 
@@ -20,3 +21,11 @@ export class StoreRefused extends Schema.TaggedError<StoreRefused>()("StoreRefus
     return `the store (${this.store}) does not take what it was given: ${this.what}`
   }
 }
+
+/** A cause may be anything, also what can't be made a string of by itself. */
+const textOf = (cause: unknown): string =>
+  typeof cause === "object" && cause !== null && "message" in cause && typeof cause.message === "string"
+    ? cause.message
+    : typeof cause === "string"
+      ? cause
+      : inspect(cause)

@@ -9,6 +9,10 @@ describe("failures of the storage", () => {
     expect(new StoreUnavailable({ store: "sqlite", cause }).message).toBe(
       "the store (sqlite) can't be used now: no such column: written_at"
     )
+    const copy: unknown = Object.assign(Object.create(null), { message: "unconfigured table" })
+    expect(new StoreUnavailable({ store: "cassandra", cause: copy }).message).toBe(
+      "the store (cassandra) can't be used now: unconfigured table"
+    )
     expect(new StoreRefused({ store: "sqlite", what: "string too big" }).message).toBe(
       "the store (sqlite) does not take what it was given: string too big"
     )

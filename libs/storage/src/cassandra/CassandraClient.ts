@@ -76,6 +76,22 @@ export const refused = (what: string): StoreRefused => new StoreRefused({ store:
 const missing = /unconfigured|does not exist|non.?existent/i
 export const isMissing = (message: string): boolean => missing.test(message)
 
+/** Whether a statement on a schema that others may be making can be well when it is sent once more. */
+export const isPassing = (error: unknown): boolean =>
+  error instanceof errors.OperationTimedOutError ||
+  (error instanceof errors.ResponseError && (passing.has(error.code) || missing.test(error.message)))
+
+const { overloaded, readTimeout, serverError, truncateError, unavailableException, writeTimeout } =
+  types.responseErrorCodes
+const passing = new Set<number>([
+  overloaded,
+  readTimeout,
+  serverError,
+  truncateError,
+  unavailableException,
+  writeTimeout
+])
+
 /** What the driver throws for a value that its column can't have; any other TypeError is a fault of a program. */
 const isEncoding = (error: unknown): error is Error =>
   error instanceof RangeError ||

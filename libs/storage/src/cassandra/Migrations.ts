@@ -7,7 +7,7 @@ import { type Client, types } from "cassandra-driver"
 import { Effect, Schedule, Schema } from "effect"
 import { createHash, randomUUID } from "node:crypto"
 import type { StoreUnavailable } from "../StoreError.ts"
-import { type CassandraOptions, makeClient, unavailable } from "./CassandraClient.ts"
+import { type CassandraOptions, isPassing, makeClient, unavailable } from "./CassandraClient.ts"
 import { directory } from "./migrations/Directory.ts"
 import { history } from "./migrations/History.ts"
 
@@ -40,6 +40,9 @@ const lockPollMs = 250
 const lockWaitMsMax = 90_000
 /** Changing a schema may take longer than a request. */
 const schemaMsMax = 60_000
+/** A statement is sent so often: processes that start at once see what another is making before all of it is there. */
+const attemptsMax = 20
+const retryMs = 250
 
 const keyspaceName = /^[a-z][a-z0-9_]{0,47}$/
 const datacenterName = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/
@@ -66,12 +69,17 @@ const everywhere = { consistency: types.consistencies.quorum, serialConsistency:
 const executeOn =
   (client: Client): Execute =>
   (cql, params = []) =>
-    Effect.map(
-      Effect.tryPromise({
-        try: () => client.execute(cql, [...params], { ...everywhere, prepare: params.length > 0 }),
-        catch: unavailable
+    Effect.tryPromise({
+      try: () => client.execute(cql, [...params], { ...everywhere, prepare: params.length > 0 }),
+      catch: unavailable
+    }).pipe(
+      // All of them bear repetition: one that timed out may have been done.
+      Effect.retry({
+        while: ({ cause }) => isPassing(cause),
+        times: attemptsMax - 1,
+        schedule: Schedule.spaced(retryMs)
       }),
-      ({ rows }) => rows ?? []
+      Effect.map(({ rows }) => rows ?? [])
     )
 
 const run = Effect.fnUntraced(function* (options: CassandraOptions, known: ReadonlyArray<Migration>, execute: Execute) {
@@ -142,7 +150,9 @@ const inKeyspace = (keyspace: string, statement: string): string =>
 
 const schemaLock = (keyspace: string, execute: Execute) => {
   const owner = randomUUID()
-  const applied = (rows: ReadonlyArray<Row>): boolean => rows[0]?.get("[applied]") === true
+  /** An answer that did not come may have been a yes: then the owner that is found is this one. */
+  const applied = (rows: ReadonlyArray<Row>): boolean =>
+    rows[0]?.get("[applied]") === true || rows[0]?.get("owner") === owner
   const held = unavailable(new Error(`another process has migrated ${keyspace} for ${lockWaitMsMax / 1_000} s`))
   const take = Effect.flatMap(
     execute(`INSERT INTO ${keyspace}.schema_lock (id, owner) VALUES (1, ?) IF NOT EXISTS USING TTL ${lockSeconds}`, [
