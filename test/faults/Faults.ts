@@ -108,6 +108,21 @@ export const faults: ReadonlyArray<Fault> = [
     }
   },
   {
+    name: "node-killed-without-cassandra",
+    about: "kill -9 of a node while Cassandra is away: its shards are taken over all the same, and it starts again",
+    short: false,
+    pauseMsMax: 15_000,
+    happen: async (scene) => {
+      await scene.cluster.services.killNode("cassandra-1")
+      const index = someNode(scene)
+      await scene.cluster.killNode(index)
+      await between(scene, 100)
+      await scene.cluster.startNode(index)
+      await between(scene, 40)
+      await scene.cluster.services.startNode("cassandra-1")
+    }
+  },
+  {
     name: "cassandra-paused",
     about: "SIGSTOP of Cassandra for 15 s: writes time out that did apply",
     short: false,

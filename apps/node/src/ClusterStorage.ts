@@ -1,7 +1,7 @@
 /**
  * Where a node of a cluster keeps what is durable: the log on JetStream, history and directory in Cassandra, cursors and
- * inboxes in Redis in front of it. Redis may be away at the start and later. Without NATS or Cassandra a node does not
- * start (what is parked has to be read); one that runs goes on while Cassandra is away (WRITE-BEHIND-SAFE).
+ * inboxes in Redis in front of it. Redis and Cassandra may be away, at the start too: what needs them waits or is refused
+ * until they are back (WRITE-BEHIND-SAFE). Without NATS a node does not start.
  */
 import { readFileSync } from "node:fs"
 import { Effect, Layer, Redacted } from "effect"

@@ -105,6 +105,8 @@ export const layerPersister = Layer.effectDiscard(
     yield* runConsumer({
       name: persisterConsumer,
       shardCount: calls.shardCount,
+      begin: (shard) => parking.begin(shard),
+      leave: (shard) => parking.leave(shard),
       apply: (shard, consumed) => parking.apply(shard, consumed),
       // A position that is ahead of a store which lost its last writes with the power would be a hole for ever.
       sync: sync.sync,

@@ -12,15 +12,17 @@ import { layerComposed } from "@parley/storage/ChannelStore"
 import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"
 import { MessageStore } from "@parley/storage/MessageStore"
 import { ParkedEvents } from "@parley/storage/ParkedEvents"
-import { StoreRefused } from "@parley/storage/StoreError"
+import { StoreRefused, StoreUnavailable } from "@parley/storage/StoreError"
 import { layerRuntime } from "../../src/Runtime.ts"
 import { newId, shardCount, until, world } from "./World.ts"
 
 const refused = new StoreRefused({ store: "test", what: "no room for such a text" })
 
+const away = new StoreUnavailable({ store: "test", cause: "away" })
+
 /** What the stores refuse, or stumble over, until it is cleared. */
 const makeStores = () => {
-  const bad = { text: "poison", channel: "", mention: "" }
+  const bad = { text: "poison", channel: "", mention: "", away: false }
   const layerBad = Layer.mergeAll(
     Layer.effect(
       MessageStore,
@@ -57,6 +59,15 @@ const makeStores = () => {
           ...store,
           addMentions: (mentions) =>
             mentions.some(({ user }) => user === bad.mention) ? Effect.fail(refused) : store.addMentions(mentions)
+        })
+      )
+    ),
+    Layer.effect(
+      ParkedEvents,
+      Effect.map(ParkedEvents, (store) =>
+        ParkedEvents.of({
+          ...store,
+          entities: (consumer) => (bad.away ? Effect.fail(away) : store.entities(consumer))
         })
       )
     )
@@ -143,6 +154,53 @@ const fill = Effect.gen(function* () {
 const all = { texts: ["", "poison", "after"], ns: [1, 2, 3], synced: [2, 3, 4, 5, 6], unread: 2, members: 2 }
 
 describe("†26 events that can't be written", () => {
+  it.live(
+    "†26 and WRITE-BEHIND-SAFE: a shard is taken over while what is parked can't be read, and reads it later",
+    () =>
+      Effect.gen(function* () {
+        const stores = makeStores()
+        const layer = Layer.succeedContext(yield* Layer.build(stores.layer))
+        yield* during(layer)(
+          Effect.gen(function* () {
+            const { calls } = yield* world
+            yield* fill
+            yield* until("the log is consumed", consumed(calls.shardOf("group:one")))
+          })
+        )
+        stores.bad.away = true
+        yield* during(layer)(
+          Effect.gen(function* () {
+            const { calls, create, send } = yield* world
+            const { runner } = yield* LocalRunnerService
+            const shard = calls.shardOf("group:one")
+            const other = Array.from({ length: 99 }, (_, i) => `group:y${i}`).find((id) => calls.shardOf(id) === shard)!
+            yield* create("ana", other, ["ana", "ben"])
+            yield* send("ana", other, "live")
+            assert.deepStrictEqual((yield* seen("ben", other)).texts, ["live"])
+            // Each load asks for itself, and what is in memory stays there.
+            assert.deepStrictEqual(yield* seen("ben", "group:one"), all)
+            assert.isFalse(runner.owner(shard)?.parked.known)
+            assert.isFalse(yield* cold(other))
+            stores.bad.away = false
+            // Asked again at a tick, by itself.
+            yield* until(
+              "what is parked is known",
+              Effect.sync(() => runner.owner(shard)?.parked.known === true)
+            )
+            assert.deepStrictEqual(yield* seen("ben", "group:one"), all)
+            yield* until("the other channel is stored and goes cold", cold(other))
+            assert.deepStrictEqual((yield* seen("ben", other)).texts, ["live"])
+            yield* until("the log is consumed", consumed(shard))
+            assert.strictEqual((yield* send("ana", "group:one", "more")).seq, 7)
+            yield* until(
+              "what follows is parked as well",
+              Effect.map(parkedSeqs(persisterConsumer, "group:one"), (seqs) => seqs.at(-1) === 7)
+            )
+          })
+        )
+      })
+  )
+
   it.live("†26 are parked with what follows them in their channel; all of it is read, the others don't notice", () =>
     Effect.gen(function* () {
       const stores = makeStores()

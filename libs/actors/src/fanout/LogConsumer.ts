@@ -54,7 +54,9 @@ export interface ConsumerOptions<E> {
   /** The consumer may not go beyond this position now (another consumer goes first); undefined: as far as the log goes. */
   readonly limit?: (shard: number) => LogPosition | undefined
   /** Called before the first step of a shard that is worked on from now on (`WorkedShards`). */
-  readonly begin?: (shard: number) => Effect.Effect<void, LogUnavailable>
+  readonly begin?: (shard: number) => Effect.Effect<void, E | LogUnavailable>
+  /** The shard is worked on elsewhere from now on. */
+  readonly leave?: (shard: number) => void
   /**
    * Of a consumer that may be cut loose (`LooseConsumers`): takes from the store what the log had in `(after, cut]` and
    * has no longer (†3).
@@ -198,6 +200,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       readAll.delete(shard)
       positions.delete(shard)
       failed.delete(shard)
+      options.leave?.(shard)
     }
 
     /** Steps of one shard as long as they are full; answers up to where they came, undefined where nothing was taken. */

@@ -111,9 +111,11 @@ export const layerMemberFanout = Layer.effectDiscard(
         wrote ? sync.sync.pipe(Effect.tap(() => Effect.sync(() => (wrote = false)))) : Effect.void
       ),
       begin: (shard) =>
-        log
-          .consumerPosition(persisterConsumer, shard)
-          .pipe(Effect.map((position) => void storedUpTo.set(shard, Math.max(position, storedUpTo.get(shard) ?? 0)))),
+        log.consumerPosition(persisterConsumer, shard).pipe(
+          Effect.map((position) => void storedUpTo.set(shard, Math.max(position, storedUpTo.get(shard) ?? 0))),
+          Effect.andThen(parking.begin(shard))
+        ),
+      leave: (shard) => parking.leave(shard),
       syncPeriodic: sync.periodic,
       limit: (shard) => storedUpTo.get(shard) ?? 0,
       apply: (shard, consumed) =>

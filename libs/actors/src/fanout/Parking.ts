@@ -71,16 +71,31 @@ export class Parking<E> {
   readonly consumer: string
   readonly #options: ParkingOptions<E>
   readonly #store: ParkedEvents["Service"]
-  /** Shard → entity → what is parked of it. */
+  /** Shard that is worked on here → entity → what is parked of it. */
   readonly #entities = new Map<number, Map<string, ParkedEntity>>()
   /** One step or one operator's wish at a time in a shard. */
   readonly #locks = new Map<number, Semaphore.Semaphore>()
 
-  constructor(options: ParkingOptions<E>, store: ParkedEvents["Service"], entities: ReadonlyArray<ParkedEntity>) {
+  constructor(options: ParkingOptions<E>, store: ParkedEvents["Service"]) {
     this.consumer = options.consumer
     this.#options = options
     this.#store = store
-    for (const entity of entities) this.#shard(entity.shard).set(keyOf(entity), entity)
+  }
+
+  /** Reads what is parked of a shard, before its first event here: who had it before may have parked some. */
+  begin(shard: number): Effect.Effect<void, StoreUnavailable> {
+    return this.#locked(
+      shard,
+      Effect.map(this.#store.entities(this.consumer), (entities) => {
+        this.#entities.delete(shard)
+        this.#keep(shard, entities)
+      })
+    )
+  }
+
+  /** Another process works on it now. */
+  leave(shard: number): void {
+    this.#entities.delete(shard)
   }
 
   /** What is parked of a shard's entities. */
@@ -228,11 +243,13 @@ export class Parking<E> {
         }))
       )
       // Put again after a crash or a failed step they are counted twice: the store knows.
-      const entities = this.#shard(shard)
-      for (const entity of yield* this.#store.entities(this.consumer)) {
-        if (entity.shard === shard) entities.set(keyOf(entity), entity)
-      }
+      this.#keep(shard, yield* this.#store.entities(this.consumer))
     })
+  }
+
+  #keep(shard: number, entities: ReadonlyArray<ParkedEntity>): void {
+    const here = this.#shard(shard)
+    for (const entity of entities) if (entity.shard === shard) here.set(keyOf(entity), entity)
   }
 
   #remove(entity: ParkedEntity, parked: ParkedEvent) {
@@ -253,12 +270,20 @@ export class Parking<E> {
   }
 
   #wish<A, E2>(topic: Entry["topic"], id: string, run: (entity: ParkedEntity) => Effect.Effect<A, E2>) {
-    return Effect.suspend((): Effect.Effect<A, E2 | ParkedRefused> => {
+    return Effect.suspend((): Effect.Effect<A, E2 | ParkedRefused | StoreUnavailable> => {
       for (const [shard, entities] of this.#entities) {
         const entity = entities.get(keyOf({ topic, id }))
         if (entity !== undefined) return this.#locked(shard, run(entity))
       }
-      return Effect.fail(new ParkedRefused({ why: "nothing of it is parked" }))
+      return Effect.flatMap(this.#store.entities(this.consumer), (entities) => {
+        const elsewhere = entities.find((entity) => entity.topic === topic && entity.id === id)
+        return new ParkedRefused({
+          why:
+            elsewhere === undefined
+              ? "nothing of it is parked"
+              : `shard ${elsewhere.shard} is not worked on here: ask the node that owns it (parley cluster status)`
+        })
+      })
     })
   }
 
@@ -326,12 +351,12 @@ export class ParkedOperations extends Context.Service<
 /** A consumer's parking, whatever its own failures are. */
 export type Operable = Pick<Parking<unknown>, "consumer" | "count" | "list" | "retry" | "drop">
 
-/** Makes a consumer's parking with what is parked from before, and shows it to operators. */
+/** Makes a consumer's parking, and shows it to operators. The store is asked when the first shard begins. */
 export const makeParking = <E>(options: ParkingOptions<E>) =>
   Effect.gen(function* () {
     const store = yield* ParkedEvents
     const operations = yield* ParkedOperations
-    const parking = new Parking(options, store, yield* store.entities(options.consumer))
+    const parking = new Parking(options, store)
     operations.register(parking)
     return parking
   })

@@ -5,7 +5,6 @@
  */
 import { Effect } from "effect"
 import type { EventLog, LogPosition, LogUnavailable } from "@parley/storage/EventLog"
-import type { StoreUnavailable } from "@parley/storage/StoreError"
 import { memberFanoutConsumer, persisterConsumer } from "../fanout/ConsumerNames.ts"
 import { OwnerLinks } from "../fanout/OwnerLink.ts"
 import { openShard, type OpenShardError, ShardQuarantined } from "../log/Takeover.ts"
@@ -56,6 +55,7 @@ export class Runner implements LocalRunner {
   readonly #onQuarantined: (shard: number, what: string) => void
   readonly #clocks: Clocks
   #ticks = 0
+  #askingParked = false
 
   constructor(options: RunnerOptions) {
     this.name = options.name
@@ -113,7 +113,7 @@ export class Runner implements LocalRunner {
   }
 
   /** Takes the shard over in the log and serves it, under an epoch above `epochAtLeast`. */
-  open(shard: number, epochAtLeast: number): Effect.Effect<void, LogUnavailable | OpenShardError | StoreUnavailable> {
+  open(shard: number, epochAtLeast: number): Effect.Effect<void, LogUnavailable | OpenShardError> {
     return Effect.gen({ self: this }, function* () {
       const stored = yield* this.#context.log.consumerPosition(persisterConsumer, shard)
       const opened = yield* openShard({ log: this.#context.log, shard, epochAtLeast, knownAtLeast: stored }).pipe(
@@ -121,14 +121,27 @@ export class Runner implements LocalRunner {
         Effect.tapErrorTag("ShardQuarantined", ({ what }) => Effect.sync(() => this.quarantine(shard, what)))
       )
       this.quarantined.delete(shard)
-      const parked = yield* this.#context.stores.parked.entities(persisterConsumer)
-      const here = parked.filter((entity) => entity.shard === shard)
-      const owner = new ShardOwner(this.#context, opened, stored, here)
+      const owner = new ShardOwner(this.#context, opened, stored)
       this.#owners.set(shard, owner)
       // What was replayed has to be in the store before anything cold is loaded. The persister may have come past it
       // before there was an owner to be told; if not, it looks now and not at its next poll.
       owner.setStored(yield* this.#context.log.consumerPosition(persisterConsumer, shard))
       this.#context.committed(shard)
+      this.#askParked()
+    })
+  }
+
+  /** Asks the store, for all shards that do not know yet, what is parked of them; where it is away, again at a tick. */
+  #askParked(): void {
+    if (this.#askingParked) return
+    const unknown = [...this.#owners.values()].filter((owner) => !owner.parked.known)
+    if (unknown.length === 0) return
+    this.#askingParked = true
+    this.#context.run(this.#context.stores.parked.entities(persisterConsumer), (result) => {
+      this.#askingParked = false
+      if (!("ok" in result)) return
+      for (const owner of unknown) owner.setParked(result.ok.filter(({ shard }) => shard === owner.shard))
+      this.#askParked()
     })
   }
 
@@ -207,6 +220,7 @@ export class Runner implements LocalRunner {
 
   /** Called every `ownerTickMs`. */
   tick(): void {
+    this.#askParked()
     for (const owner of this.#owners.values()) owner.tick()
     if (++this.#ticks % (linkHeartbeatMs / ownerTickMs) === 0) this.#heartbeat()
   }

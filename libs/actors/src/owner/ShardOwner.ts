@@ -43,7 +43,7 @@ export class ShardOwner {
   readonly sessions: SessionHandler
   readonly presence: PresenceHandler
   readonly unstored = new Unstored()
-  readonly parked: ParkedHere
+  readonly parked = new ParkedHere()
   readonly log: ShardLog<PendingEvent>
   readonly checkpoints: Checkpoints
   #state: "serving" | "draining" | "out" = "serving"
@@ -52,14 +52,8 @@ export class ShardOwner {
   #storePosition: LogPosition
   #settling = false
 
-  constructor(
-    context: OwnerContext,
-    opened: OpenedShard,
-    storePosition: LogPosition,
-    parked: ReadonlyArray<ParkedEntity> = []
-  ) {
+  constructor(context: OwnerContext, opened: OpenedShard, storePosition: LogPosition) {
     this.context = context
-    this.parked = new ParkedHere(parked)
     this.shard = opened.shard
     this.epoch = opened.epoch
     this.#storePosition = storePosition
@@ -221,10 +215,16 @@ export class ShardOwner {
 
   /** The persister has written everything up to here (†25), but for what it has parked (†26). */
   setStored(position: LogPosition, parked?: ReadonlyArray<ParkedEntity>): void {
+    if (position > this.#storePosition) this.#storePosition = position
+    else if (parked === undefined) return
     if (parked !== undefined) this.parked.replace(parked)
-    if (position <= this.#storePosition) return
-    this.#storePosition = position
-    if (!this.#settling) this.#settle()
+    // A floor that rose past what is parked would not come down again.
+    if (this.parked.known && !this.#settling) this.#settle()
+  }
+
+  /** What the persister has parked, as the store says; it may have said more meanwhile. */
+  setParked(entities: ReadonlyArray<ParkedEntity>): void {
+    if (!this.parked.known) this.setStored(this.#storePosition, entities)
   }
 
   /** A second of a hot channel is tens of thousands of events: in slices, so that nobody waits for all of them. */
