@@ -133,6 +133,7 @@ export class LocalCluster implements AsyncDisposable {
           PARLEY_MODE: "development",
           PARLEY_AUTH_SECRET: sharedSecret(this.#options.data),
           PARLEY_CASSANDRA_REPLICATION: `${this.services.state.cassandraDatacenter ?? "datacenter1"}:1`,
+          PARLEY_CASSANDRA_SYNC_MS: "0",
           ...environmentOf(this.services.state, "PARLEY_"),
           PARLEY_CLUSTER: "local",
           PARLEY_NAME: name,

@@ -52,9 +52,9 @@ export const cassandraYaml = (node: CassandraNodeConfig): string => {
     saved_caches_directory: join(node.folder, "saved_caches"),
     hints_directory: join(node.folder, "hints"),
     cdc_raw_directory: join(node.folder, "cdc_raw"),
-    // As production has it by default: acknowledged before it is on disk.
-    commitlog_sync: "periodic",
-    commitlog_sync_period: "10000ms",
+    // Synced before it is answered: one node that is killed loses nothing that the log has let go of.
+    commitlog_sync: "group",
+    commitlog_sync_group_window: "5ms",
     ...smallMachine,
     read_request_timeout: "5000ms",
     range_request_timeout: "10000ms",

@@ -79,6 +79,7 @@ const shapeOf = (random: Random) => ({
     warmBytesMax: random.pick([1, 20_000, 33_554_432]) ?? 1,
     checkpointBytes: random.pick([1_500, 6_000, 4_194_304]) ?? 1,
     commitWindowMs: random.pick([0, 3]) ?? 0,
+    incrementalTicks: 2,
     fanoutThreshold: random.next() < 0.3 ? 3 : 200
   },
   detachGraceMs: random.pick([0, 2_000, 30_000]) ?? 0,

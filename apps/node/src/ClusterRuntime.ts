@@ -39,6 +39,9 @@ export const isEdge = ({ roles }: NodeSettings): boolean => roles.length === 0 |
 /** Least time between two records of a shard under load: larger records, fewer round trips to three disks. */
 const commitWindowMs = 3
 
+/** Who was woken from the store a second ago wakes at a takeover without it. */
+const incrementalTicks = 2
+
 /** Consumers work where the shard is: what they read is in memory there. */
 const layerWorkedShards = Layer.effect(
   WorkedShards,
@@ -81,7 +84,8 @@ export const layerClusterRuntime = Layer.unwrap(
         residentBytesMax: bytes,
         warmBytesMax: bytes,
         fanoutThreshold: settings.fanoutThreshold,
-        commitWindowMs
+        commitWindowMs,
+        incrementalTicks
       },
       forgetIds: settings.testFault === "forget-ids"
     })

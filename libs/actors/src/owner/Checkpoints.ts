@@ -3,6 +3,9 @@
  * that a takeover is bounded however far the store is behind, and most channels wake without the store (DESIGN §5.7).
  * What a checkpoint leaves out is safe: such an entity is loaded from the store, once the store has everything up to
  * the checkpoint, and what was replayed after it is applied on top.
+ *
+ * Between two full ones, an incremental one has those that are in neither: woken from the store since then, and changed.
+ * Without it a takeover would need the store for them, and the store may be away (WRITE-BEHIND-SAFE).
  */
 import { ChannelState, replay as replayChannel } from "../channel/ChannelState.ts"
 import {
@@ -26,6 +29,10 @@ const checkpointTicksMax = 120
  * time to encode it. A hot channel is always one; by the time it is loaded the store has what precedes the checkpoint.
  */
 const unstoredBytesMax = 131_072
+/** An incremental checkpoint's bytes. */
+const incrementalBytesMax = 262_144
+/** An incremental checkpoint is paid for by the events since the last one, and by so many bytes a tick. */
+const incrementalBytesPerTick = 4_096
 /** A checkpoint isn't worth it below this many events. */
 const checkpointEventsMin = 64
 
@@ -40,6 +47,14 @@ export class Checkpoints {
   /** Sessions as of the checkpoint: they wake with the cursors that the store has since then. */
   readonly #sessions = new Map<string, Uint8Array | SessionState>()
   readonly #late = new Map<string, Array<Entry>>()
+  /** What a takeover has without the store and without an incremental checkpoint: in the full one, or begun after it. */
+  #covered = new Set<string>()
+  /** Changed, and not covered: what the next incremental checkpoint has, oldest change first. */
+  #uncovered = new Set<string>()
+  /** Whether one of these changed since the last incremental checkpoint. */
+  #due = false
+  #credit = 0
+  #incrementalSize = 0
   #bytes = 0
   #events = 0
   #ticks = 0
@@ -51,21 +66,27 @@ export class Checkpoints {
   /** Puts back what the last checkpoint and the records after it say. */
   restore(opened: OpenedShard): void {
     const { channels } = this.#owner
-    for (const { bytes, id, topic } of opened.checkpoint === undefined
-      ? []
-      : decodeCheckpoint(opened.checkpoint).snapshots) {
-      if (topic === "channel") channels.residents.putWarm(id, bytes)
-      else this.#sessions.set(id, bytes)
-      this.#active.add(key(topic, id))
-    }
+    this.#put(opened.checkpoint, this.#covered)
+    this.#put(opened.incremental, this.#uncovered)
     for (const { entry, position } of opened.entries) {
       this.#replay(entry)
       this.#active.add(key(entry.topic, entry.id))
+      this.#changed(entry)
       if (position <= this.#owner.storePosition) continue
       this.#owner.unstored.committed(position, entry.topic, entry.id, entry.seq)
     }
     if (!this.#owner.context.forgetIds) return
     for (const { state } of channels.residents.all()) if (state !== undefined) forgetIds(state)
+  }
+
+  #put(body: Uint8Array | undefined, names: Set<string>): void {
+    if (body === undefined) return
+    for (const { bytes, id, topic } of decodeCheckpoint(body).snapshots) {
+      if (topic === "channel") this.#owner.channels.residents.putWarm(id, bytes)
+      else this.#sessions.set(id, bytes)
+      this.#active.add(key(topic, id))
+      names.add(key(topic, id))
+    }
   }
 
   /** Entries that were replayed before their entity was loaded; the loader applies those above the state it found. */
@@ -87,14 +108,47 @@ export class Checkpoints {
       const name = key(entry.topic, entry.id)
       this.#active.delete(name)
       this.#active.add(name)
+      this.#changed(entry)
       this.#bytes += entry.body.length + 100
+      this.#credit += entry.body.length + 100
       this.#events++
     }
     if (this.#bytes >= this.#owner.context.bounds.checkpointBytes) this.write()
   }
 
   tick(): void {
-    if (++this.#ticks >= checkpointTicksMax && this.#events >= checkpointEventsMin) this.write()
+    if (++this.#ticks >= checkpointTicksMax && this.#events >= checkpointEventsMin) return this.write()
+    this.#credit += incrementalBytesPerTick
+    const { incrementalTicks } = this.#owner.context.bounds
+    if (this.#due && incrementalTicks > 0 && this.#ticks % incrementalTicks === 0) this.#writeIncremental()
+  }
+
+  #changed({ generation, id, seq, topic }: Entry): void {
+    if (this.#owner.context.bounds.incrementalTicks === 0) return
+    const name = key(topic, id)
+    if (isFirst({ generation, seq })) this.#covered.add(name)
+    if (this.#covered.has(name)) return
+    this.#uncovered.delete(name)
+    this.#uncovered.add(name)
+    this.#due = true
+  }
+
+  /** For many cold entities it is large: then it is rarer, so that the log has at most about twice the bytes. */
+  #writeIncremental(): void {
+    if (this.#credit < this.#incrementalSize) return
+    this.#credit = 0
+    this.#due = false
+    this.#owner.log.appendCheckpoint(
+      () => {
+        const body = encodeCheckpoint({ snapshots: this.#newest(this.#uncovered, incrementalBytesMax) })
+        this.#incrementalSize = body.length
+        return body
+      },
+      "incremental",
+      (position) => {
+        if (position === null && this.#uncovered.size > 0) this.#due = true
+      }
+    )
   }
 
   /**
@@ -112,21 +166,39 @@ export class Checkpoints {
     this.#bytes = 0
     this.#events = 0
     this.#ticks = 0
+    const before = { covered: this.#covered, uncovered: this.#uncovered }
     this.#owner.log.appendCheckpoint(
       () => this.#body(),
       "full",
       // There was no room, or another is on its way: it stays due.
       (position) => {
-        if (position === null) this.#events += events
+        if (position !== null) return
+        this.#events += events
+        // What was covered by what is still the last one.
+        for (const name of before.covered) this.#covered.add(name)
+        for (const name of before.uncovered) if (!this.#covered.has(name)) this.#uncovered.add(name)
       }
     )
   }
 
   /** Called at the checkpoint's turn, when what is committed is exactly what precedes it in the log. */
   #body(): Uint8Array {
+    const snapshots = this.#newest(this.#active, checkpointBytesMax)
+    this.#active.clear()
+    this.#covered = new Set()
+    this.#uncovered = new Set()
+    for (const { id, topic } of snapshots.toReversed()) {
+      this.#active.add(key(topic, id))
+      this.#covered.add(key(topic, id))
+    }
+    return encodeCheckpoint({ snapshots })
+  }
+
+  /** The newest of these that fit. */
+  #newest(names: ReadonlySet<string>, bytesMax: number): ReadonlyArray<Snapshot> {
     const snapshots: Array<Snapshot> = []
-    let room = checkpointBytesMax
-    for (const name of [...this.#active].reverse()) {
+    let room = bytesMax
+    for (const name of [...names].reverse()) {
       const topic: Topic = name.startsWith(channelPrefix) ? "channel" : "user"
       const id = name.slice(channelPrefix.length)
       const bytes = this.#encoded(topic, id)
@@ -139,9 +211,7 @@ export class Checkpoints {
       room -= size
       snapshots.push(snapshot)
     }
-    this.#active.clear()
-    for (const { id, topic } of snapshots.toReversed()) this.#active.add(key(topic, id))
-    return encodeCheckpoint({ snapshots })
+    return snapshots
   }
 
   #encoded(topic: Topic, id: string): Uint8Array | undefined {
@@ -157,20 +227,23 @@ export class Checkpoints {
 
   #replay(entry: Entry): void {
     if (entry.topic === "user") {
-      const session = this.takeSession(entry.id)
+      const session = this.takeSession(entry.id) ?? (isFirst(entry) ? SessionState.empty(entry.id) : undefined)
       if (session === undefined) return this.#later(entry)
-      replaySession(session, entry)
+      if (entry.seq > session.committedUserSeq) replaySession(session, entry)
       this.#sessions.set(entry.id, session)
       return
     }
     const { channels, context } = this.#owner
-    const warm = channels.residents.takeWarm(entry.id)
+    const { residents } = channels
+    const limits = channelLimits(context.bounds)
+    const warm = residents.takeWarm(entry.id)
     const resident =
-      warm === undefined
-        ? channels.residents.peek(entry.id)
-        : channels.residents.put(entry.id, ChannelState.decode(warm.bytes, channelLimits(context.bounds)))
+      warm !== undefined
+        ? residents.put(entry.id, ChannelState.decode(warm.bytes, limits))
+        : (residents.peek(entry.id) ??
+          (isFirst(entry) ? residents.put(entry.id, ChannelState.empty(entry.id, limits)) : undefined))
     if (resident?.state === undefined) this.#later(entry)
-    else replayChannel(resident.state, entry)
+    else if (entry.seq > resident.state.committedSeq) replayChannel(resident.state, entry)
   }
 
   #later(entry: Entry): void {
@@ -180,3 +253,6 @@ export class Checkpoints {
     else late.push(entry)
   }
 }
+
+/** Whose log begins with it needs nothing that is older. */
+const isFirst = ({ generation, seq }: Pick<Entry, "generation" | "seq">): boolean => generation === 1 && seq === 1

@@ -28,6 +28,8 @@ export interface OwnerBounds {
   readonly warmBytesMax: number
   /** A checkpoint is due after this many bytes of records. */
   readonly checkpointBytes: number
+  /** Ticks between two incremental checkpoints; 0: none, where the store is never away without the log. */
+  readonly incrementalTicks: number
   /** Least time between two records of one shard under load; 0 where the log gathers by itself, as SQLite's does. */
   readonly commitWindowMs: number
   /** Members up to which a channel writes fan-out. */
@@ -38,6 +40,7 @@ export const ownerBoundsDefault: OwnerBounds = {
   residentBytesMax: 32 * 1024 * 1024,
   warmBytesMax: 32 * 1024 * 1024,
   checkpointBytes: 4 * 1024 * 1024,
+  incrementalTicks: 0,
   commitWindowMs: 0,
   fanoutThreshold: 200
 }
