@@ -5,6 +5,7 @@ import { Folder } from "../harness/Folder.ts"
 import { Server } from "../harness/Server.ts"
 import { newClientId } from "./ClientIds.ts"
 import { Device } from "./Device.ts"
+import { LateSync } from "./LateSync.ts"
 import { until } from "./RawClient.ts"
 
 const channel = "group:one"
@@ -22,10 +23,15 @@ afterEach(async () => {
   await folder[Symbol.asyncDispose]()
 })
 
-const connect = async (user: string): Promise<Device> => {
-  const device = new Device({ user, device: `${user}-1`, url: () => server.url, recorder: new Recorder() })
+const start = (user: string, url: () => string | undefined): Device => {
+  const device = new Device({ user, device: `${user}-1`, url, recorder: new Recorder() })
   devices.push(device)
   device.start()
+  return device
+}
+
+const connect = async (user: string): Promise<Device> => {
+  const device = start(user, () => server.url)
   await device.whenReady()
   return device
 }
@@ -44,5 +50,17 @@ describe("a device", () => {
     expect(await ben.attempt(leave)).toBe("done")
     await ana.attempt({ op: "send", channel, cid: newClientId(), text: "hi" })
     await until("ben hears of it", () => position() === 4)
+  })
+  it("keeps a channel that was pushed while its sync was answered, though the answer says reload and lacks it", async () => {
+    await using late = await LateSync.start(server.url ?? "")
+    const ana = await connect("ana")
+    const ben = start("ben", () => late.url)
+    await until("the answer to ben's sync is made", () => late.held === 1)
+    await ana.attempt({ op: "create", channel, cid: newClientId(), name: "", members: ["ben"] })
+    await ben.whenReady()
+    await ana.attempt({ op: "send", channel, cid: newClientId(), text: "hi" })
+    await until("ben hears of it", () => ben.channels.get(channel)?.position === 2)
+    // It must not outlive what it stands in front of.
+    await ben.stop()
   })
 })

@@ -55,6 +55,8 @@ export class Device {
   readonly #trace = new Trace()
   #syncing = false
   #syncAgain = false
+  /** Channels that pushes brought since the running sync was asked: its list may be older than they are. */
+  readonly #brought = new Set<string>()
   /** Channels whose counts are asked for. */
   readonly #counting = new Set<string>()
   /** Whoever waits for a connection that has synced. */
@@ -227,6 +229,7 @@ export class Device {
 
   async #syncAll(socket: WireSocket): Promise<boolean> {
     for (let round = 0, more: string | null = null; round < syncRoundsMax; round++) {
+      this.#brought.clear()
       const held = [...this.channels].filter(([, copy]) => copy.position >= 0)
       const channels = held.map(([channel, copy]) => [channel, copy.generation, copy.position])
       const first = { channels, session: this.#session }
@@ -251,7 +254,7 @@ export class Device {
     const { channels, lost, personal, reload, session, unavailable } = answer
     if (unavailable !== undefined) void this.#syncLater()
     this.#record({ _tag: "Personal", how: "sync", position: session.seq, events: personal }, this.#seat())
-    if (reload) for (const copy of this.channels.values()) copy.forget()
+    if (reload) for (const [channel, copy] of this.channels) if (!this.#brought.has(channel)) copy.forget()
     if (reload || session.generation !== this.#session.generation || session.seq > this.#session.seq)
       this.#session = session
     for (const { channel, seq } of lost) this.#left(channel, seq)
@@ -367,6 +370,7 @@ export class Device {
         return this.#offer(channel, from, to, events)
       }
       case "channel":
+        this.#brought.add(push.sync.head.channel)
         this.#take(push.sync, seat)
         void this.#offerRead(push.sync.head.channel)
         return
