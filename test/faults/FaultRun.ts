@@ -46,7 +46,8 @@ export interface FaultResult {
 /** Acks before the fault, and after it, that show the load is really there. */
 const acksAround = 60
 const acksMsMax = 60_000
-const mutationsMax = 20_000
+/** Beyond some 2,000 events a sync from nothing is a reload, and the checker reads by syncs from nothing. */
+const mutationsMax = 6_000
 const endMsMax = 30_000
 const settleMsMax = 40_000
 /** Of each node's log, in the report of a run that is not sound. */
