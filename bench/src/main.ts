@@ -20,7 +20,8 @@ const benches: Readonly<Record<string, () => Promise<BenchModule>>> = {
   start: () => import("./start.ts"),
   replay: () => import("./replay.ts"),
   remotecalls: () => import("./remotecalls.ts"),
-  log: () => import("./log.ts")
+  log: () => import("./log.ts"),
+  takeover: () => import("./takeover.ts")
 }
 
 const [first = "", ...rest] = process.argv.slice(2)
