@@ -51,11 +51,22 @@ export class BenchCluster implements AsyncDisposable, CpuSource {
           PARLEY_SHARDS: String(benchShards),
           PARLEY_DRAIN_WINDOW_MS: "0",
           PARLEY_LOG_LEVEL: "warn",
+          // Everything shares two cores, and what is started is not compiled yet: late is not overloaded.
+          PARLEY_EVENT_LOOP_LAG_MS: "5000",
           ...environment
         },
         say
       })
       const started = new BenchCluster(cluster, data)
+      // A load that finds something wrong throws out of a socket's turn: the cluster goes all the same.
+      const end = (why: unknown): void => {
+        process.exitCode = 1
+        console.error(why)
+        void started[Symbol.asyncDispose]().finally(() => process.exit(1))
+      }
+      process.once("uncaughtException", end)
+      process.once("SIGINT", end)
+      process.once("SIGTERM", end)
       await started.untilOwned(nodes)
       return started
     } catch (error) {

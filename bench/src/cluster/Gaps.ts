@@ -54,6 +54,11 @@ export class Gaps {
     return channels.map((channel) => Math.max(this.#gap[channel] ?? 0, now - (this.#last[channel] ?? now)))
   }
 
+  /** Since the last ack of some channels. */
+  since(channels: ReadonlyArray<number>, now: number): ReadonlyArray<number> {
+    return channels.map((channel) => now - (this.#last[channel] ?? now))
+  }
+
   /** From the beginning of the watch to the first ack of each of these channels; those that have had none are left out. */
   firsts(channels: ReadonlyArray<number>): ReadonlyArray<number> {
     return channels.map((channel) => this.#first[channel] ?? -1).filter((first) => first >= 0)
