@@ -16,16 +16,20 @@ const node = process.execPath
 export const serverCore = 0
 export const generatorCore = 1
 
-export interface RunningServer {
+/** What is measured of one server, or of all processes of a cluster. */
+export interface CpuSource {
+  /** CPU seconds of all its threads since it started. */
+  cpuSeconds(): number
+  /** The same of each thread, or process, by its name. */
+  cpuByThread(): Readonly<Record<string, number>>
+}
+
+export interface RunningServer extends CpuSource {
   readonly port: number
   readonly pid: number
   readonly data: string
   /** From the start of the process until it listened. */
   readonly startMs: number
-  /** CPU seconds of all its threads since it started. */
-  cpuSeconds(): number
-  /** The same of each thread, by its name. */
-  cpuByThread(): Readonly<Record<string, number>>
   rssBytes(): number
   stop(signal?: NodeJS.Signals): Promise<void>
 }
@@ -45,12 +49,10 @@ export const wideLimits: Readonly<Record<string, string>> = {
 export const benchSecret = "bench-secret-bench-secret-bench-secret"
 
 /** Node runs as `npm start` runs it: with the flags of that script (one thread for collecting, a nursery that a burst fits into). */
-const nodeFlags = [
-  ...(
-    /"start": "node (.*?) infra\/launch\.mjs/.exec(readFileSync(join(root, "package.json"), "utf8"))?.[1] ?? ""
-  ).split(" "),
-  "--expose-gc"
-]
+export const startFlags: ReadonlyArray<string> = (
+  /"start": "node (.*?) infra\/launch\.mjs/.exec(readFileSync(join(root, "package.json"), "utf8"))?.[1] ?? ""
+).split(" ")
+const nodeFlags = [...startFlags, "--expose-gc"]
 
 const startMsMax = 120_000
 
@@ -184,7 +186,7 @@ export const pinGenerator = (): void => {
 }
 
 /** CPU of a server and of this process from now on. */
-export const watchCpu = (server: RunningServer) => {
+export const watchCpu = (server: CpuSource) => {
   const from = {
     at: performance.now(),
     server: server.cpuSeconds(),
@@ -220,7 +222,7 @@ const quietLookMs = 1_000
 const quietMsMax = 60_000
 
 /** Waits until the server does next to nothing, as it does once what is behind the log has caught up. */
-export const untilQuiet = async (server: RunningServer): Promise<void> => {
+export const untilQuiet = async (server: CpuSource): Promise<void> => {
   const deadline = performance.now() + quietMsMax
   for (;;) {
     const before = server.cpuSeconds()

@@ -20,7 +20,13 @@ const benches: Readonly<Record<string, () => Promise<BenchModule>>> = {
   start: () => import("./start.ts"),
   replay: () => import("./replay.ts"),
   remotecalls: () => import("./remotecalls.ts"),
-  log: () => import("./log.ts")
+  log: () => import("./log.ts"),
+  takeover: () => import("./takeover.ts"),
+  remote: () => import("./remote.ts"),
+  "remote-hot": () => import("./remotehot.ts"),
+  "remote-fanout": () => import("./remotefanout.ts"),
+  "log-leader": () => import("./logleader.ts"),
+  persister: () => import("./persister.ts")
 }
 
 const [first = "", ...rest] = process.argv.slice(2)

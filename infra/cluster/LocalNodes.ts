@@ -27,6 +27,8 @@ export interface ClusterOptions {
   readonly port: number
   /** Further settings of every node, as `PARLEY_…`. */
   readonly environment?: Readonly<Record<string, string>>
+  /** Of node, before the script. */
+  readonly nodeFlags?: ReadonlyArray<string>
   readonly say?: (line: string) => void
 }
 
@@ -125,7 +127,14 @@ export class LocalCluster implements AsyncDisposable {
     const inherited = Object.entries(process.env).filter(([key]) => !key.startsWith("PARLEY_"))
     const child = spawn(
       process.execPath,
-      ["--import", endWithParent, join(root, "infra/launch.mjs"), "apps/node/src/main.ts", "serve"],
+      [
+        ...(this.#options.nodeFlags ?? []),
+        "--import",
+        endWithParent,
+        join(root, "infra/launch.mjs"),
+        "apps/node/src/main.ts",
+        "serve"
+      ],
       {
         cwd: root,
         env: {

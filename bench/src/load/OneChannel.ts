@@ -15,6 +15,8 @@ export interface OneChannelShape {
   /** Sockets that send, in turn. */
   readonly senders: number
   readonly textBytes: number
+  /** See `Order`: the channel's owner is in another process. */
+  readonly acksLate?: boolean
 }
 
 const sampleEvery = 20
@@ -41,7 +43,7 @@ export class OneChannel {
   private constructor(shape: OneChannelShape, clients: ReadonlyArray<Client>, heads: ReadonlyArray<number>) {
     this.#shape = shape
     this.#clients = clients
-    this.#orders = heads.map((head, index) => new Order(`u${index} in ${shape.id}`, head))
+    this.#orders = heads.map((head, index) => new Order(`u${index} in ${shape.id}`, head, shape.acksLate))
     this.#head = Math.max(0, ...heads)
     this.#fromAt = `{"ev":"event","channel":"${shape.id}","from":`.length
     this.#senders = clients

@@ -3,17 +3,23 @@
  * as events: their acks fill those places. A delivery that is out of order ends the bench, for its figure would be of
  * something else.
  */
+const heldMax = 65_536
+
 export class Order {
   readonly #what: string
+  /** In a cluster an ack and a delivery come by different ways: what came before an own ack waits for it. */
+  readonly #acksLate: boolean
+  #held: Array<{ readonly from: number; readonly to: number }> = []
   /** The last seq that was covered. */
   #at: number
   /** Own sends that were acknowledged and whose place has not come yet, ascending. */
   #own: Array<number> = []
   delivered = 0
 
-  constructor(what: string, at: number) {
+  constructor(what: string, at: number, acksLate = false) {
     this.#what = what
     this.#at = at
+    this.#acksLate = acksLate
   }
 
   get at(): number {
@@ -25,14 +31,26 @@ export class Order {
       this.#at = seq
       this.#takeOwn()
     } else this.#own.push(seq)
+    if (this.#held.length > 0) this.#takeHeld()
   }
 
   /** An event, or what covers `(from, to]`. */
   event(from: number, to: number): void {
+    if (from > this.#at && this.#acksLate && this.#held.length < heldMax) {
+      this.#held.push({ from, to })
+      return
+    }
     if (from !== this.#at) throw new Error(`${this.#what} is at ${this.#at} and got (${from}, ${to}]`)
     this.#at = to
     this.delivered++
     if (this.#own.length > 0) this.#takeOwn()
+  }
+
+  #takeHeld(): void {
+    for (let next = this.#held[0]; next !== undefined && next.from === this.#at; next = this.#held[0]) {
+      this.#held.shift()
+      this.event(next.from, next.to)
+    }
   }
 
   #takeOwn(): void {
@@ -44,7 +62,7 @@ export class Order {
 
   /** Everything up to `head` has come. */
   isAt(head: number): boolean {
-    return this.#at === head && this.#own.length === 0
+    return this.#at === head && this.#own.length === 0 && this.#held.length === 0
   }
 }
 

@@ -3,7 +3,7 @@
  * What counts is the window between a warm-up and the end; the latencies are those of sends that were acknowledged in it.
  */
 import { pause, until } from "../Report.ts"
-import { type RunningServer, watchCpu } from "../Servers.ts"
+import { type CpuSource, watchCpu } from "../Servers.ts"
 
 /** Sends one message and calls back once it is acknowledged. */
 export type SendOne = (turn: number, acked: () => void) => void
@@ -31,7 +31,7 @@ export interface Outcome {
 }
 
 export interface RunOptions {
-  readonly server: RunningServer
+  readonly server: CpuSource
   readonly load: Load
   readonly warmMs: number
   readonly measureMs: number

@@ -75,13 +75,27 @@ export class SmallChannels {
         text
       )
     }
+    return SmallChannels.over(clients, channels, text)
+  }
+
+  /** Makes these channels, with members by their places among the clients, wherever those are connected. */
+  static async over(
+    clients: ReadonlyArray<Client>,
+    wanted: ReadonlyArray<{ readonly id: string; readonly members: ReadonlyArray<number> }>,
+    text: string,
+    acksLate = false
+  ): Promise<SmallChannels> {
+    const channels = wanted.map(({ id, members }) => ({ id, members, head: 0 }))
+    const of = Array.from({ length: clients.length }, () => 0)
+    for (const { members } of channels) for (const member of members) of[member] = (of[member] ?? 0) + 1
     await createChannels(clients, channels)
-    const synced = await syncAll(clients, (index) => of[index]?.length ?? 0)
+    const synced = await syncAll(clients, (index) => of[index] ?? 0)
     const byId = new Map(channels.map((channel) => [channel.id, channel]))
     const orders = synced.map((own, index) =>
       ordersOf(
         index,
-        own.map(({ head, to }) => [head.channel, to])
+        own.map(({ head, to }) => [head.channel, to]),
+        acksLate
       )
     )
     for (const { head } of synced.flat()) {
@@ -123,5 +137,8 @@ export class SmallChannels {
   }
 }
 
-const ordersOf = (client: number, channels: ReadonlyArray<readonly [id: string, at: number]>): Map<string, Order> =>
-  new Map(channels.map(([id, at]) => [id, new Order(`u${client} in ${id}`, at)]))
+const ordersOf = (
+  client: number,
+  channels: ReadonlyArray<readonly [id: string, at: number]>,
+  acksLate = false
+): Map<string, Order> => new Map(channels.map(([id, at]) => [id, new Order(`u${client} in ${id}`, at, acksLate)]))
