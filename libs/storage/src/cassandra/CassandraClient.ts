@@ -48,7 +48,8 @@ export const makeClient = (options: CassandraOptions, keyspace: string | undefin
             Redacted.value(options.credentials.password)
           )
         }),
-    ...(options.tls === undefined ? {} : { sslOptions: options.tls }),
+    // The driver would take any certificate, whoever signed it, unless it is told otherwise.
+    ...(options.tls === undefined ? {} : { sslOptions: { rejectUnauthorized: true, ...options.tls } }),
     protocolOptions: { port: options.port ?? portDefault },
     encoding: { useBigIntAsLong: true },
     socketOptions: { connectTimeout: connectMsMax, readTimeout: options.requestMsMax ?? requestMsDefault },
