@@ -25,10 +25,13 @@ import type { ShardOwner } from "./ShardOwner.ts"
 /** A shard with changes is checkpointed at least this often, in ticks. */
 const checkpointTicksMax = 120
 /**
- * An entity of which the store lacks more than this is left out: it would take the room of a hundred others, and the
- * time to encode it. A hot channel is always one; by the time it is loaded the store has what precedes the checkpoint.
+ * An entity of which the store lacks more than this is not encoded: it would take the room of a hundred others, and the
+ * time. A checkpoint without it has the next owner wait for the store. Where that may be away, a full one waits until the
+ * store has come nearer, as long as a replay from the one before is not too long.
  */
 const unstoredBytesMax = 131_072
+/** Times `checkpointBytes` that a takeover may have to replay; beyond it such an entity is left out. */
+const postponedTimesMax = 8
 /** An incremental checkpoint's bytes. */
 const incrementalBytesMax = 262_144
 /** An incremental checkpoint is paid for by the events since the last one, and by so many bytes a tick. */
@@ -55,12 +58,16 @@ export class Checkpoints {
   #due = false
   #credit = 0
   #incrementalSize = 0
+  /** Since the last full checkpoint. */
   #bytes = 0
+  /** Of these, where the next full one is due. */
+  #dueBytes: number
   #events = 0
   #ticks = 0
 
   constructor(owner: ShardOwner) {
     this.#owner = owner
+    this.#dueBytes = owner.context.bounds.checkpointBytes
   }
 
   /** Puts back what the last checkpoint and the records after it say. */
@@ -70,8 +77,10 @@ export class Checkpoints {
     this.#put(opened.incremental, this.#uncovered)
     for (const { entry, position } of opened.entries) {
       this.#replay(entry)
-      this.#active.add(key(entry.topic, entry.id))
-      this.#changed(entry)
+      const name = key(entry.topic, entry.id)
+      this.#active.add(name)
+      this.#changed(name, entry)
+      this.#bytes += entry.body.length + 100
       if (position <= this.#owner.storePosition) continue
       this.#owner.unstored.committed(position, entry.topic, entry.id, entry.seq)
     }
@@ -108,12 +117,12 @@ export class Checkpoints {
       const name = key(entry.topic, entry.id)
       this.#active.delete(name)
       this.#active.add(name)
-      this.#changed(entry)
+      this.#changed(name, entry)
       this.#bytes += entry.body.length + 100
       this.#credit += entry.body.length + 100
       this.#events++
     }
-    if (this.#bytes >= this.#owner.context.bounds.checkpointBytes) this.write()
+    if (this.#bytes >= this.#dueBytes) this.write()
   }
 
   tick(): void {
@@ -123,10 +132,9 @@ export class Checkpoints {
     if (this.#due && incrementalTicks > 0 && this.#ticks % incrementalTicks === 0) this.#writeIncremental()
   }
 
-  #changed({ generation, id, seq, topic }: Entry): void {
+  #changed(name: string, entry: Entry): void {
     if (this.#owner.context.bounds.incrementalTicks === 0) return
-    const name = key(topic, id)
-    if (isFirst({ generation, seq })) this.#covered.add(name)
+    if (isFirst(entry)) this.#covered.add(name)
     if (this.#covered.has(name)) return
     this.#uncovered.delete(name)
     this.#uncovered.add(name)
@@ -156,17 +164,38 @@ export class Checkpoints {
    * before the store has come past the last one: while it stands still, one more would only take room.
    */
   makeRoom(): void {
-    if (this.#owner.storePosition > this.#owner.log.replayFrom) this.write()
+    if (this.#owner.storePosition > this.#owner.log.replayFrom) this.#writeFull()
   }
 
-  /** Logs a checkpoint of what is committed now. */
+  /** Logs a checkpoint of what is committed now, unless it would lack what the store lacks. */
   write(): void {
+    if (this.#events === 0) return
+    const { checkpointBytes, incrementalTicks } = this.#owner.context.bounds
+    const mayWait = incrementalTicks > 0 && this.#bytes < postponedTimesMax * checkpointBytes
+    if (!mayWait || !this.#lacks()) return this.#writeFull()
+    this.#dueBytes = this.#bytes + checkpointBytes
+    this.#ticks = 0
+  }
+
+  /** Whether the store is so far behind with one of them that it would be left out. */
+  #lacks(): boolean {
+    for (const name of this.#active) {
+      if (!name.startsWith(channelPrefix)) continue
+      const state = this.#owner.channels.residents.peek(name.slice(channelPrefix.length))?.state
+      if (state !== undefined && state.tail.pinnedBytes > unstoredBytesMax) return true
+    }
+    return false
+  }
+
+  #writeFull(): void {
     if (this.#events === 0) return
     const events = this.#events
     this.#bytes = 0
+    this.#dueBytes = this.#owner.context.bounds.checkpointBytes
     this.#events = 0
     this.#ticks = 0
-    const before = { covered: this.#covered, uncovered: this.#uncovered }
+    const covered = this.#covered
+    const uncovered = this.#uncovered
     this.#owner.log.appendCheckpoint(
       () => this.#body(),
       "full",
@@ -174,9 +203,10 @@ export class Checkpoints {
       (position) => {
         if (position !== null) return
         this.#events += events
-        // What was covered by what is still the last one.
-        for (const name of before.covered) this.#covered.add(name)
-        for (const name of before.uncovered) if (!this.#covered.has(name)) this.#uncovered.add(name)
+        // The one before is the last one still.
+        for (const name of this.#uncovered) uncovered.add(name)
+        this.#covered = covered
+        this.#uncovered = uncovered
       }
     )
   }
@@ -255,4 +285,4 @@ export class Checkpoints {
 }
 
 /** Whose log begins with it needs nothing that is older. */
-const isFirst = ({ generation, seq }: Pick<Entry, "generation" | "seq">): boolean => generation === 1 && seq === 1
+const isFirst = ({ generation, seq }: Entry): boolean => generation === 1 && seq === 1

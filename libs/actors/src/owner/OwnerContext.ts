@@ -28,7 +28,7 @@ export interface OwnerBounds {
   readonly warmBytesMax: number
   /** A checkpoint is due after this many bytes of records. */
   readonly checkpointBytes: number
-  /** Ticks between two incremental checkpoints; 0: none, where the store is never away without the log. */
+  /** Ticks between two incremental checkpoints; 0: the store is never away without the log, takeovers may rely on it. */
   readonly incrementalTicks: number
   /** Least time between two records of one shard under load; 0 where the log gathers by itself, as SQLite's does. */
   readonly commitWindowMs: number

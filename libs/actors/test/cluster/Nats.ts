@@ -33,6 +33,26 @@ export const natsConnection = (server = 0): Effect.Effect<NatsConnection, never,
     (connection) => Effect.promise(() => connection.close())
   )
 
+/**
+ * Waits until a connection to one server reaches what another connection to another server subscribes to by now: servers
+ * tell each other of subscriptions in their order, and later than they answer a flush.
+ */
+export const reaches = (from: NatsConnection, to: NatsConnection, prefix: string): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const subject = `${prefix}.reached`
+    let reached = false
+    const subscription = to.subscribe(subject, {
+      callback: () => {
+        reached = true
+      }
+    })
+    yield* until("one server knows of the other's subscriptions", () => {
+      if (!reached) from.publish(subject)
+      return reached
+    })
+    subscription.unsubscribe()
+  })
+
 /** The connection, but what it publishes is lost where `lose` says so. */
 export const lossy = (
   connection: NatsConnection,

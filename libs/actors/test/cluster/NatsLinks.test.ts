@@ -12,6 +12,7 @@ import {
   natsConnection,
   newPrefix,
   owns,
+  reaches,
   type TestProcess,
   testProcess,
   until,
@@ -35,7 +36,8 @@ const event = (seq: number, body = `{"seq":${seq}}`): LinkItem => ({
 const linked = (prefix: string, lose: (bytes: Uint8Array) => boolean) =>
   Effect.gen(function* () {
     const edge = yield* testProcess(prefix)
-    const links = lossy(yield* natsConnection(1), (_subject, bytes) => lose(bytes))
+    const connection = yield* natsConnection(1)
+    const links = lossy(connection, (_subject, bytes) => lose(bytes))
     const node = yield* testProcess(prefix, { server: 1, links })
     const runner = new FakeRunner("runner")
     yield* owns(3, { process: node, runner }, 7, [edge])
@@ -55,7 +57,7 @@ const linked = (prefix: string, lose: (bytes: Uint8Array) => boolean) =>
       Effect.sync(() => edge.links.subscribe("e1", receive)),
       (stop) => Effect.sync(stop)
     )
-    yield* Effect.promise(() => edge.connections.links.flush())
+    yield* reaches(connection, edge.connections.links, prefix)
     /** One message with one event each. */
     const send = (from: number, to: number) => {
       for (let seq = from; seq <= to; seq++) {

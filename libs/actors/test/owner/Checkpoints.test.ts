@@ -12,6 +12,7 @@ import { Effect, Layer, Result } from "effect"
 import { decodeCheckpoint } from "../../src/log/Checkpoint.ts"
 import { decodeRecord } from "../../src/log/Record.ts"
 import type { ChannelMutation } from "../../src/owner/OwnerProtocol.ts"
+import type { OwnerBounds } from "../../src/owner/OwnerContext.ts"
 import { Runner } from "../../src/owner/Runner.ts"
 
 const shard = 1
@@ -24,7 +25,7 @@ const cid = (): string => {
 }
 
 /** A runner that owns the one shard, with nobody to consume its log. */
-const owned = Effect.gen(function* () {
+const owned = Effect.fnUntraced(function* (bounds: Partial<OwnerBounds> = {}) {
   const log = yield* EventLog
   const runner = new Runner({
     name: "runner",
@@ -38,7 +39,8 @@ const owned = Effect.gen(function* () {
       inbox: yield* Inbox,
       parked: yield* ParkedEvents
     },
-    publish: () => {}
+    publish: () => {},
+    bounds
   })
   runner.setLease(shard, Number.POSITIVE_INFINITY)
   yield* runner.open(shard, 1)
@@ -74,7 +76,7 @@ const layers = Layer.mergeAll(MemoryEventLog.layer(), MemoryStores.layer)
 describe("a checkpoint", () => {
   it.live("leaves out a hot channel that the store is far behind, and keeps the others that were active", () =>
     Effect.gen(function* () {
-      const { checkpointed, create, send } = yield* owned
+      const { checkpointed, create, send } = yield* owned()
       const quiet = ["group:a", "group:b", "group:c"]
       for (const channel of [...quiet, "group:hot"]) yield* create(channel)
       for (const channel of quiet) yield* send(channel, "hello")
@@ -83,9 +85,27 @@ describe("a checkpoint", () => {
     }).pipe(Effect.provide(layers))
   )
 
+  it.live("waits while a store that may be away is far behind a hot channel: the next owner replays it instead", () =>
+    Effect.gen(function* () {
+      const { checkpointed, create, send } = yield* owned({ checkpointBytes: 30_000, incrementalTicks: 2 })
+      for (const channel of ["group:a", "group:hot"]) yield* create(channel)
+      const many = (count: number) =>
+        Effect.forEach(Array.from({ length: count }), () => send("group:hot", "x".repeat(2_000)))
+      yield* many(10)
+      const before = yield* checkpointed
+      yield* many(70)
+      // The newest is one from when it could be encoded.
+      assert.include(before, "group:hot")
+      assert.deepStrictEqual(yield* checkpointed, before)
+      // What a takeover may have to replay is bounded.
+      yield* many(130)
+      assert.notInclude(yield* checkpointed, "group:hot")
+    }).pipe(Effect.provide(layers))
+  )
+
   it.live("has a channel that was busy but is not far ahead of the store", () =>
     Effect.gen(function* () {
-      const { checkpointed, create, send } = yield* owned
+      const { checkpointed, create, send } = yield* owned()
       yield* create("group:a")
       for (let i = 0; i < 40; i++) yield* send("group:a", "x".repeat(200))
       assert.deepStrictEqual(yield* checkpointed, ["group:a"])
