@@ -39,7 +39,7 @@ interface Drain {
 const drain = async (bench: BenchCluster, pile: Pile, events: number, live: number): Promise<Drain> => {
   const { services } = bench.cluster
   const rss = () => round(bench.rssBytes().reduce((sum, bytes) => sum + bytes, 0) / 1e6, 0)
-  const unstored = async () => (await bench.metrics()).get("parley_unstored") ?? 0
+  const unstored = () => bench.metric("parley_unstored")
   const before = rss()
   const most = await unstored()
   const at = performance.now()

@@ -114,6 +114,12 @@ export class BenchCluster implements AsyncDisposable, CpuSource {
     }
   }
 
+  async metric(name: string): Promise<number> {
+    const value = (await this.metrics()).get(name)
+    if (value === undefined) throw new Error(`no node has a metric ${name}`)
+    return value
+  }
+
   /** The sum over the nodes of each metric, without its labels; of a gauge that all nodes have alike, that many times. */
   async metrics(): Promise<ReadonlyMap<string, number>> {
     const sums = new Map<string, number>()
