@@ -66,11 +66,11 @@ export class Rows {
       { prepare: false }
     )
     await this.#client.execute(
-      "CREATE TABLE IF NOT EXISTS bench.raw (c text, b int, s bigint, by text, cid text, body blob, PRIMARY KEY ((c, b), s))",
+      "CREATE TABLE IF NOT EXISTS bench.raw (c text, b int, s bigint, sender text, cid text, body blob, PRIMARY KEY ((c, b), s))",
       [],
       { prepare: false }
     )
-    const query = "INSERT INTO bench.raw (c, b, s, by, cid, body) VALUES (?, ?, ?, ?, ?, ?)"
+    const query = "INSERT INTO bench.raw (c, b, s, sender, cid, body) VALUES (?, ?, ?, ?, ?, ?)"
     const body = Buffer.alloc(180, "b")
     const batches = Array.from({ length: rawRows / batchRows }, (_, index) => index)
     const from = performance.now()
