@@ -81,7 +81,7 @@ export class Rows {
           params: [
             `channel-${batch % 500}`,
             0,
-            batch * batchRows + row,
+            BigInt(batch * batchRows + row),
             "user-1",
             "019aa000-1234-7000-8000-0123456789ab",
             body
