@@ -44,7 +44,7 @@ export class Rows {
   async perEvent(channels: ReadonlyArray<string>) {
     const counted = channels.slice(0, sample)
     const now = Math.floor(Date.now() / minuteMs)
-    const minutes = Array.from({ length: now - this.#from + 1 }, (_, index) => this.#from + index)
+    const minutes = Array.from({ length: now - this.#from + 1 }, (_, index) => BigInt(this.#from + index))
     const sum = { messages: 0, channel_events: 0, message_ids: 0, channel_heads: 0 }
     await inParallel(counted, 4, async (channel) => {
       for (const table of ["messages", "channel_events"] as const) {
