@@ -115,7 +115,7 @@ export const bench = async ([given = String(eventsDefault)]: ReadonlyArray<strin
   const acks = pile.takeLatencies()
   pile.stop()
   if (!(await untilStored(bench))) throw new Error("after the sends have ended, the store still lacks something")
-  const rowsAnEvent = await rows.perEvent(pile.channels)
+  const rowsAnEvent = await rows.perEvent(pile.channels, pile.heads)
   pile.close()
   await rows.close()
   const ratio = live.per_second / livePerSecond
