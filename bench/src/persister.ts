@@ -4,7 +4,7 @@
  * the driver can write of rows of that size. Rows an event are counted in Cassandra. The time is from Cassandra's going on until
  * the store lacks nothing (with sends: no more than before), so the persister's wait for a server that was away is in it.
  *
- * `npm run bench -- persister [EVENTS]`: so many events behind (200,000); 1,000,000 is the issue's backlog.
+ * `npm run bench -- persister [EVENTS]`: so many events behind (100,000); 1,000,000 is the issue's backlog.
  */
 import { BenchCluster } from "./cluster/BenchCluster.ts"
 import { Pile } from "./cluster/Pile.ts"
@@ -13,8 +13,8 @@ import { pause, report, round, say } from "./Report.ts"
 import { sized } from "./Sizes.ts"
 
 const channels = sized(500, 100)
-const eventsDefault = sized(200_000, 10_000)
-const warmEvents = sized(50_000, 5_000)
+const eventsDefault = sized(100_000, 10_000)
+const warmEvents = sized(30_000, 5_000)
 const livePerSecond = sized(1_000, 200)
 const perSecondMin = 10_000
 const liveRatioMin = 3
