@@ -1,14 +1,18 @@
 /**
  * Bench `log`: fenced appends to the JetStream log, one in flight a shard, over 1, 64 and 256 shards, against real NATS
- * (three servers, `sync_interval: always`, named in PARLEY_TEST_NATS). Beside it in the same run: the same bytes to as
+ * (three servers that it starts, `sync_interval: always`). Beside it in the same run: the same bytes to as
  * many subjects with the NATS client's own `request`, unfenced. The figure is this process's CPU an append.
  */
 import { randomBytes } from "node:crypto"
+import { mkdtempSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { EventLog, type LogPosition } from "@parley/storage/EventLog"
 import { JetStreamEventLog } from "@parley/storage/jetstream/JetStreamEventLog"
 import { JetStreamSetup } from "@parley/storage/jetstream/JetStreamSetup"
 import { Nats } from "@parley/storage/jetstream/Nats"
-import { Effect, Layer, Logger } from "effect"
+import { Effect, Layer, Logger, Redacted } from "effect"
+import { startServices } from "../../infra/services/Services.ts"
 import { ascending, percentile, report, round, say } from "./Report.ts"
 import { small } from "./Sizes.ts"
 
@@ -105,8 +109,9 @@ const measure = Effect.gen(function* () {
 }).pipe(Effect.scoped)
 
 export const bench = async (): Promise<void> => {
-  const servers = process.env["PARLEY_TEST_NATS"]
-  if (servers === undefined) throw new Error("name three NATS servers with JetStream in PARLEY_TEST_NATS")
+  const data = mkdtempSync(join(tmpdir(), "parley-bench-"))
+  await using services = await startServices({ data, nats: { nodes: 3 }, temporary: true, say })
+  const { natsPassword = "", natsServers = [], natsUser } = services.state
   const setup = {
     prefix: `bench-${randomBytes(5).toString("hex")}`,
     streams: 1,
@@ -119,7 +124,13 @@ export const bench = async (): Promise<void> => {
     measure.pipe(
       Effect.provide(
         JetStreamEventLog.layerSetup(setup).pipe(
-          Layer.provideMerge(Nats.layer({ servers: servers.split(","), name: "bench" })),
+          Layer.provideMerge(
+            Nats.layer({
+              servers: natsServers,
+              name: "bench",
+              ...(natsUser === undefined ? {} : { user: natsUser, password: Redacted.make(natsPassword) })
+            })
+          ),
           Layer.provide(Logger.layer([]))
         )
       )

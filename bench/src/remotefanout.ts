@@ -25,10 +25,8 @@ export const bench = async (): Promise<void> => {
     const id = ids[used++ * 7] ?? ""
     const owner = owners[shardOfChannel(id)] ?? 0
     const port = bench.portOf(at === "owner" ? owner : 1 - owner)
-    const channel = await OneChannel.open(
-      { port, baseline: false },
-      { id, sockets, senders: 20, textBytes: 200, acksLate: true }
-    )
+    const shape = { id, users: `v${used}-`, sockets, senders: 20, textBytes: 200, acksLate: true }
+    const channel = await OneChannel.open({ port, baseline: false }, shape)
     const { send } = channel
     const load = { _tag: "closed", inFlight } as const
     const outcome = await runSends({ server: bench, load, warmMs, measureMs, send, count: () => channel.delivered })

@@ -12,6 +12,13 @@ test("a channel's gap reaches from its last ack before the watch to the next one
   expect(gaps.firsts([0, 1, 2])).toEqual([250, 10])
 })
 
+test("a channel without an ack before the watch is counted from its beginning", () => {
+  const gaps = new Gaps(1)
+  gaps.begin(1_000)
+  gaps.acked(0, 1_250)
+  expect(gaps.gaps([0], 1_300)).toEqual([250])
+})
+
 test("a summary's p99 is of the sorted values", () => {
   const values = Array.from({ length: 100 }, (_, index) => 100 - index)
   expect(summary(values)).toEqual({ channels: 100, p50_ms: 51, p99_ms: 100, max_ms: 100 })

@@ -13,6 +13,7 @@ import { ParkedOperations } from "@parley/actors/fanout/Parking"
 import { WorkedShards } from "@parley/actors/fanout/WorkedShards"
 import { connectNats, Nats } from "@parley/storage/jetstream/Nats"
 import { clusterPrefix, natsOptions } from "./ClusterStorage.ts"
+import { layerOwnerMetrics } from "./http/OwnerMetrics.ts"
 import { NodeConfig, type NodeSettings } from "./NodeConfig.ts"
 import { layerPersister } from "./workers/Persister.ts"
 
@@ -89,7 +90,7 @@ export const layerClusterRuntime = Layer.unwrap(
       },
       forgetIds: settings.testFault === "forget-ids"
     })
-    return Layer.mergeAll(layerMemberFanout, layerPersister, layerAllOwned(settings.shards)).pipe(
+    return Layer.mergeAll(layerMemberFanout, layerPersister, layerAllOwned(settings.shards), layerOwnerMetrics).pipe(
       Layer.provide(layerWorkedShards),
       Layer.provideMerge(runner),
       Layer.provideMerge(below)

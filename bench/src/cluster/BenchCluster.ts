@@ -18,6 +18,13 @@ const ownersMsMax = 60_000
 /** One tick of the kernel's clock, which `/proc/PID/stat` counts in. */
 const tickSeconds = 0.01
 
+/** Settings of the nodes that the caller of a bench gives, such as PARLEY_LOG_STREAMS=1, to compare two of them. */
+const given = Object.fromEntries(
+  Object.entries(process.env).flatMap(([key, value]) =>
+    key.startsWith("PARLEY_") && value !== undefined ? [[key, value] as const] : []
+  )
+)
+
 export interface BenchClusterOptions {
   readonly nodes: number
   readonly environment?: Readonly<Record<string, string>>
@@ -53,7 +60,8 @@ export class BenchCluster implements AsyncDisposable, CpuSource {
           PARLEY_LOG_LEVEL: "warn",
           // Everything shares two cores, and what is started is not compiled yet: late is not overloaded.
           PARLEY_EVENT_LOOP_LAG_MS: "5000",
-          ...environment
+          ...environment,
+          ...given
         },
         say
       })
@@ -112,6 +120,12 @@ export class BenchCluster implements AsyncDisposable, CpuSource {
       if (performance.now() > end) throw new Error(`shards are not spread over ${nodes} nodes after ${ownersMsMax} ms`)
       await pause(200)
     }
+  }
+
+  async metric(name: string): Promise<number> {
+    const value = (await this.metrics()).get(name)
+    if (value === undefined) throw new Error(`no node has a metric ${name}`)
+    return value
   }
 
   /** The sum over the nodes of each metric, without its labels; of a gauge that all nodes have alike, that many times. */

@@ -30,7 +30,7 @@ export class Gaps {
   #from = 0
 
   constructor(channels: number) {
-    this.#last = new Float64Array(channels)
+    this.#last = new Float64Array(channels).fill(-1)
     this.#gap = new Float64Array(channels)
     this.#first = new Float64Array(channels).fill(-1)
   }
@@ -40,10 +40,13 @@ export class Gaps {
     this.#from = now
     this.#gap.fill(0)
     this.#first.fill(-1)
+    // Who never had one: since now.
+    for (const [channel, last] of this.#last.entries()) if (last < 0) this.#last[channel] = now
   }
 
   acked(channel: number, now: number): void {
-    const gap = now - (this.#last[channel] ?? now)
+    const last = this.#last[channel] ?? -1
+    const gap = last < 0 ? 0 : now - last
     if (gap > (this.#gap[channel] ?? 0)) this.#gap[channel] = gap
     if ((this.#first[channel] ?? 0) < 0) this.#first[channel] = now - this.#from
     this.#last[channel] = now

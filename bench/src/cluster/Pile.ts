@@ -17,6 +17,8 @@ const text = "a message of the usual length, which is not long at all, sent by a
 export class Pile {
   readonly channels: ReadonlyArray<string>
   readonly #clients: ReadonlyArray<Client>
+  /** The largest seq that was acknowledged, by channel. */
+  readonly heads: Array<number>
   #turn = 0
   #open = 0
   acked = 0
@@ -27,6 +29,7 @@ export class Pile {
 
   private constructor(channels: ReadonlyArray<string>, clients: ReadonlyArray<Client>) {
     this.channels = channels
+    this.heads = channels.map(() => 1)
     this.#clients = clients
   }
 
@@ -64,7 +67,8 @@ export class Pile {
       (frame) => {
         this.#open--
         if (frame.includes('"retryable":true')) this.refused++
-        else if (ackedSeq(frame) > 0) {
+        else {
+          this.heads[index] = Math.max(this.heads[index] ?? 0, ackedSeq(frame))
           this.acked++
           this.#latencies.push(performance.now() - from)
         }

@@ -40,20 +40,27 @@ export class Rows {
     return Number(rows[0]?.["rows"] ?? 0)
   }
 
-  /** Rows of some channels, by table, over the events that they have. */
-  async perEvent(channels: ReadonlyArray<string>) {
+  /** Rows of some channels, by table, over the events that they have; all of those have to be there. */
+  async perEvent(channels: ReadonlyArray<string>, acked: ReadonlyArray<number>) {
     const counted = channels.slice(0, sample)
+    const expected = acked.slice(0, sample).reduce((all, head) => all + head, 0)
     const now = Math.floor(Date.now() / minuteMs)
-    const minutes = Array.from({ length: now - this.#from + 1 }, (_, index) => this.#from + index)
+    const minutes = Array.from({ length: now - this.#from + 1 }, (_, index) => BigInt(this.#from + index))
     const sum = { messages: 0, channel_events: 0, message_ids: 0, channel_heads: 0 }
     await inParallel(counted, 4, async (channel) => {
       for (const table of ["messages", "channel_events"] as const) {
-        sum[table] += await this.#count(`${table} WHERE channel = ? AND bucket IN (0, 1, 2)`, [channel])
+        const rows = await this.#count(`${table} WHERE channel = ? AND bucket IN (0, 1, 2)`, [channel])
+        sum[table] += rows
       }
-      sum.message_ids += await this.#count(`message_ids WHERE channel = ? AND minute IN ?`, [channel, minutes])
-      sum.channel_heads += await this.#count(`channel_heads WHERE channel = ?`, [channel])
+      const ids = await this.#count(`message_ids WHERE channel = ? AND minute IN ?`, [channel, minutes])
+      const heads = await this.#count(`channel_heads WHERE channel = ?`, [channel])
+      sum.message_ids += ids
+      sum.channel_heads += heads
     })
     const events = sum.messages + sum.channel_events
+    if (events !== expected) {
+      throw new Error(`the store has ${events} of ${expected} events of ${sample} channels: ${JSON.stringify(sum)}`)
+    }
     const all = Object.values(sum).reduce((a, b) => a + b, 0)
     return { ...sum, events, all: round(all / events, 2) }
   }
@@ -66,11 +73,11 @@ export class Rows {
       { prepare: false }
     )
     await this.#client.execute(
-      "CREATE TABLE IF NOT EXISTS bench.raw (c text, b int, s bigint, by text, cid text, body blob, PRIMARY KEY ((c, b), s))",
+      "CREATE TABLE IF NOT EXISTS bench.raw (c text, b int, s bigint, sender text, cid text, body blob, PRIMARY KEY ((c, b), s))",
       [],
       { prepare: false }
     )
-    const query = "INSERT INTO bench.raw (c, b, s, by, cid, body) VALUES (?, ?, ?, ?, ?, ?)"
+    const query = "INSERT INTO bench.raw (c, b, s, sender, cid, body) VALUES (?, ?, ?, ?, ?, ?)"
     const body = Buffer.alloc(180, "b")
     const batches = Array.from({ length: rawRows / batchRows }, (_, index) => index)
     const from = performance.now()
@@ -81,7 +88,7 @@ export class Rows {
           params: [
             `channel-${batch % 500}`,
             0,
-            batch * batchRows + row,
+            BigInt(batch * batchRows + row),
             "user-1",
             "019aa000-1234-7000-8000-0123456789ab",
             body

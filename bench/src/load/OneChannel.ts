@@ -15,6 +15,8 @@ export interface OneChannelShape {
   /** Sockets that send, in turn. */
   readonly senders: number
   readonly textBytes: number
+  /** In front of each user's number; users of another channel would see that one, too. */
+  readonly users?: string
   /** See `Order`: the channel's owner is in another process. */
   readonly acksLate?: boolean
 }
@@ -61,7 +63,7 @@ export class OneChannel {
 
   static async open(target: Target, shape: OneChannelShape): Promise<OneChannel> {
     const { id, sockets } = shape
-    const clients = await connectMany(target, sockets, "u", () => [id])
+    const clients = await connectMany(target, sockets, shape.users ?? "u", () => [id])
     if (target.baseline)
       return new OneChannel(
         shape,
