@@ -182,7 +182,7 @@ describe("†26 events that can't be written", () => {
             assert.isFalse(runner.owner(shard)?.parked.known)
             assert.isFalse(yield* cold(other))
             stores.bad.away = false
-            // Asked again at a tick, by itself.
+            // Asked again at a tick, or told by the persister.
             yield* until(
               "what is parked is known",
               Effect.sync(() => runner.owner(shard)?.parked.known === true)

@@ -1,0 +1,67 @@
+/** A runner whose store is away when it opens a shard, with nobody to consume its log and tell it what is parked. */
+import { assert, describe, it } from "@effect/vitest"
+import { ChannelStore } from "@parley/storage/ChannelStore"
+import { CursorStore } from "@parley/storage/CursorStore"
+import { Directory } from "@parley/storage/Directory"
+import { EventLog } from "@parley/storage/EventLog"
+import { Inbox } from "@parley/storage/Inbox"
+import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
+import * as MemoryStores from "@parley/storage/memory/MemoryStores"
+import { MessageStore } from "@parley/storage/MessageStore"
+import { ParkedEvents } from "@parley/storage/ParkedEvents"
+import { StoreUnavailable } from "@parley/storage/StoreError"
+import { Effect, Layer } from "effect"
+import { Runner } from "../../src/owner/Runner.ts"
+
+const shard = 1
+const one = { shard, topic: "channel", id: "group:parked", count: 2 } as const
+
+describe("what is parked of a shard", () => {
+  it.live("†26 is asked for at each tick until the store answers, and till then anything may be", () =>
+    Effect.gen(function* () {
+      const store = yield* ParkedEvents
+      let asked = 0
+      let away = true
+      const runner = new Runner({
+        name: "runner",
+        shardCount: 1,
+        log: yield* EventLog,
+        stores: {
+          channels: yield* ChannelStore,
+          messages: yield* MessageStore,
+          directory: yield* Directory,
+          cursors: yield* CursorStore,
+          inbox: yield* Inbox,
+          parked: ParkedEvents.of({
+            ...store,
+            entities: () =>
+              Effect.suspend(() => {
+                asked++
+                return away
+                  ? Effect.fail(new StoreUnavailable({ store: "test", cause: "away" }))
+                  : Effect.succeed([one, { ...one, shard: 2, id: "group:elsewhere" }])
+              })
+          })
+        },
+        publish: () => {}
+      })
+      runner.setLease(shard, Number.POSITIVE_INFINITY)
+      yield* runner.open(shard, 1)
+      const parked = runner.owner(shard)?.parked
+      assert.isTrue(parked?.has("channel", "group:other"))
+      assert.strictEqual(asked, 1)
+      away = false
+      for (let tries = 0; parked?.known === false && tries < 1_000; tries++) {
+        runner.tick()
+        yield* Effect.sleep(1)
+      }
+      assert.strictEqual(asked, 2)
+      assert.isTrue(parked?.known)
+      assert.isTrue(parked?.has("channel", "group:parked"))
+      assert.isFalse(parked?.has("channel", "group:other"))
+      assert.isFalse(parked?.has("channel", "group:elsewhere"))
+      runner.tick()
+      assert.strictEqual(asked, 2)
+    }).pipe(Effect.provide(Layer.mergeAll(MemoryEventLog.layer(), MemoryStores.layer)))
+  )
+})
