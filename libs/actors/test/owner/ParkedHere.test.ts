@@ -51,7 +51,8 @@ describe("what is parked of a shard", () => {
       assert.isTrue(parked?.has("channel", "group:other"))
       assert.strictEqual(asked, 1)
       away = false
-      for (let tries = 0; parked?.known === false && tries < 1_000; tries++) {
+      const known = () => runner.owner(shard)?.parked.known === true
+      for (let tries = 0; !known() && tries < 1_000; tries++) {
         runner.tick()
         yield* Effect.sleep(1)
       }
