@@ -78,6 +78,29 @@ describe("sessions behind the edge", () => {
     }).pipe(Effect.scoped, Effect.provide(layerMemoryWorld))
   )
 
+  it.live("a cursor that moved right after a takeover, before an edge attached, is shown to that edge", () =>
+    Effect.gen(function* () {
+      const { ask, attach, create, edge, send } = yield* world
+      yield* create("ana", "group:one", ["ana", "ben"])
+      for (const text of ["a", "b", "c"]) yield* send("ana", "group:one", text)
+      for (const seq of [2, 3]) yield* ask("ben", moveTo(seq))
+      const late = yield* edge("late")
+      yield* attach(late, userTopic("ben"), ["ben"])
+      const shown = () =>
+        late.items.flatMap((item) =>
+          item._tag === "Personal" && item.kind === "cursor" ? [JSON.parse(item.frame)] : []
+        )
+      yield* until(
+        "it is shown",
+        Effect.sync(() => shown().length > 0)
+      )
+      assert.deepStrictEqual(
+        shown().map(({ cursor }) => cursor.seq),
+        [3]
+      )
+    }).pipe(Effect.provide(layerMemoryWorld))
+  )
+
   it.live("†5 a session with a cursor that the store lacks does not passivate, and goes once it has it", () =>
     Effect.gen(function* () {
       const { ask, calls, create, open, send } = yield* world

@@ -19,13 +19,21 @@ import {
   view
 } from "../session/SessionState.ts"
 import { inspectSession } from "./Inspect.ts"
-import type { Attached, Caller, CursorMoved, SessionRequest, TopicName } from "./OwnerProtocol.ts"
+import type { Attached, Caller, CursorMoved, LinkItem, SessionRequest, TopicName } from "./OwnerProtocol.ts"
 import { userTopic } from "./OwnerProtocol.ts"
 import { type PendingEvent, type Resident, Residents } from "./Residents.ts"
 import { loadSession } from "./SessionLoader.ts"
 import type { Reply, ShardOwner } from "./ShardOwner.ts"
 
 export type ResidentSession = Resident<SessionState>
+
+/**
+ * After a shard came here its edges attach within this many ticks, half a minute. A cursor has no place in a sequence by
+ * which an edge could miss it, so those shown meanwhile are shown to each edge as it attaches.
+ */
+const shownTicksMax = 60
+/** Beyond so many none is kept: such a device has it with its next sync. */
+const shownMax = 10_000
 
 const noCaller: Caller = { user: "", device: "", connection: 0, edge: "" }
 
@@ -34,6 +42,10 @@ export class SessionHandler {
   readonly residents: Residents<SessionState>
   /** Sessions with cursors that the store does not have. */
   readonly #dirty = new Set<ResidentSession>()
+  /** Topic → channel → the last cursor shown; null: the shard has been here long enough. */
+  #shown: Map<TopicName, Map<string, LinkItem>> | null = new Map()
+  #shownCount = 0
+  #ticks = 0
 
   constructor(owner: ShardOwner) {
     this.owner = owner
@@ -114,6 +126,11 @@ export class SessionHandler {
     this.#publish(entry.id, entry.seq, entry.kind, `{"ev":"personal","event":${entry.body}}`, entry.body, 0)
   }
 
+  /** An edge wants a user's topic from now on. */
+  attached(edge: string, topic: TopicName): void {
+    for (const item of this.#shown?.get(topic)?.values() ?? []) this.owner.context.links.push(edge, item)
+  }
+
   /** Undefined: it can't be said now, which is no denial. */
   authorise(
     topic: TopicName,
@@ -133,6 +150,7 @@ export class SessionHandler {
   /** Writes changed cursors behind; sessions that are done with rest. */
   tick(): void {
     this.residents.rest()
+    if (++this.#ticks > shownTicksMax) this.#shown = null
     const { cursors } = this.owner.context.stores
     for (const resident of this.#dirty) {
       const { state } = resident
@@ -222,13 +240,25 @@ export class SessionHandler {
   ): void {
     const { channel, head, mentions, unread } = at
     const frame = JSON.stringify({ ev: "cursor", channel, cursor, unread, mentions, head })
-    this.#publish(state.user, 0, "cursor", frame, "{}", caller.connection)
+    const item = this.#publish(state.user, 0, "cursor", frame, "{}", caller.connection)
+    if (this.#shown === null) return
+    let ofUser = this.#shown.get(item.topic)
+    if (ofUser?.has(channel) !== true && this.#shownCount++ >= shownMax) return
+    if (ofUser === undefined) this.#shown.set(item.topic, (ofUser = new Map()))
+    ofUser.set(channel, item)
   }
 
-  #publish(user: string, seq: number, kind: string, frame: WireText, body: WireText, exceptConnection: number): void {
+  #publish(
+    user: string,
+    seq: number,
+    kind: string,
+    frame: WireText,
+    body: WireText,
+    exceptConnection: number
+  ): LinkItem {
     // A UserEvent of our own encoding.
     const event = JSON.parse(body) as { readonly channel?: string; readonly seq?: number; readonly before?: number }
-    this.owner.publish({
+    const item: LinkItem = {
       _tag: "Personal",
       topic: userTopic(user),
       seq,
@@ -238,6 +268,8 @@ export class SessionHandler {
       channelSeq: event.seq ?? 0,
       exceptConnection,
       revokedBefore: event.before ?? 0
-    })
+    }
+    this.owner.publish(item)
+    return item
   }
 }

@@ -165,6 +165,7 @@ export class ShardOwner {
           granted.push(topic)
           // At once, not with the batch: between this answer and the end of the batch events may commit.
           this.interest.add(attach.edge, [topic])
+          if (topic.startsWith("u/")) this.sessions.attached(attach.edge, topic)
         }
         if (--left === 0) finish()
       })
