@@ -9,6 +9,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync
 import { join } from "node:path"
 import { waitFor } from "../services/Readiness.ts"
 import { environmentOf } from "../services/Environment.ts"
+import { untilPaused } from "../services/Pause.ts"
 import { choosePorts, isFree } from "../services/Ports.ts"
 import { type RunningServices, startServices } from "../services/Services.ts"
 import { ServicesError } from "../services/ServicesError.ts"
@@ -175,6 +176,7 @@ export class LocalCluster implements AsyncDisposable {
     const child = this.#children.get(index)
     if (child === undefined) throw new ServicesError(`${this.place(index).name} does not run.`)
     child.kill(signal)
+    if (signal === "SIGSTOP" && child.pid !== undefined) untilPaused(child.pid)
   }
 
   /** `kill -9`. */

@@ -6,6 +6,7 @@ import { execFileSync, spawn } from "node:child_process"
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { dirname } from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
+import { untilPaused } from "./Pause.ts"
 import { ServicesError } from "./ServicesError.ts"
 
 /** How it is started, and started again. */
@@ -100,7 +101,7 @@ const isZombie = (pid: number): boolean => {
   }
 }
 
-/** To the process and those it started; false if it does not run any more. */
+/** To the process and those it started; false if it does not run any more. After SIGSTOP it does nothing any more. */
 export const signal = (what: Launch, name: NodeJS.Signals): boolean => {
   const mark = runningMark(what.pidFile)
   if (mark === undefined) return false
@@ -111,10 +112,11 @@ export const signal = (what: Launch, name: NodeJS.Signals): boolean => {
     } else {
       process.kill(-mark.pid, name)
     }
-    return true
   } catch {
     return false
   }
+  if (name === "SIGSTOP" && what.container === undefined) untilPaused(mark.pid)
+  return true
 }
 
 /** Asks it to end, and ends it when it has not within the time. Returns whether it had to be ended. */

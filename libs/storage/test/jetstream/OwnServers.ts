@@ -9,6 +9,7 @@ import { homedir, tmpdir } from "node:os"
 import { join } from "node:path"
 import { connect } from "@nats-io/transport-node"
 import { Effect, Redacted, type Scope } from "effect"
+import { untilPaused } from "../../../../infra/services/Pause.ts"
 import type { NatsOptions } from "../../src/jetstream/Nats.ts"
 
 export interface OwnServersOptions {
@@ -90,7 +91,11 @@ const startAll = async (options: OwnServersOptions): Promise<OwnServers & { read
     application,
     system,
     stop,
-    signal: (name, signal) => void processes.get(name)?.kill(signal),
+    signal: (name, signal) => {
+      const child = processes.get(name)
+      child?.kill(signal)
+      if (signal === "SIGSTOP" && child?.pid !== undefined) untilPaused(child.pid)
+    },
     start: async (name) => {
       const before = processes.get(name)
       if (before !== undefined) await ended(before)

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { untilPaused } from "../../../../infra/services/Pause.ts"
 
 const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
@@ -59,7 +60,9 @@ export class RedisServer {
 
   /** Stops it in the midst of everything; `SIGCONT` lets it go on. */
   signal(signal: NodeJS.Signals): void {
-    this.#process?.kill(signal)
+    const child = this.#process
+    child?.kill(signal)
+    if (signal === "SIGSTOP" && child?.pid !== undefined) untilPaused(child.pid)
   }
 
   /** Asks it anything, by a connection of its own. */
