@@ -1,6 +1,6 @@
 /** Shards that are taken over while the store is away: what was active goes on without it (WRITE-BEHIND-SAFE). */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Result } from "effect"
+import { Effect, Fiber, Layer, Result } from "effect"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import { decodeCheckpoint } from "@parley/actors/log/Checkpoint"
 import { decodeRecord } from "@parley/actors/log/Record"
@@ -64,6 +64,36 @@ const consumed = Effect.gen(function* () {
   }
   return true
 }).pipe(Effect.orDie)
+
+/** A log that holds appends back while it is told to. */
+const held = (log: Layer.Layer<EventLog>) =>
+  Effect.gen(function* () {
+    let holding = false
+    const waiting: Array<() => void> = []
+    const layer = Layer.effect(
+      EventLog,
+      Effect.map(EventLog, (inner) =>
+        EventLog.of({
+          ...inner,
+          append: (append) => {
+            if (holding) waiting.push(() => inner.append(append))
+            else inner.append(append)
+          }
+        })
+      )
+    ).pipe(Layer.provide(log))
+    return {
+      layer: Layer.succeedContext(yield* Layer.build(layer)),
+      waiting: () => waiting.length,
+      hold: () => {
+        holding = true
+      },
+      release: () => {
+        holding = false
+        for (const go of waiting.splice(0)) go()
+      }
+    }
+  })
 
 /** What the shard's newest incremental checkpoint has. */
 const kept = (shard: number) =>
@@ -166,6 +196,69 @@ describe("WRITE-BEHIND-SAFE: a shard is taken over while the store is away", () 
           })
         )
       }
+    })
+  )
+
+  it.live("and a channel that was woken while its shard's last full checkpoint was on its way is there", () =>
+    Effect.gen(function* () {
+      const { layer, state } = yield* makeStores
+      yield* during(
+        yield* aLog,
+        layer
+      )(
+        Effect.gen(function* () {
+          const { create, send } = yield* world
+          yield* create("ana", "group:one", ["ana", "ben"])
+          yield* send("ana", "group:one", "old")
+          yield* until("it is stored", consumed)
+        })
+      )
+      const log = yield* aLog
+      const holding = yield* held(log)
+      yield* during(
+        holding.layer,
+        layer
+      )(
+        Effect.gen(function* () {
+          const { calls, create, send } = yield* world
+          const { runner } = yield* LocalRunnerService
+          const shard = calls.shardOf("group:one")
+          const other = Array.from({ length: 100 }, (_, at) => `group:other${at}`).find(
+            (id) => calls.shardOf(id) === shard
+          )
+          yield* create("ana", other ?? "", ["ana"])
+          yield* send("ana", other ?? "", "so that there is something to keep")
+          holding.hold()
+          const closing = yield* Effect.forkChild(runner.close(shard))
+          yield* until(
+            "the checkpoint is on its way",
+            Effect.sync(() => holding.waiting() > 0)
+          )
+          const sending = yield* Effect.forkChild(send("ana", "group:one", "meanwhile"))
+          const { residents } = runner.owner(shard)!.channels
+          yield* until(
+            "it is woken and has the message",
+            Effect.sync(() => residents.peek("group:one")?.state?.seq === 3)
+          )
+          holding.release()
+          yield* Fiber.join(closing)
+          yield* Fiber.join(sending)
+          yield* crash
+        })
+      )
+      state.away = true
+      yield* during(
+        log,
+        layer
+      )(
+        Effect.gen(function* () {
+          const { calls } = yield* world
+          const { runner } = yield* LocalRunnerService
+          const { residents } = runner.owner(calls.shardOf("group:one"))!.channels
+          assert.strictEqual(residents.peek("group:one")?.state?.committedSeq, 3)
+          yield* crash
+        })
+      )
     })
   )
 })

@@ -7,6 +7,7 @@
  * The lease decides who tries; only the log decides who may write (SINGLE-WRITER).
  */
 import { type Clocks, systemClocks } from "../owner/Lease.ts"
+import { Handovers } from "./Handovers.ts"
 import { Heartbeat } from "./Heartbeat.ts"
 import type { LeaseWrites } from "./LeaseBucket.ts"
 import { cordonKey, moveKey, runnerKey, type ShardEntry, shardKey } from "./LeaseEntries.ts"
@@ -14,7 +15,7 @@ import type { LeaseTimings } from "./LeaseTimings.ts"
 import type { LeaseChange, LeaseView } from "./LeaseView.ts"
 import { place } from "./Placement.ts"
 
-/** Shards that are handed over at once: each is away only for its own closing, not for that of all. */
+/** Shards that are handed over at once: each is away only for its own closing and opening, not for that of all. */
 const releasesMax = 8
 /** Wait before a shard is tried again that was written by another meanwhile, unless the watch says sooner what happened. */
 const takeRetryMs = 1_000
@@ -49,6 +50,11 @@ export interface LeaseKeeperOptions {
   readonly shards: LeasedShards
   readonly log: (message: string, what: Record<string, unknown>) => void
   readonly clocks?: Clocks
+  /**
+   * Tells of shards that other runners have begun to serve, until what it returns is called. Without it the next shard is
+   * handed over as soon as the last one is given, whether it is served or not.
+   */
+  readonly onServed?: (served: (shard: number) => void) => () => void
 }
 
 export class LeaseKeeper {
@@ -63,11 +69,13 @@ export class LeaseKeeper {
   readonly #epochs = new Map<number, number>()
   /** When a shard is tried again that could not be had. */
   readonly #notBefore = new Map<number, number>()
+  readonly #handovers = new Handovers()
   readonly #heartbeat: Heartbeat
   readonly #startedAt: number
   #stepPlanned = false
   #timer: ReturnType<typeof setInterval> | undefined
   #unwatch: (() => void) | undefined
+  #unhear: (() => void) | undefined
   /** Those who wait for the drain. */
   readonly #waiting = new Set<() => void>()
 
@@ -106,6 +114,9 @@ export class LeaseKeeper {
 
   start(): void {
     this.#unwatch = this.#options.view.onChange((change) => this.#changed(change))
+    this.#unhear = this.#options.onServed?.((shard) => {
+      if (this.#handovers.served(shard)) this.#planStep()
+    })
     this.#timer = setInterval(() => this.#tick(), this.#timings.tickMs)
     this.#tick()
   }
@@ -114,6 +125,7 @@ export class LeaseKeeper {
   stop(): void {
     clearInterval(this.#timer)
     this.#unwatch?.()
+    this.#unhear?.()
     this.#timer = undefined
   }
 
@@ -244,7 +256,7 @@ export class LeaseKeeper {
     const placed = this.#placement()
     const now = this.#now
     const settled = now - this.#startedAt >= this.#timings.settleMs
-    let leaving = 0
+    let leaving = this.#handovers.count(now)
     for (const held of this.#held.values()) if (held.leaving) leaving++
     for (let shard = 1; shard <= shardCount; shard++) {
       const held = this.#held.get(shard)
@@ -368,6 +380,7 @@ export class LeaseKeeper {
           ? { runner: "", epoch: held.epoch }
           : { runner: next, epoch: held.epoch + 1 }
       this.#held.delete(shard)
+      if (entry.runner !== "" && this.#unhear !== undefined) this.#handovers.begun(shard, this.#now)
       await this.#write(shard, entry, held.revision)
     }
     this.#tellDrained()

@@ -90,6 +90,7 @@ const makeBus = (options: NatsBusOptions, directory: OwnerDirectory["Service"], 
   })
   const links = new NatsLinks({ connection: options.links, outbound: outbound.links, subjects, onDefect })
   const signals = new NatsSignals({ process, outbound: outbound.calls, subjects })
+  const servedElsewhere = new Set<(shard: number) => void>()
   const announcements = new Announcements({ process, outbound: outbound.calls, subjects })
   const attaches = new AttachParts((part, reply) => calls.attach(part, reply))
 
@@ -112,7 +113,10 @@ const makeBus = (options: NatsBusOptions, directory: OwnerDirectory["Service"], 
     ),
     listen(subjects.hint, ({ data }) => signals.receive(data)),
     listen(subjects.owned, ({ data }) =>
-      announcements.receive(data, (runner, shard, epoch) => calls.owners.announced(runner, shard, epoch))
+      announcements.receive(data, (runner, shard, epoch) => {
+        calls.owners.announced(runner, shard, epoch)
+        for (const served of servedElsewhere) served(shard)
+      })
     )
   ]
 
@@ -153,6 +157,10 @@ const makeBus = (options: NatsBusOptions, directory: OwnerDirectory["Service"], 
         if (owned.get(shard) === runner) owned.delete(shard)
         release(shard, runner)
         calls.owners.disown(shard, runner)
+      },
+      onServed: (served) => {
+        servedElsewhere.add(served)
+        return () => void servedElsewhere.delete(served)
       }
     }),
     calls: OwnerCalls.of({

@@ -56,6 +56,7 @@ export class RunnerLeases extends Context.Service<
           bucket,
           view,
           timings,
+          ...(routes.onServed === undefined ? {} : { onServed: routes.onServed }),
           log: (message, what) => runFork(Effect.logWarning(message).pipe(Effect.annotateLogs(what))),
           shards: {
             setLease: (shard, deadline) => runner.setLease(shard, deadline),

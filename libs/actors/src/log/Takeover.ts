@@ -60,6 +60,8 @@ export interface OpenShard {
   readonly handover?: Handover
   /** Takes each entry as it is replayed; without it they are returned. */
   readonly onEntry?: (entry: Entry, position: LogPosition) => void
+  /** Done while the log is replayed from there (the last full checkpoint's position), before the shard is open. */
+  readonly beside?: (replayedFrom: LogPosition) => Effect.Effect<void, OpenShardError>
   /** Who opens, for those who read the log. */
   readonly owner?: string
 }
@@ -112,7 +114,7 @@ export const openShard = Effect.fnUntraced(function* (
   if (options.handover !== undefined) return { ...opened, checkpoint: undefined, incremental: undefined, entries: [] }
   const entries: Array<ReplayedEntry> = []
   const onEntry = options.onEntry ?? ((entry, position) => entries.push({ entry, position }))
-  const bodies = yield* replay({
+  const replayed = replay({
     log: options.log,
     shard: options.shard,
     epoch,
@@ -125,6 +127,8 @@ export const openShard = Effect.fnUntraced(function* (
       Overtaken: ({ epoch }) => Effect.fail(new ShardTaken({ shard: options.shard, epoch }))
     })
   )
+  const beside = options.beside?.(opened.replayedFrom) ?? Effect.void
+  const [bodies] = yield* Effect.all([replayed, beside], { concurrency: 2 })
   return { ...opened, ...bodies, entries }
 })
 

@@ -177,6 +177,13 @@ export class Checkpoints {
     this.#ticks = 0
   }
 
+  /** The owner goes: what the last full checkpoint lacks is left to the next one, who may have no store to ask. */
+  leave(): void {
+    if (!this.#due || this.#owner.context.bounds.incrementalTicks === 0) return
+    this.#credit = this.#incrementalSize
+    this.#writeIncremental()
+  }
+
   /** Whether the store is so far behind with one of them that it would be left out. */
   #lacks(): boolean {
     for (const name of this.#active) {

@@ -115,17 +115,27 @@ export class Runner implements LocalRunner {
   /** Takes the shard over in the log and serves it, under an epoch above `epochAtLeast`. */
   open(shard: number, epochAtLeast: number): Effect.Effect<void, LogUnavailable | OpenShardError> {
     return Effect.gen({ self: this }, function* () {
-      const stored = yield* this.#context.log.consumerPosition(persisterConsumer, shard)
-      const opened = yield* openShard({ log: this.#context.log, shard, epochAtLeast, knownAtLeast: stored }).pipe(
-        Effect.tap(({ replayedFrom }) => this.#checkUnconsumed(shard, stored, replayedFrom)),
-        Effect.tapErrorTag("ShardQuarantined", ({ what }) => Effect.sync(() => this.quarantine(shard, what)))
+      const { log } = this.#context
+      const [stored, fannedOut] = yield* Effect.all(
+        [log.consumerPosition(persisterConsumer, shard), log.consumerPosition(memberFanoutConsumer, shard)],
+        { concurrency: 2 }
       )
+      const consumed = Math.min(stored, fannedOut)
+      const opened = yield* openShard({
+        log,
+        shard,
+        epochAtLeast,
+        knownAtLeast: stored,
+        beside: (replayedFrom) => this.#checkUnconsumed(shard, consumed, replayedFrom)
+      }).pipe(Effect.tapErrorTag("ShardQuarantined", ({ what }) => Effect.sync(() => this.quarantine(shard, what))))
       this.quarantined.delete(shard)
       const owner = new ShardOwner(this.#context, opened, stored)
       this.#owners.set(shard, owner)
       // What was replayed has to be in the store before anything cold is loaded. The persister may have come past it
-      // before there was an owner to be told; if not, it looks now and not at its next poll.
-      owner.setStored(yield* this.#context.log.consumerPosition(persisterConsumer, shard))
+      // before there was an owner to be told; if not, it looks now and not at its next poll. Nothing else waits for it.
+      this.#context.run(log.consumerPosition(persisterConsumer, shard), (position) => {
+        if ("ok" in position && this.#owners.get(shard) === owner) owner.setStored(position.ok)
+      })
       this.#context.committed(shard)
       this.#askParked()
     })
@@ -146,10 +156,8 @@ export class Runner implements LocalRunner {
   }
 
   /** What consumers have still to read and the replay does not. */
-  #checkUnconsumed(shard: number, stored: LogPosition, upTo: LogPosition) {
-    const { log } = this.#context
-    return log.consumerPosition(memberFanoutConsumer, shard).pipe(
-      Effect.andThen((fannedOut) => checkUnconsumed(log, shard, Math.min(stored, fannedOut), upTo)),
+  #checkUnconsumed(shard: number, after: LogPosition, upTo: LogPosition) {
+    return checkUnconsumed(this.#context.log, shard, after, upTo).pipe(
       Effect.catchTag("LogDamaged", (damage) => new ShardQuarantined({ shard, what: damageText(damage) }))
     )
   }
@@ -167,15 +175,21 @@ export class Runner implements LocalRunner {
     this.#onQuarantined(shard, what)
   }
 
-  /** Stops answering, settles what is under way, leaves a checkpoint; the shard is anybody's then. */
+  /**
+   * Leaves a checkpoint while it still answers, so that the next owner has little to replay; then stops answering and
+   * settles what is under way. The shard is anybody's then.
+   */
   close(shard: number): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const owner = this.#owners.get(shard)
       if (owner === undefined) return
+      owner.sessions.tick()
+      owner.checkpoints.write()
+      yield* owner.log.flush()
       owner.stop()
       owner.sessions.tick()
       yield* owner.log.flush()
-      owner.checkpoints.write()
+      owner.checkpoints.leave()
       yield* owner.log.flush()
       this.#owners.delete(shard)
       this.#leases.delete(shard)

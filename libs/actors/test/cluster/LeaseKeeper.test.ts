@@ -119,6 +119,55 @@ describe("shard leases", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live(
+    "what a runner was given is counted until it says that it serves it: no more than eight are away at once",
+    () =>
+      Effect.gen(function* () {
+        const bucket = yield* temporaryBucket
+        let announce: (shard: number) => void = () => {}
+        const leaving = yield* testKeeper({
+          connection: yield* connected(),
+          bucket,
+          shardCount,
+          onServed: (served) => {
+            announce = served
+            return () => {}
+          }
+        })
+        yield* until("the first serves all", () => allServedOnce([leaving]))
+        const staying = yield* testKeeper({ connection: yield* connected(), bucket, shardCount })
+        const away = () => [...staying.open.keys()].filter((shard) => !announced.has(shard))
+        const announced = new Set<number>()
+        let most = 0
+        yield* Effect.forkScoped(
+          Effect.forever(
+            Effect.gen(function* () {
+              yield* Effect.sleep(20)
+              const opened = away()
+              most = Math.max(most, opened.length)
+              for (const shard of opened) announced.add(shard)
+              for (const shard of opened) announce(shard)
+            })
+          )
+        )
+        yield* Effect.promise(() => leaving.keeper.leave())
+        yield* until("the other serves all", () => allServedOnce([staying]))
+        assert.isAtMost(most, 8)
+      }).pipe(Effect.scoped)
+  )
+
+  it.live("a runner that never says what it serves holds nothing up for long", () =>
+    Effect.gen(function* () {
+      const bucket = yield* temporaryBucket
+      const connection = yield* connected()
+      const leaving = yield* testKeeper({ connection, bucket, shardCount, onServed: () => () => {} })
+      yield* until("the first serves all", () => allServedOnce([leaving]))
+      const staying = yield* testKeeper({ connection: yield* connected(), bucket, shardCount })
+      yield* Effect.promise(() => leaving.keeper.leave())
+      yield* until("the other serves all", () => allServedOnce([staying]))
+    }).pipe(Effect.scoped)
+  )
+
   it.live("a runner that comes gets its part, and the others give no more than that", () =>
     Effect.gen(function* () {
       const bucket = yield* temporaryBucket

@@ -2,7 +2,7 @@
 import type { NatsConnection } from "@nats-io/transport-node"
 import { Effect, type Scope } from "effect"
 import { openLeaseBucket } from "@parley/actors/cluster/LeaseBucket"
-import { LeaseKeeper } from "@parley/actors/cluster/LeaseKeeper"
+import { LeaseKeeper, type LeaseKeeperOptions } from "@parley/actors/cluster/LeaseKeeper"
 import { type LeaseTimings, leaseTimings } from "@parley/actors/cluster/LeaseTimings"
 import { LeaseView } from "@parley/actors/cluster/LeaseView"
 import { watchLeases } from "@parley/actors/cluster/LeaseWatch"
@@ -26,6 +26,7 @@ export interface TestKeeperOptions {
   readonly timings?: Partial<LeaseTimings>
   readonly name?: string
   readonly onClose?: (shard: number) => Promise<void>
+  readonly onServed?: LeaseKeeperOptions["onServed"]
 }
 
 export const testKeeper = (options: TestKeeperOptions): Effect.Effect<TestKeeper, unknown, Scope.Scope> =>
@@ -55,6 +56,7 @@ export const testKeeper = (options: TestKeeperOptions): Effect.Effect<TestKeeper
       bucket,
       view,
       timings,
+      ...(options.onServed === undefined ? {} : { onServed: options.onServed }),
       log: () => {},
       shards: {
         setLease: (shard, deadline) => void deadlines.set(shard, deadline),
