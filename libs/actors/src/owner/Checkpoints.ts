@@ -167,14 +167,15 @@ export class Checkpoints {
     if (this.#owner.storePosition > this.#owner.log.replayFrom) this.#writeFull()
   }
 
-  /** Logs a checkpoint of what is committed now, unless it would lack what the store lacks. */
-  write(): void {
-    if (this.#events === 0) return
+  /** Logs a checkpoint of what is committed now, unless it would lack what the store lacks. Calls back when it is over. */
+  write(done: () => void = () => {}): void {
+    if (this.#events === 0) return done()
     const { checkpointBytes, incrementalTicks } = this.#owner.context.bounds
     const mayWait = incrementalTicks > 0 && this.#bytes < postponedTimesMax * checkpointBytes
-    if (!mayWait || !this.#lacks()) return this.#writeFull()
+    if (!mayWait || !this.#lacks()) return this.#writeFull(done)
     this.#dueBytes = this.#bytes + checkpointBytes
     this.#ticks = 0
+    done()
   }
 
   /** The owner goes: what the last full checkpoint lacks is left to the next one, who may have no store to ask. */
@@ -194,8 +195,8 @@ export class Checkpoints {
     return false
   }
 
-  #writeFull(): void {
-    if (this.#events === 0) return
+  #writeFull(done: () => void = () => {}): void {
+    if (this.#events === 0) return done()
     const events = this.#events
     this.#bytes = 0
     this.#dueBytes = this.#owner.context.bounds.checkpointBytes
@@ -208,6 +209,7 @@ export class Checkpoints {
       "full",
       // There was no room, or another is on its way: it stays due.
       (position) => {
+        done()
         if (position !== null) return
         this.#events += events
         // The one before is the last one still.

@@ -20,8 +20,9 @@ import { StoreGate } from "./StoreGate.ts"
 /** Time between two ticks of the shards (typing signs, presence, cursors, checkpoints), and between link heartbeats. */
 export const ownerTickMs = 500
 export const linkHeartbeatMs = 2_000
-/** How long closing a shard waits for its log. */
+/** How long closing a shard waits for its log, and, before it stops answering, for its last full checkpoint. */
 const closeMsMax = 5_000
+const closingCheckpointMsMax = 2_000
 
 /** Nobody else has the shard either: waiting for an owner would only hold the caller up. */
 const outOfService = {
@@ -184,8 +185,9 @@ export class Runner implements LocalRunner {
       const owner = this.#owners.get(shard)
       if (owner === undefined) return
       owner.sessions.tick()
-      owner.checkpoints.write()
-      yield* owner.log.flush()
+      yield* Effect.callback<void>((resume) => owner.checkpoints.write(() => resume(Effect.void))).pipe(
+        Effect.timeoutOption(closingCheckpointMsMax)
+      )
       owner.stop()
       owner.sessions.tick()
       yield* owner.log.flush()

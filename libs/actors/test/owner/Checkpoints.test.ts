@@ -8,7 +8,7 @@ import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
 import * as MemoryStores from "@parley/storage/memory/MemoryStores"
 import { MessageStore } from "@parley/storage/MessageStore"
 import { ParkedEvents } from "@parley/storage/ParkedEvents"
-import { Effect, Layer, Result } from "effect"
+import { Effect, Fiber, Layer, Result } from "effect"
 import { decodeCheckpoint } from "../../src/log/Checkpoint.ts"
 import { decodeRecord } from "../../src/log/Record.ts"
 import type { ChannelMutation } from "../../src/owner/OwnerProtocol.ts"
@@ -68,8 +68,20 @@ const owned = Effect.fnUntraced(function* (bounds: Partial<OwnerBounds> = {}) {
     const newest = records.findLast(({ kind }) => kind === "full")
     return newest === undefined ? [] : decodeCheckpoint(newest.body).snapshots.map(({ id }) => id)
   })
-  return { create, send, checkpointed }
+  return { create, send, checkpointed, runner }
 })
+
+/** Takes its time for each append, as one over a network does. */
+const slowLog = Layer.effect(
+  EventLog,
+  Effect.map(EventLog, (log) =>
+    EventLog.of({
+      ...log,
+      append: (append) =>
+        log.append({ ...append, settle: (outcome) => void setTimeout(() => append.settle(outcome), 20) })
+    })
+  )
+).pipe(Layer.provide(MemoryEventLog.layer()))
 
 const layers = Layer.mergeAll(MemoryEventLog.layer(), MemoryStores.layer)
 
@@ -101,6 +113,26 @@ describe("a checkpoint", () => {
       yield* many(130)
       assert.notInclude(yield* checkpointed, "group:hot")
     }).pipe(Effect.provide(layers))
+  )
+
+  it.live("is left by a shard that closes while it is written in without a pause", () =>
+    Effect.gen(function* () {
+      const { create, runner, send } = yield* owned()
+      const log = yield* EventLog
+      const channels = Array.from({ length: 8 }, (_, at) => `group:${at}`)
+      for (const channel of channels) yield* create(channel)
+      // Not in step, so that something always gathers while something is on its way.
+      const writers = yield* Effect.forEach(channels, (channel) =>
+        Effect.forkChild(Effect.forever(Effect.suspend(() => send(channel, "x")))).pipe(Effect.tap(Effect.sleep(7)))
+      )
+      yield* runner.close(shard)
+      assert.isUndefined(runner.owner(shard))
+      const records = (yield* log.readAfter(shard, 0, 100_000_000)).map(({ bytes }) =>
+        Result.getOrThrow(decodeRecord(bytes))
+      )
+      assert.isTrue(records.some(({ kind }) => kind === "full"))
+      for (const writer of writers) yield* Fiber.await(writer)
+    }).pipe(Effect.provide(Layer.mergeAll(slowLog, MemoryStores.layer)))
   )
 
   it.live("has a channel that was busy but is not far ahead of the store", () =>
