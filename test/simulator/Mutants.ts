@@ -120,8 +120,16 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "lease-from-answer",
     rule: "†17",
     file: `${owner}/Lease.ts`,
-    find: "    return monotonic < this.#deadline && Math.abs(this.#clocks.wall() - monotonic - this.#offset) <= clockJumpMsMax",
-    put: "    return monotonic < this.#deadline + 6_000",
+    find: "    return monotonic < this.deadline && wall < this.deadline &&",
+    put: "    return monotonic < this.deadline + 6_000 &&",
+    seedsMax: 160
+  },
+  {
+    name: "suspension-not-counted",
+    rule: "†17",
+    file: `${owner}/Lease.ts`,
+    find: " && wall < this.deadline &&",
+    put: " &&",
     seedsMax: 160
   },
   {

@@ -10,6 +10,7 @@ import { layerPersister } from "@parley/node/workers/Persister"
 import { CommitSignal } from "@parley/actors/fanout/CommitSignal"
 import { persisterConsumer } from "@parley/actors/fanout/ConsumerNames"
 import { LocalBus } from "@parley/actors/fanout/LocalBus"
+import { Lease, systemClocks } from "@parley/actors/owner/Lease"
 import type { LocalRunner } from "@parley/actors/owner/LocalRunner"
 import { ShardRoutes } from "@parley/actors/owner/ShardRoutes"
 import { layerMemberFanout } from "@parley/actors/fanout/MemberFanout"
@@ -68,7 +69,7 @@ export class SimNode {
   >
   readonly #opening = new Set<number>()
   readonly #closing = new Set<number>()
-  readonly #deadlines = new Map<number, number>()
+  readonly #leases = new Map<number, Lease>()
   /** Under which lease each shard was opened: one that was lost meanwhile and got again is another. */
   readonly #openedUnder = new Map<number, number>()
   /** The newest epoch heard of, by shard. */
@@ -203,31 +204,33 @@ export class SimNode {
   // --- leases -----------------------------------------------------------------------------------------------------
 
   #refresh(): void {
-    const sentAt = performance.now()
+    const lease = new Lease(performance.now() + leaseMs, systemClocks)
     this.#cluster.placement.refresh(this.process.name, (leases) => {
-      if (leases !== undefined) this.#leased(leases, sentAt)
+      // A machine that was suspended meanwhile has to ask again.
+      if (leases !== undefined && lease.held) this.#leased(leases, lease)
     })
   }
 
-  #leased({ granted, moving }: Leases, sentAt: number): void {
+  #leased({ granted, moving }: Leases, lease: Lease): void {
     const here = new Set<number>()
     for (const { epoch, shard } of granted) {
       here.add(shard)
       // Answers may overtake each other.
-      const deadline = Math.max(sentAt + leaseMs, this.#deadlines.get(shard) ?? 0)
-      this.#deadlines.set(shard, deadline)
+      const known = this.#leases.get(shard)
+      const newest = known?.held === true && known.deadline > lease.deadline ? known : lease
+      this.#leases.set(shard, newest)
       if (shard === workerLease) continue
-      this.runner.setLease(shard, deadline)
+      this.runner.holdLease(shard, newest)
       if (this.#closing.has(shard) || this.#opening.has(shard)) continue
       if (this.runner.owner(shard) !== undefined && this.#openedUnder.get(shard) !== epoch) {
         this.runner.drop(shard)
-        this.runner.setLease(shard, deadline)
+        this.runner.holdLease(shard, newest)
       }
       if (this.runner.owner(shard) === undefined) this.#open(shard, epoch)
     }
-    for (const shard of this.#deadlines.keys()) {
-      if (here.has(shard) || (this.#deadlines.get(shard) ?? 0) > sentAt + leaseMs) continue
-      this.#deadlines.delete(shard)
+    for (const [shard, { deadline }] of this.#leases) {
+      if (here.has(shard) || deadline > lease.deadline) continue
+      this.#leases.delete(shard)
       if (shard === workerLease) continue
       const { runner } = this
       if (runner.owner(shard) !== undefined) this.bus.disown(shard, runner)
@@ -249,7 +252,7 @@ export class SimNode {
         if (`${exit.cause}`.includes("ShardLogFull")) this.#cluster.onLogFull(shard)
         return
       }
-      if ((this.#deadlines.get(shard) ?? 0) <= performance.now()) return this.runner.drop(shard)
+      if (this.#leases.get(shard)?.held !== true) return this.runner.drop(shard)
       const served = this.runner.owner(shard)?.epoch ?? 0
       this.#cluster.note(`${this.process.name} owns shard ${shard} under ${served}`)
       this.announce(shard, served)
@@ -270,7 +273,7 @@ export class SimNode {
       this.#closing.delete(shard)
       this.bus.disown(shard, this.runner)
       this.runner.drop(shard)
-      this.#deadlines.delete(shard)
+      this.#leases.delete(shard)
       this.#cluster.placement.release(this.process.name, shard)
     })
   }

@@ -58,7 +58,7 @@ export class RunnerLeases extends Context.Service<
           timings,
           log: (message, what) => runFork(Effect.logWarning(message).pipe(Effect.annotateLogs(what))),
           shards: {
-            setLease: (shard, deadline) => runner.setLease(shard, deadline),
+            setLease: (shard, lease) => runner.holdLease(shard, lease),
             open: (shard, epoch) => {
               const opening = openLeased({
                 runner,
