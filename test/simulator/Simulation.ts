@@ -6,7 +6,6 @@ import { setTimeout as delay } from "node:timers/promises"
 import { memberFanoutConsumer, persisterConsumer } from "@parley/actors/fanout/ConsumerNames"
 import { check } from "../checker/check.ts"
 import { type DeviceView, type FinalState, viewDifferences } from "../checker/FinalState.ts"
-import type { History } from "../checker/History.ts"
 import { heal } from "../harness/Heal.ts"
 import { Random } from "../harness/Random.ts"
 import { Workload } from "../harness/Workload.ts"
@@ -135,14 +134,12 @@ const isQuiet = ({ log, nodes, shardCount }: Cluster): boolean => {
  * NO-GAP-SYNC without asking: what came by itself, and by the repair of links, before anybody connected again. A cursor that
  * another device moved is shown in passing, and what is unread follows from it: those are compared after the next sync.
  */
-const compareUnasked = (before: ReadonlyArray<DeviceView>, final: FinalState, history: History): ReadonlyArray<Found> =>
+const compareUnasked = (before: ReadonlyArray<DeviceView>, final: FinalState): ReadonlyArray<Found> =>
   before.flatMap(({ channels, device, session, user }) => {
     const fresh = final.fresh.find((view) => view.user === user)
     if (fresh === undefined) return []
-    const untold = untoldOf(device, history)
     const here = new Map(
       [...channels].map(([channel, view]) => {
-        if (untold.has(channel)) return [channel, fresh.channels.get(channel) ?? view]
         const { cursor, mentions, unread } = fresh.channels.get(channel) ?? view
         return [channel, { ...view, cursor, mentions, unread }]
       })
@@ -152,22 +149,6 @@ const compareUnasked = (before: ReadonlyArray<DeviceView>, final: FinalState, hi
       what: `${device}, before it connected again: ${difference}`
     }))
   })
-
-/**
- * Channels with a change by the device of which it was never told how it ended (it went on over the user's other device):
- * such an event is shown to all but the connection that caused it, which has to ask with the same id again. See FOUND.md.
- */
-const untoldOf = (device: string, history: History): ReadonlySet<string> => {
-  const open = new Map<string, string>()
-  for (const fact of history) {
-    if (fact.device !== device) continue
-    if (fact._tag === "Asked") open.set(`${fact.connection} ${fact.mutation.cid}`, fact.mutation.channel)
-    else if (fact._tag === "Acked" || (fact._tag === "Refused" && !fact.retryable)) {
-      open.delete(`${fact.connection} ${fact.cid}`)
-    }
-  }
-  return new Set(open.values())
-}
 
 export const simulate = async (options: SimulationOptions): Promise<SimulationResult> => {
   const { seed } = options
@@ -273,7 +254,7 @@ export const simulate = async (options: SimulationOptions): Promise<SimulationRe
     // Who asks anew has all of it; who did not has all but what was shown to him in passing.
     for (const device of devices) device.drop()
     const final = await heal({ url, devices, channels, owner: workload.owner, settleMsMax, quietMs: 0 })
-    found.push(...compareUnasked(before, final, recorder.facts))
+    found.push(...compareUnasked(before, final))
     const history = recorder.facts.filter((fact) => fact._tag !== "Broken" || !fact.what.includes(unanswered))
     const violations = check(history, final)
     for (const { evidence, invariant, what } of violations) {
