@@ -54,6 +54,9 @@ export interface Cluster {
   readonly edges: Map<string, { readonly process: SimProcess; readonly receive: (message: LinkMessage) => void }>
   readonly note: (what: string) => void
   readonly onQuarantined: (shard: number, what: string) => void
+  /** The shard whose log comes back with less than it had (†24). */
+  lostShard: number | undefined
+  lostShardIsQuarantined: boolean
   /** A shard could not be taken over for want of room in the log. */
   readonly onLogFull: (shard: number) => void
 }
@@ -67,6 +70,7 @@ export class SimNode {
   readonly #context: Context.Context<
     AllStores | EventLog | OwnerCalls | LinkBus | ShardRoutes | CommitSignal | ParkedOperations
   >
+  readonly #parked: ParkedOperations["Service"]
   readonly #opening = new Set<number>()
   readonly #closing = new Set<number>()
   readonly #leases = new Map<number, Lease>()
@@ -86,6 +90,7 @@ export class SimNode {
     this.bus = Context.get(local, ShardRoutes)
     this.signal = Context.get(Effect.runSync(build(Layer.fresh(CommitSignal.layer))), CommitSignal)
     const operations = Context.get(Effect.runSync(build(Layer.fresh(ParkedOperations.layer))), ParkedOperations)
+    this.#parked = operations
     const links = LinkBus.of({
       publish: (message) => {
         const edge = cluster.edges.get(message.edge)
@@ -135,6 +140,13 @@ export class SimNode {
     return this.runner.shards.filter((shard) => this.runner.owner(shard)?.serving === true)
   }
 
+  /** As an operator asks for it: why it could not be, or the empty string. */
+  retryParked(topic: "channel" | "user", id: string): Promise<string> {
+    const parking = this.#parked.find(persisterConsumer)
+    if (parking === undefined) return Promise.resolve("nobody works here")
+    return Effect.runPromise(Effect.map(parking.retry(topic, id), ({ why }) => why))
+  }
+
   /** Kills it: nothing of it ever runs again. */
   kill(): void {
     this.process.alive = false
@@ -171,6 +183,10 @@ export class SimNode {
       },
       onQuarantined
     })
+    // Whatever way it is asked, it answers as an owner only while nobody else is one.
+    const { request } = runner
+    runner.request = (shard, epoch, asked, reply, notMine) =>
+      request.call(runner, shard, epoch, asked, this.#cluster.staleReads.asOwner(shard, epoch, asked, reply), notMine)
     return runner
   }
 
@@ -236,9 +252,9 @@ export class SimNode {
       if (runner.owner(shard) !== undefined) this.bus.disown(shard, runner)
       runner.drop(shard)
     }
-    for (const shard of moving) if (shard !== workerLease) this.#handOver(shard)
+    for (const shard of moving) if (shard !== workerLease) this.#handOver(shard, granted)
     this.#work(here.has(workerLease) && !moving.includes(workerLease))
-    if (moving.includes(workerLease)) this.#cluster.placement.release(this.process.name, workerLease)
+    if (moving.includes(workerLease)) this.#release(workerLease, granted)
   }
 
   #open(shard: number, epoch: number): void {
@@ -254,6 +270,7 @@ export class SimNode {
       }
       if (this.#leases.get(shard)?.held !== true) return this.runner.drop(shard)
       const served = this.runner.owner(shard)?.epoch ?? 0
+      this.#cluster.staleReads.opened(shard, served)
       this.#cluster.note(`${this.process.name} owns shard ${shard} under ${served}`)
       this.announce(shard, served)
     })
@@ -266,7 +283,12 @@ export class SimNode {
     }
   }
 
-  #handOver(shard: number): void {
+  #release(shard: number, granted: Leases["granted"]): void {
+    const epoch = granted.find((lease) => lease.shard === shard)?.epoch
+    if (epoch !== undefined) this.#cluster.placement.release(this.process.name, shard, epoch)
+  }
+
+  #handOver(shard: number, granted: Leases["granted"]): void {
     if (this.#closing.has(shard) || this.#opening.has(shard)) return
     this.#closing.add(shard)
     void Effect.runPromise(this.runner.close(shard)).then(() => {
@@ -274,7 +296,7 @@ export class SimNode {
       this.bus.disown(shard, this.runner)
       this.runner.drop(shard)
       this.#leases.delete(shard)
-      this.#cluster.placement.release(this.process.name, shard)
+      this.#release(shard, granted)
     })
   }
 
