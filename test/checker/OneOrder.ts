@@ -1,6 +1,7 @@
 /**
  * ONE-ORDER: a channel's seqs are 1, 2, 3 … without hole or repeat, the same event at each for everybody who ever saw
- * it, pushed to each connection in that order; and who asked after somebody else's ack comes after it.
+ * it, pushed to each connection in that order (but for what it caused itself: that may come when its ack failed to, as
+ * late as that would have); and who asked after somebody else's ack comes after it.
  */
 import type { ChannelEvent } from "@parley/protocol/Event"
 import type { FinalChannel, FinalState } from "./FinalState.ts"
@@ -72,8 +73,11 @@ const sameForAll = (history: History, truth: Truth): ReadonlyArray<Violation> =>
 const pushedInOrder = (history: History): ReadonlyArray<Violation> => {
   const found: Array<Violation> = []
   const last = new Map<string, FactOf<"Shown">>()
+  const asked = new Set<string>()
   for (const fact of history) {
+    if (fact._tag === "Asked") asked.add(`${fact.connection} ${fact.mutation.cid}`)
     if (fact._tag !== "Shown" || fact.how !== "live") continue
+    if (fact.events.some((event) => asked.has(`${fact.connection} ${cidOf(event)}`))) continue
     const key = `${fact.connection} ${fact.channel}`
     const before = last.get(key)
     if (fact.to <= (before?.to ?? fact.from)) {

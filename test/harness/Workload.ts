@@ -4,6 +4,7 @@
  * twice at once; drop connections; remove each other and come back. Bounded in mutations; ends when told to.
  */
 import { setTimeout as delay } from "node:timers/promises"
+import { Limits } from "@parley/protocol/Limits"
 import { type Mutation, Recorder } from "../checker/History.ts"
 import { newClientId } from "../wire/ClientIds.ts"
 import { Device } from "../wire/Device.ts"
@@ -48,7 +49,9 @@ const weights = {
   lobby: 2,
   rename: 1,
   look: 1,
-  drop: 1
+  drop: 1,
+  /** Ids from far ahead, or from before the window: they are refused for good. */
+  otherDay: 0
 } as const
 
 export class Workload {
@@ -218,6 +221,12 @@ export class Workload {
         return device.look()
       case "drop":
         return device.drop()
+      case "otherDay": {
+        const ahead = this.#random.next() < 0.5 ? Limits.clientIdAheadMsMax : -Limits.idempotencyWindowMs
+        const at = Date.now() + Math.round(ahead * (1.1 + this.#random.next()))
+        await device.attempt({ ...this.#message(channel), cid: newClientId(at) })
+        return
+      }
     }
   }
 

@@ -8,6 +8,8 @@ import type { Entry } from "@parley/actors/log/Entry"
 import { decodeRecord, noHash } from "@parley/actors/log/Record"
 import { MessageStore, type StoredEvent } from "@parley/storage/MessageStore"
 import { layerMemory } from "@parley/storage/memory/MemoryMessageStore"
+import { clientIdTime } from "@parley/protocol/ClientIdTime"
+import { Limits } from "@parley/protocol/Limits"
 import { Directory } from "@parley/storage/Directory"
 import type { FinalState } from "../checker/FinalState.ts"
 import type { Archived } from "./SimLog.ts"
@@ -20,6 +22,9 @@ export interface Found {
 
 /** Ranges of one reading of a store: more than a run has events. */
 const all = 1_000_000
+
+/** An event's time is never before the last one's, which a clock that was ahead may have given. */
+const atMsMax = 600_000
 
 export interface LogContents {
   readonly found: ReadonlyArray<Found>
@@ -58,6 +63,11 @@ export const readArchive = (archive: ReadonlyArray<Archived>): LogContents => {
       if (known === undefined) entries.set(entry.id, [entry])
       else known.push(entry)
     }
+  }
+  for (const entry of [...channels.values()].flat()) {
+    const time = entry.cid === "" ? entry.at : clientIdTime(entry.cid)
+    const days = time > entry.at + Limits.clientIdAheadMsMax || time < entry.at - Limits.idempotencyWindowMs - atMsMax
+    if (days) found.push({ invariant: "EXACTLY-ONCE-EFFECT", what: `${entry.cid} is of another day than ${entry.at}` })
   }
   for (const [id, entries] of [...channels, ...users]) {
     const at = entries.findIndex((entry, place) => entry.seq !== place + 1)

@@ -44,7 +44,9 @@ export class RemoteRunner implements LocalRunner {
     reply: (reply: OwnerReply<unknown>) => void,
     notMine: () => void
   ): void {
-    this.#ask((answer, refuse) => this.#runner.request(shard, epoch, request, answer, refuse), reply, notMine)
+    // A connection repeats nothing by itself; what a caller repeats is a try of its own, after the first.
+    const once = request._tag === "Mutate"
+    this.#ask((answer, refuse) => this.#runner.request(shard, epoch, request, answer, refuse), reply, notMine, once)
   }
 
   attach(epoch: number, attach: Attach, reply: (reply: OwnerReply<Attached>) => void, notMine: () => void): void {
@@ -62,7 +64,8 @@ export class RemoteRunner implements LocalRunner {
   #ask<A>(
     ask: (answer: (reply: OwnerReply<A>) => void, refuse: () => void) => void,
     reply: (reply: OwnerReply<A>) => void,
-    notMine: () => void
+    notMine: () => void,
+    once = false
   ): void {
     const time = virtualTime()
     const asker = time.current
@@ -74,11 +77,11 @@ export class RemoteRunner implements LocalRunner {
       told()
     }
     const timer = time.after(this.#process.alive ? answerWaitMs : nobodyMs, asker, () => end(notMine))
-    this.#network.send(asker.host, this.#process, () =>
+    const handle = () =>
       ask(
         (answer) => this.#network.send(this.#process.host, asker, () => end(() => reply(answer))),
         () => this.#network.send(this.#process.host, asker, () => end(notMine))
       )
-    )
+    this.#network.send(asker.host, this.#process, handle, once)
   }
 }

@@ -10,6 +10,7 @@ import { layerPersister } from "@parley/node/workers/Persister"
 import { CommitSignal } from "@parley/actors/fanout/CommitSignal"
 import { persisterConsumer } from "@parley/actors/fanout/ConsumerNames"
 import { LocalBus } from "@parley/actors/fanout/LocalBus"
+import { Lease, systemClocks } from "@parley/actors/owner/Lease"
 import type { LocalRunner } from "@parley/actors/owner/LocalRunner"
 import { ShardRoutes } from "@parley/actors/owner/ShardRoutes"
 import { layerMemberFanout } from "@parley/actors/fanout/MemberFanout"
@@ -53,6 +54,9 @@ export interface Cluster {
   readonly edges: Map<string, { readonly process: SimProcess; readonly receive: (message: LinkMessage) => void }>
   readonly note: (what: string) => void
   readonly onQuarantined: (shard: number, what: string) => void
+  /** The shard whose log comes back with less than it had (†24). */
+  lostShard: number | undefined
+  lostShardIsQuarantined: boolean
   /** A shard could not be taken over for want of room in the log. */
   readonly onLogFull: (shard: number) => void
 }
@@ -66,9 +70,10 @@ export class SimNode {
   readonly #context: Context.Context<
     AllStores | EventLog | OwnerCalls | LinkBus | ShardRoutes | CommitSignal | ParkedOperations
   >
+  readonly #parked: ParkedOperations["Service"]
   readonly #opening = new Set<number>()
   readonly #closing = new Set<number>()
-  readonly #deadlines = new Map<number, number>()
+  readonly #leases = new Map<number, Lease>()
   /** Under which lease each shard was opened: one that was lost meanwhile and got again is another. */
   readonly #openedUnder = new Map<number, number>()
   /** The newest epoch heard of, by shard. */
@@ -85,6 +90,7 @@ export class SimNode {
     this.bus = Context.get(local, ShardRoutes)
     this.signal = Context.get(Effect.runSync(build(Layer.fresh(CommitSignal.layer))), CommitSignal)
     const operations = Context.get(Effect.runSync(build(Layer.fresh(ParkedOperations.layer))), ParkedOperations)
+    this.#parked = operations
     const links = LinkBus.of({
       publish: (message) => {
         const edge = cluster.edges.get(message.edge)
@@ -134,6 +140,13 @@ export class SimNode {
     return this.runner.shards.filter((shard) => this.runner.owner(shard)?.serving === true)
   }
 
+  /** As an operator asks for it: why it could not be, or the empty string. */
+  retryParked(topic: "channel" | "user", id: string): Promise<string> {
+    const parking = this.#parked.find(persisterConsumer)
+    if (parking === undefined) return Promise.resolve("nobody works here")
+    return Effect.runPromise(Effect.map(parking.retry(topic, id), ({ why }) => why))
+  }
+
   /** Kills it: nothing of it ever runs again. */
   kill(): void {
     this.process.alive = false
@@ -170,6 +183,10 @@ export class SimNode {
       },
       onQuarantined
     })
+    // Whatever way it is asked, it answers as an owner only while nobody else is one.
+    const { request } = runner
+    runner.request = (shard, epoch, asked, reply, notMine) =>
+      request.call(runner, shard, epoch, asked, this.#cluster.staleReads.asOwner(shard, epoch, asked, reply), notMine)
     return runner
   }
 
@@ -203,39 +220,41 @@ export class SimNode {
   // --- leases -----------------------------------------------------------------------------------------------------
 
   #refresh(): void {
-    const sentAt = performance.now()
+    const lease = new Lease(performance.now() + leaseMs, systemClocks)
     this.#cluster.placement.refresh(this.process.name, (leases) => {
-      if (leases !== undefined) this.#leased(leases, sentAt)
+      // A machine that was suspended meanwhile has to ask again.
+      if (leases !== undefined && lease.held) this.#leased(leases, lease)
     })
   }
 
-  #leased({ granted, moving }: Leases, sentAt: number): void {
+  #leased({ granted, moving }: Leases, lease: Lease): void {
     const here = new Set<number>()
     for (const { epoch, shard } of granted) {
       here.add(shard)
       // Answers may overtake each other.
-      const deadline = Math.max(sentAt + leaseMs, this.#deadlines.get(shard) ?? 0)
-      this.#deadlines.set(shard, deadline)
+      const known = this.#leases.get(shard)
+      const newest = known?.held === true && known.deadline > lease.deadline ? known : lease
+      this.#leases.set(shard, newest)
       if (shard === workerLease) continue
-      this.runner.setLease(shard, deadline)
+      this.runner.holdLease(shard, newest)
       if (this.#closing.has(shard) || this.#opening.has(shard)) continue
       if (this.runner.owner(shard) !== undefined && this.#openedUnder.get(shard) !== epoch) {
         this.runner.drop(shard)
-        this.runner.setLease(shard, deadline)
+        this.runner.holdLease(shard, newest)
       }
       if (this.runner.owner(shard) === undefined) this.#open(shard, epoch)
     }
-    for (const shard of this.#deadlines.keys()) {
-      if (here.has(shard) || (this.#deadlines.get(shard) ?? 0) > sentAt + leaseMs) continue
-      this.#deadlines.delete(shard)
+    for (const [shard, { deadline }] of this.#leases) {
+      if (here.has(shard) || deadline > lease.deadline) continue
+      this.#leases.delete(shard)
       if (shard === workerLease) continue
       const { runner } = this
       if (runner.owner(shard) !== undefined) this.bus.disown(shard, runner)
       runner.drop(shard)
     }
-    for (const shard of moving) if (shard !== workerLease) this.#handOver(shard)
+    for (const shard of moving) if (shard !== workerLease) this.#handOver(shard, granted)
     this.#work(here.has(workerLease) && !moving.includes(workerLease))
-    if (moving.includes(workerLease)) this.#cluster.placement.release(this.process.name, workerLease)
+    if (moving.includes(workerLease)) this.#release(workerLease, granted)
   }
 
   #open(shard: number, epoch: number): void {
@@ -249,8 +268,9 @@ export class SimNode {
         if (`${exit.cause}`.includes("ShardLogFull")) this.#cluster.onLogFull(shard)
         return
       }
-      if ((this.#deadlines.get(shard) ?? 0) <= performance.now()) return this.runner.drop(shard)
+      if (this.#leases.get(shard)?.held !== true) return this.runner.drop(shard)
       const served = this.runner.owner(shard)?.epoch ?? 0
+      this.#cluster.staleReads.opened(shard, served)
       this.#cluster.note(`${this.process.name} owns shard ${shard} under ${served}`)
       this.announce(shard, served)
     })
@@ -263,15 +283,20 @@ export class SimNode {
     }
   }
 
-  #handOver(shard: number): void {
+  #release(shard: number, granted: Leases["granted"]): void {
+    const epoch = granted.find((lease) => lease.shard === shard)?.epoch
+    if (epoch !== undefined) this.#cluster.placement.release(this.process.name, shard, epoch)
+  }
+
+  #handOver(shard: number, granted: Leases["granted"]): void {
     if (this.#closing.has(shard) || this.#opening.has(shard)) return
     this.#closing.add(shard)
     void Effect.runPromise(this.runner.close(shard)).then(() => {
       this.#closing.delete(shard)
       this.bus.disown(shard, this.runner)
       this.runner.drop(shard)
-      this.#deadlines.delete(shard)
-      this.#cluster.placement.release(this.process.name, shard)
+      this.#leases.delete(shard)
+      this.#release(shard, granted)
     })
   }
 

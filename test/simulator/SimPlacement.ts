@@ -61,9 +61,11 @@ export class SimPlacement {
     )
   }
 
-  release(node: string, shard: number): void {
+  /** Of the lease with this epoch only: said twice or late, it may meet the next one. */
+  release(node: string, shard: number, epoch: number): void {
     this.#network.send(this.#time.current.host, this.host, () => {
-      if (this.#held.get(shard)?.node === node) this.#held.delete(shard)
+      const held = this.#held.get(shard)
+      if (held?.node === node && held.epoch === epoch) this.#held.delete(shard)
     })
   }
 

@@ -9,9 +9,9 @@ import { CursorStore } from "@parley/storage/CursorStore"
 import { Directory } from "@parley/storage/Directory"
 import { Inbox } from "@parley/storage/Inbox"
 import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"
-import { MessageStore } from "@parley/storage/MessageStore"
+import { MessageStore, type StoredEvent } from "@parley/storage/MessageStore"
 import { ParkedEvents } from "@parley/storage/ParkedEvents"
-import { StoreUnavailable } from "@parley/storage/StoreError"
+import { StoreRefused, StoreUnavailable } from "@parley/storage/StoreError"
 import { StoreSync } from "@parley/storage/StoreSync"
 import type { Random } from "../harness/Random.ts"
 import type { SimNetwork } from "./SimNetwork.ts"
@@ -53,6 +53,8 @@ export interface SimStoresOptions {
 
 export class SimStores {
   weather: StoreWeather = goodStore
+  /** Events that the stores do not take, whenever they are tried (†26). */
+  poison: ((event: StoredEvent) => boolean) | undefined = undefined
   away = false
   readonly host: SimProcess
   readonly #options: SimStoresOptions
@@ -129,6 +131,8 @@ export class SimStores {
           // as: all methods of the seams are functions that answer with an effect
           (get(stores) as Record<string, (...given: ReadonlyArray<unknown>) => Call>)[name]?.(...given) ?? Effect.void
         return this.#ask(() => {
+          const refused = name === "write" ? this.#refused(given[0]) : undefined
+          if (refused !== undefined) return Effect.fail(new StoreRefused({ store: "simulated", what: refused }))
           if (changes.test(name)) this.#journal.push(run)
           return run(this.#memory)
         })
@@ -137,6 +141,18 @@ export class SimStores {
     })
     // as: the same methods with the same answers
     return Object.fromEntries(methods) as S
+  }
+
+  /** Of a write of events, or of all that a step of the persister has: why it is not taken. */
+  #refused(given: unknown): string | undefined {
+    const { poison } = this
+    if (poison === undefined || typeof given !== "object" || given === null) return undefined
+    // as: the argument of `MessageStore.write` or of `ChannelStore.write`
+    const events = (
+      Array.isArray(given) ? given : (given as { readonly events: unknown }).events
+    ) as ReadonlyArray<StoredEvent>
+    const found = events.find(poison)
+    return found === undefined ? undefined : `${found.seq} of ${found.channel}`
   }
 
   #ask(call: () => Call): Call {

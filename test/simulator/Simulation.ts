@@ -3,15 +3,15 @@
  * then everything is healed, and at the end it is checked that no promise was broken.
  */
 import { setTimeout as delay } from "node:timers/promises"
-import { memberFanoutConsumer, persisterConsumer } from "@parley/actors/fanout/ConsumerNames"
 import { check } from "../checker/check.ts"
-import { type DeviceView, type FinalState, viewDifferences } from "../checker/FinalState.ts"
-import type { History } from "../checker/History.ts"
 import { heal } from "../harness/Heal.ts"
 import { Random } from "../harness/Random.ts"
 import { Workload } from "../harness/Workload.ts"
 import { Adversary } from "./Adversary.ts"
+import { loseLog, watchPresence, writeParked } from "./Aftermath.ts"
+import { clusterState, compareUnasked, isQuiet } from "./ClusterState.ts"
 import { compareSessions, compareStores, type Found, readArchive } from "./LogTruth.ts"
+import { shapeOf } from "./Shape.ts"
 import { SimLog } from "./SimLog.ts"
 import { SimNetwork } from "./SimNetwork.ts"
 import { type Cluster, SimNode } from "./SimNode.ts"
@@ -25,8 +25,6 @@ import { setActive, VirtualTime } from "./VirtualTime.ts"
 const beginning = 1_770_000_000_000
 const stretchMs = 10_000_000
 
-/** Simulated time of trouble, and of what comes after it. */
-const troubleMs = { low: 6_000, high: 30_000 } as const
 const settleMsMax = 90_000
 const endMsMax = 40_000
 /** Until the persister and the member fan-out are at the log's end. */
@@ -37,7 +35,7 @@ const repairMs = 14_000
 /** An answer of a log without any room may have been so long on its way. */
 const roomMs = 20_000
 /** Of the whole run. */
-const runMsMax = 400_000
+const runMsMax = 600_000
 
 /** Tokens are not what is simulated: each is its user's name. */
 Object.assign(globalThis, {
@@ -66,107 +64,6 @@ export interface SimulationResult {
   readonly hash: string
   /** What happened to the cluster, and what devices held where something is wrong. */
   readonly notes: ReadonlyArray<string>
-}
-
-const shapeOf = (random: Random) => ({
-  hosts: random.next() < 0.25 ? ["n1", "n2"] : ["n1", "n2", "n3"],
-  shardCount: random.between(1, 4),
-  positions: random.next() < 0.5 ? ("shared" as const) : ("dense" as const),
-  atomicStores: random.next() < 0.5,
-  appendWaitMs: random.between(300, 3_000),
-  bounds: {
-    residentBytesMax: random.pick([1, 20_000, 33_554_432]) ?? 1,
-    warmBytesMax: random.pick([1, 20_000, 33_554_432]) ?? 1,
-    checkpointBytes: random.pick([1_500, 6_000, 4_194_304]) ?? 1,
-    commitWindowMs: random.pick([0, 3]) ?? 0,
-    incrementalTicks: 2,
-    fanoutThreshold: random.next() < 0.3 ? 3 : 200
-  },
-  detachGraceMs: random.pick([0, 2_000, 30_000]) ?? 0,
-  pauseMs: random.pick([30, random.between(300, 3_000)]) ?? 30,
-  mutationsMax: random.between(20, 160),
-  troubleMs: random.between(troubleMs.low, troubleMs.high)
-})
-
-/** For whoever looks into a failed run. */
-const clusterState = ({ log, nodes, shardCount }: Cluster): ReadonlyArray<string> => {
-  const lines: Array<string> = []
-  for (const { process, runner } of nodes.values()) {
-    for (const owner of runner.owners) {
-      const { epoch, log: shardLog, serving, shard, state, storePosition, storeReady } = owner
-      const { entries } = shardLog.uncommitted
-      lines.push(
-        `${process.name} shard ${shard} epoch ${epoch}: ${state}, ${serving ? "" : "not "}serving, log ${shardLog.state}, ${entries} uncommitted, store at ${storePosition}${storeReady ? "" : ", not ready"}`
-      )
-    }
-  }
-  for (const { edge, process } of nodes.values()) {
-    for (let shard = 1; shard <= shardCount; shard++) {
-      for (const topic of edge.runtime.topics.ofShard(shard)) {
-        const { attachedIn, name, repairTries, sequence, size } = topic
-        const { interest } = edge.runtime
-        lines.push(
-          `${process.name} edge: ${name} size ${size} delivered ${sequence.delivered}${sequence.repairing ? ` repairing, ${repairTries} tries` : ""}, attached in ${attachedIn} of ${interest.roundOf(shard)}, epoch ${interest.epochOf(shard)}, asking ${interest.isAsking(shard, name)}`
-        )
-      }
-    }
-  }
-  for (let shard = 1; shard <= shardCount; shard++) {
-    const consumers = [persisterConsumer, memberFanoutConsumer].map(
-      (name) => `${name} at ${log.positionOf(name, shard)}`
-    )
-    lines.push(`the log of shard ${shard} ends at ${log.records(shard).at(-1)?.position}, ${consumers.join(", ")}`)
-  }
-  return lines
-}
-
-/** All shards are served, and the log is written behind. */
-const isQuiet = ({ log, nodes, shardCount }: Cluster): boolean => {
-  const served = new Set([...nodes.values()].flatMap((node) => node.serving))
-  for (let shard = 1; shard <= shardCount; shard++) {
-    const last = log.records(shard).at(-1)?.position ?? 0
-    if (!served.has(shard)) return false
-    if ([persisterConsumer, memberFanoutConsumer].some((name) => log.positionOf(name, shard) < last)) return false
-  }
-  return true
-}
-
-/**
- * NO-GAP-SYNC without asking: what came by itself, and by the repair of links, before anybody connected again. A cursor that
- * another device moved is shown in passing, and what is unread follows from it: those are compared after the next sync.
- */
-const compareUnasked = (before: ReadonlyArray<DeviceView>, final: FinalState, history: History): ReadonlyArray<Found> =>
-  before.flatMap(({ channels, device, session, user }) => {
-    const fresh = final.fresh.find((view) => view.user === user)
-    if (fresh === undefined) return []
-    const untold = untoldOf(device, history)
-    const here = new Map(
-      [...channels].map(([channel, view]) => {
-        if (untold.has(channel)) return [channel, fresh.channels.get(channel) ?? view]
-        const { cursor, mentions, unread } = fresh.channels.get(channel) ?? view
-        return [channel, { ...view, cursor, mentions, unread }]
-      })
-    )
-    return viewDifferences({ user, session, channels: here }, fresh).map((difference) => ({
-      invariant: "NO-GAP-SYNC",
-      what: `${device}, before it connected again: ${difference}`
-    }))
-  })
-
-/**
- * Channels with a change by the device of which it was never told how it ended (it went on over the user's other device):
- * such an event is shown to all but the connection that caused it, which has to ask with the same id again. See FOUND.md.
- */
-const untoldOf = (device: string, history: History): ReadonlySet<string> => {
-  const open = new Map<string, string>()
-  for (const fact of history) {
-    if (fact.device !== device) continue
-    if (fact._tag === "Asked") open.set(`${fact.connection} ${fact.mutation.cid}`, fact.mutation.channel)
-    else if (fact._tag === "Acked" || (fact._tag === "Refused" && !fact.retryable)) {
-      open.delete(`${fact.connection} ${fact.cid}`)
-    }
-  }
-  return new Set(open.values())
 }
 
 export const simulate = async (options: SimulationOptions): Promise<SimulationResult> => {
@@ -214,14 +111,24 @@ export const simulate = async (options: SimulationOptions): Promise<SimulationRe
     nodes,
     edges: new Map(),
     note,
+    lostShard: undefined,
+    lostShardIsQuarantined: false,
     onQuarantined: (shard, what) => {
       note(`shard ${shard} is quarantined: ${what}`)
+      if (shard === cluster.lostShard) {
+        cluster.lostShardIsQuarantined = true
+        return
+      }
       found.push({ invariant: "NO-FALSE-ALARM", what: `shard ${shard} was quarantined: ${what}` })
     },
     onLogFull: (shard) => {
       if (!log.hadRoom(roomMs)) return
       found.push({ invariant: "FULL-LOG-TAKEOVER", what: `shard ${shard} could not be taken over at the soft bound` })
     }
+  }
+  const { poisonEvery } = shape
+  if (poisonEvery > 0) {
+    cluster.stores.poison = ({ kind, seq }) => (kind === "message" || kind === "edit") && seq % poisonEvery === 1
   }
   let starts = 0
   const start = (host: string): void => {
@@ -234,7 +141,8 @@ export const simulate = async (options: SimulationOptions): Promise<SimulationRe
     random: seeded(6),
     url: () => `http://${urls.pick(shape.hosts)}`,
     mutationsMax: shape.mutationsMax,
-    pauseMs: shape.pauseMs
+    pauseMs: shape.pauseMs,
+    weights: { otherDay: 2, ...shape.busyWith }
   })
   const { recorder } = workload
   const add = recorder.add.bind(recorder)
@@ -273,7 +181,7 @@ export const simulate = async (options: SimulationOptions): Promise<SimulationRe
     // Who asks anew has all of it; who did not has all but what was shown to him in passing.
     for (const device of devices) device.drop()
     const final = await heal({ url, devices, channels, owner: workload.owner, settleMsMax, quietMs: 0 })
-    found.push(...compareUnasked(before, final, recorder.facts))
+    found.push(...compareUnasked(before, final))
     const history = recorder.facts.filter((fact) => fact._tag !== "Broken" || !fact.what.includes(unanswered))
     const violations = check(history, final)
     for (const { evidence, invariant, what } of violations) {
@@ -285,8 +193,17 @@ export const simulate = async (options: SimulationOptions): Promise<SimulationRe
       const what = `${asked} of ${channel} was answered as of ${answered}, ${acknowledged} was acknowledged before it was asked`
       found.push({ invariant: "NO-STALE-READ", what })
     }
+    for (const what of cluster.staleReads.late) found.push({ invariant: "NO-STALE-READ", what })
+    if (poisonEvery > 0) {
+      found.push(...(await writeParked(cluster)))
+      await until(() => isQuiet(cluster))
+    }
     const contents = readArchive(log.archive)
     found.push(...contents.found, ...compareStores(contents, cluster.stores), ...compareSessions(contents, final))
+    if (found.length === 0 && shape.then === "presence") {
+      found.push(...(await watchPresence(cluster, seeded(8), devices, url)))
+    }
+    if (found.length === 0 && shape.then === "logLost") found.push(...(await loseLog(cluster, seeded(8), start)))
     if (found.length > 0) notes.push(...clusterState(cluster))
     if (found.length > 0) notes.push(...devices.map((device) => device.state()))
   }

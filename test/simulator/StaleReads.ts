@@ -1,6 +1,7 @@
 /**
  * Watches that nobody is answered by an owner who is none any more (†17, †18): who asks after an acknowledgement came in
- * gets an answer that knows of it. What was acknowledged is what clients were told, of all nodes.
+ * gets an answer that knows of it, whatever had to be waited for meanwhile; and nobody answers under an epoch after another
+ * has begun to serve under a later one. What was acknowledged is what clients were told, of all nodes.
  */
 import type { OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import type { OwnerReply, OwnerRequest, SyncResult, UnreadCounts } from "@parley/actors/owner/OwnerProtocol"
@@ -14,11 +15,37 @@ export interface StaleRead {
 
 export class StaleReads {
   readonly found: Array<StaleRead> = []
+  /** The newest epoch under which each shard has been served, and answers of older ones. */
+  readonly #served = new Map<number, number>()
+  readonly late: Array<string> = []
   /** The highest seq that a client was told of, by channel. */
   readonly #acked: (channel: string) => number
 
   constructor(acked: (channel: string) => number) {
     this.#acked = acked
+  }
+
+  opened(shard: number, epoch: number): void {
+    this.#served.set(shard, Math.max(epoch, this.#served.get(shard) ?? 0))
+  }
+
+  /** Looks at an owner's answer as it is given. An ack is good whoever gives it: the log decided that. */
+  asOwner(
+    shard: number,
+    epoch: number,
+    asked: OwnerRequest,
+    reply: (answer: OwnerReply<unknown>) => void
+  ): (answer: OwnerReply<unknown>) => void {
+    if (!reads.has(asked._tag)) return reply
+    return (answer) => {
+      const served = this.#served.get(shard) ?? 0
+      if ("ok" in answer && served > epoch) {
+        this.late.push(
+          `${asked._tag} of shard ${shard} was answered under epoch ${epoch}, it is served under ${served}`
+        )
+      }
+      reply(answer)
+    }
   }
 
   watching(calls: OwnerCalls["Service"]): OwnerCalls["Service"] {
@@ -51,6 +78,16 @@ export class StaleReads {
     })
   }
 }
+
+const reads: ReadonlySet<OwnerRequest["_tag"]> = new Set([
+  "Sync",
+  "History",
+  "Unread",
+  "Members",
+  "Standing",
+  "Open",
+  "Inbox"
+])
 
 /** The head that an answer is of. */
 const headOf = (request: OwnerRequest, ok: unknown, at: number): number => {

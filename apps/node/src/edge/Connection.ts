@@ -6,6 +6,7 @@
 import type { WireText } from "@parley/protocol/WireText"
 import type { EdgeSocket } from "./EdgeSocket.ts"
 import type { Frame } from "./Frames.ts"
+import type { OwnEvents } from "./OwnEvents.ts"
 import type { Topic } from "./Topic.ts"
 
 export type ConnectionState =
@@ -56,6 +57,8 @@ export class Connection {
   topics: Array<Topic> = []
   watchedChannels: Set<string> | null = null
   watchedUsers: Set<string> | null = null
+  /** Of mutations under way, or without a known end. */
+  own: OwnEvents | null = null
   /** Frames that came before hello was answered. */
   early: Array<Frame> | null = null
   #seen: Map<string, number> | null = null

@@ -252,13 +252,21 @@ export class EdgeTopics {
     const watchersOnly = item.readFanout && item.kind !== "removed" && item.kind !== "fanout"
     const origin = item.originEdge === this.#options.edge ? item.originConnection : 0
     for (const connection of topic.connections) {
-      // It has its ack; but the sync that it waits for may be older, and have it drop what came before.
-      if (connection.number === origin && !topic.late?.get(connection)?.held) continue
       if (watchersOnly && connection.watchedChannels?.has(topic.id) !== true) continue
+      if (connection.number === origin && this.#isAcked(topic, connection, item, frame)) continue
       this.#give(topic, connection, frame, item.to)
     }
     if (item.kind === "removed") this.#removed(topic, item.members, item.to)
     if (topic.late !== null) this.#settleLate(topic, item.to)
+  }
+
+  /** Its ack is enough; but the sync that it waits for may be older, and have it drop what came before. */
+  #isAcked(topic: Topic, connection: Connection, item: Event, frame: WireText): boolean {
+    if (topic.late?.get(connection)?.held) return false
+    const show = () => {
+      if (topic.has(connection)) this.#give(topic, connection, frame, item.to)
+    }
+    return connection.own?.passes(item, show) ?? true
   }
 
   #deliverCovered(topic: Topic, item: Covered): void {

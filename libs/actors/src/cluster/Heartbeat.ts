@@ -38,7 +38,6 @@ export class Heartbeat {
   /** When the newest heartbeat was sent that came back through the watch. */
   #provenUpTo = -Infinity
   #lease: Lease
-  #deadline = -Infinity
   #since = Infinity
 
   constructor(options: HeartbeatOptions) {
@@ -55,9 +54,9 @@ export class Heartbeat {
     return this.#lease.held
   }
 
-  /** Until when, on the monotonic clock. */
-  get deadline(): number {
-    return this.#deadline
+  /** The lease that the last answered heartbeat gave, from before that was sent. */
+  get lease(): Lease {
+    return this.#lease
   }
 
   /**
@@ -129,10 +128,7 @@ export class Heartbeat {
     // An answer that took so long, or a suspended machine: the others may have counted it out.
     if (!lease.held) return
     if (!this.#lease.held) this.#since = revision
-    if (!this.#lease.held || sentAt + timings.leaseMs > this.#deadline) {
-      this.#deadline = sentAt + timings.leaseMs
-      this.#lease = lease
-    }
+    if (!this.#lease.held || lease.deadline > this.#lease.deadline) this.#lease = lease
     this.#options.onAnswered()
   }
 }

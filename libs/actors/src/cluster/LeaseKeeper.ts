@@ -6,7 +6,7 @@
  * All of its leases live by one heartbeat, and which of them are good after that was late is said there (`Heartbeat`).
  * The lease decides who tries; only the log decides who may write (SINGLE-WRITER).
  */
-import { type Clocks, systemClocks } from "../owner/Lease.ts"
+import { type Clocks, Lease, systemClocks } from "../owner/Lease.ts"
 import { Handovers } from "./Handovers.ts"
 import { Heartbeat } from "./Heartbeat.ts"
 import type { LeaseWrites } from "./LeaseBucket.ts"
@@ -22,7 +22,7 @@ const takeRetryMs = 1_000
 
 /** What comes of leases. `close` settles what is under way; `drop` does not, because somebody else has the shard. */
 export interface LeasedShards {
-  setLease(shard: number, deadline: number): void
+  setLease(shard: number, lease: Lease): void
   open(shard: number, epoch: number): void
   close(shard: number): Promise<void>
   drop(shard: number): void
@@ -179,11 +179,11 @@ export class LeaseKeeper {
   }
 
   #serve(shard: number): void {
-    this.#options.shards.setLease(shard, this.#heartbeat.deadline)
+    this.#options.shards.setLease(shard, this.#heartbeat.lease)
   }
 
   #suspend(shard: number): void {
-    this.#options.shards.setLease(shard, -Infinity)
+    this.#options.shards.setLease(shard, new Lease(-Infinity, this.#clocks))
   }
 
   #tick(): void {

@@ -59,7 +59,7 @@ export class RunnerLeases extends Context.Service<
           ...(routes.onServed === undefined ? {} : { onServed: routes.onServed }),
           log: (message, what) => runFork(Effect.logWarning(message).pipe(Effect.annotateLogs(what))),
           shards: {
-            setLease: (shard, deadline) => runner.setLease(shard, deadline),
+            setLease: (shard, lease) => runner.holdLease(shard, lease),
             open: (shard, epoch) => {
               const opening = openLeased({
                 runner,

@@ -75,9 +75,9 @@ export class ChannelHandler {
         case "Unread":
           return this.#unread(state, request, answer)
         case "Typing":
-          return this.#typing(state, request, reply)
+          return this.#typing(state, request, answer)
         case "Receipt":
-          return this.#receipt(state, request, reply)
+          return this.#receipt(state, request, answer)
         case "Members":
           return this.#members(state, request, answer)
         case "InspectChannel":

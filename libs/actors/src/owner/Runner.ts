@@ -108,9 +108,14 @@ export class Runner implements LocalRunner {
     return this.#owners.get(shard)?.serving ?? this.quarantined.has(shard)
   }
 
-  /** The lease holds until `deadline` on the monotonic clock, counted from before its refresh was sent (†17). */
+  /** The lease holds until `deadline` on the monotonic clock: for leases that are granted here and now. */
   setLease(shard: number, deadline: number): void {
-    this.#leases.set(shard, new Lease(deadline, this.#clocks))
+    this.holdLease(shard, new Lease(deadline, this.#clocks))
+  }
+
+  /** A lease that was made before its refresh was sent: by the time of the answer the machine may have been suspended (†17). */
+  holdLease(shard: number, lease: Lease): void {
+    this.#leases.set(shard, lease)
   }
 
   /** Takes the shard over in the log and serves it, under an epoch above `epochAtLeast`. */

@@ -72,9 +72,10 @@ export class SessionHandler {
             return reply({ ok: view(state, request.after) })
           case "Inbox": {
             const { inbox } = this.owner.context.stores
-            return this.owner.context.run(inbox.placesOf(readUpTo(state, request.asOf)), (result) =>
-              reply("ok" in result ? { ok: result.ok } : { failure: { code: "unavailable" } })
-            )
+            return this.owner.context.run(inbox.placesOf(readUpTo(state, request.asOf)), (result) => {
+              if (!this.owner.serving) notMine()
+              else reply("ok" in result ? { ok: result.ok } : { failure: { code: "unavailable" } })
+            })
           }
           case "MoveCursor": {
             const { cursor, moved } = moveCursor(state, request.channel, request.seq)

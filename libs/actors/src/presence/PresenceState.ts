@@ -64,6 +64,8 @@ interface EdgePresence {
   /** Users with devices there. */
   readonly users: Set<string>
   readonly watched: Set<string>
+  /** What it had when it fell silent: it may have been paused, or time has jumped, and it says only what changes. */
+  silent: ReadonlyArray<DeviceReport>
 }
 
 export class PresenceState {
@@ -118,7 +120,7 @@ export class PresenceState {
       found.heardAt = now
       return found
     }
-    const edge: EdgePresence = { heardAt: now, users: new Set(), watched: new Set() }
+    const edge: EdgePresence = { heardAt: now, users: new Set(), watched: new Set(), silent: [] }
     this.edges.set(name, edge)
     return edge
   }
@@ -140,7 +142,7 @@ export class PresenceState {
 
 /**
  * Takes an edge's report: the devices that came, changed or went, or all it has (`full`). An empty report is a sign of
- * life. A full one has what is not in it gone.
+ * life: what an edge had that fell silent is there again. A full one has what is not in it gone.
  */
 export const presenceReport = (
   state: PresenceState,
@@ -150,6 +152,8 @@ export const presenceReport = (
   now: number
 ): void => {
   const edge = state.edge(edgeName, now)
+  const before = full ? [] : edge.silent
+  edge.silent = []
   if (full) {
     const named = new Map<string, Set<string>>()
     for (const { device, user } of devices) named.set(user, (named.get(user) ?? new Set()).add(device))
@@ -159,7 +163,7 @@ export const presenceReport = (
       }
     }
   }
-  for (const { device, state: reported, user } of devices) {
+  for (const { device, state: reported, user } of [...before, ...devices]) {
     if (reported === "gone") deviceGone(state, edge, edgeName, user, device, now)
     else deviceHere(state, edge, edgeName, user, device, reported)
   }
@@ -315,11 +319,14 @@ const keepOffline = (state: PresenceState, name: string): void => {
 const dropSilentEdges = (state: PresenceState, now: number): void => {
   for (const [name, edge] of state.edges) {
     if (now - edge.heardAt < state.limits.edgeSilentMs) continue
+    const silent: Array<DeviceReport> = []
     for (const user of edge.users) {
-      for (const device of state.users.get(user)?.devices.get(name)?.keys() ?? []) {
+      for (const [device, reported] of state.users.get(user)?.devices.get(name) ?? []) {
+        silent.push({ user, device, state: reported })
         deviceGone(state, edge, name, user, device, now, edge.heardAt)
       }
     }
+    if (silent.length > 0) edge.silent = silent
     if (now - edge.heardAt < state.limits.edgeForgottenMs) continue
     state.edges.delete(name)
     for (const user of edge.watched) unwatch(state, user)

@@ -44,7 +44,9 @@ const run = async (seed: number) => {
     if (node === undefined) return
     const kind = random()
     const forMs = 200 + 6_000 * random()
-    if (kind < 0.5) {
+    if (kind < 0.15) {
+      node.suspend(forMs)
+    } else if (kind < 0.5) {
       node.stand(forMs)
       if (random() < 0.5) node.stallWatch(forMs * random())
     } else if (kind < 0.7) {

@@ -1,12 +1,14 @@
 /**
  * Keepers of leases over a bucket that is slow in all the ways a real one may be: requests, answers and what is watched
  * take their time each, in the order of their connection; answers are lost; connections stand still and go on later; a
- * watch that was behind gets only the newest entry of a key. Clocks run apart. All of it from one seed, in virtual time.
+ * watch that was behind gets only the newest entry of a key. Clocks run apart, and machines are suspended, which their
+ * monotonic clocks do not count. All of it from one seed, in virtual time.
  */
 import { conflict, type LeaseWrites } from "@parley/actors/cluster/LeaseBucket"
 import { LeaseKeeper } from "@parley/actors/cluster/LeaseKeeper"
 import { leaseTimings } from "@parley/actors/cluster/LeaseTimings"
 import { LeaseView } from "@parley/actors/cluster/LeaseView"
+import type { Lease } from "@parley/actors/owner/Lease"
 
 export type Random = () => number
 
@@ -76,10 +78,14 @@ export class ModelNode implements LeaseWrites {
   readonly view = new LeaseView()
   readonly keeper: LeaseKeeper
   readonly open = new Map<number, number>()
-  readonly #deadlines = new Map<number, number>()
+  readonly #leases = new Map<number, Lease>()
   readonly #bucket: ModelBucket
   readonly #random: Random
+  readonly #wall: () => number
   readonly #monotonic: () => number
+  /** For how long it has been suspended so far; and since when it is. */
+  #suspendedMs = 0
+  #suspendedAt: number | undefined
   readonly #toBucket: Way
   readonly #answers: Way
   readonly #watched: Way
@@ -100,14 +106,15 @@ export class ModelNode implements LeaseWrites {
     this.#random = random
     const rate = 0.99 + 0.02 * random()
     const offset = 1_000_000 * random()
-    this.#monotonic = () => performance.now() * rate + offset
+    this.#wall = () => performance.now() * rate + offset
+    this.#monotonic = () => (this.#suspendedAt ?? this.#wall()) - this.#suspendedMs
     const latency = () => (random() < 0.04 ? 3_000 * random() : 1 + 30 * random())
     this.#toBucket = new Way(latency)
     this.#answers = new Way(latency)
     this.#watched = new Way(latency)
     const leave = (shard: number) => {
       this.open.delete(shard)
-      this.#deadlines.delete(shard)
+      this.#leases.delete(shard)
     }
     this.keeper = new LeaseKeeper({
       name,
@@ -116,10 +123,10 @@ export class ModelNode implements LeaseWrites {
       bucket: this,
       view: this.view,
       timings: leaseTimings,
-      clocks: { monotonic: this.#monotonic, wall: this.#monotonic },
+      clocks: { monotonic: this.#monotonic, wall: this.#wall },
       log: () => {},
       shards: {
-        setLease: (shard, deadline) => void this.#deadlines.set(shard, deadline),
+        setLease: (shard, lease) => void this.#leases.set(shard, lease),
         open: (shard, epoch) => {
           onOpen(shard, epoch)
           this.open.set(shard, epoch)
@@ -137,7 +144,7 @@ export class ModelNode implements LeaseWrites {
   }
 
   serves(shard: number): boolean {
-    return this.open.has(shard) && this.#monotonic() < (this.#deadlines.get(shard) ?? -Infinity)
+    return this.#suspendedAt === undefined && this.open.has(shard) && this.#leases.get(shard)?.held === true
   }
 
   /** As a dead process: what it sent may still arrive. */
@@ -157,6 +164,23 @@ export class ModelNode implements LeaseWrites {
         way.flow()
       }, forMs)
     }
+  }
+
+  /** The machine stands still for a while, and its monotonic clock with it; what was sent to it is there when it goes on. */
+  suspend(forMs: number): void {
+    if (this.#suspendedAt !== undefined) return
+    const ways = [this.#toBucket, this.#answers, this.#watched]
+    const stood = ways.filter(({ standing }) => !standing)
+    for (const way of stood) way.standing = true
+    this.#suspendedAt = this.#wall()
+    setTimeout(() => {
+      this.#suspendedMs += this.#wall() - (this.#suspendedAt ?? 0)
+      this.#suspendedAt = undefined
+      for (const way of stood) {
+        way.standing = false
+        way.flow()
+      }
+    }, forMs)
   }
 
   /** The bucket sends nothing for a while, and then the newest of each key. */
@@ -183,7 +207,19 @@ export class ModelNode implements LeaseWrites {
 
   #request<A>(work: () => A): Promise<A> {
     return new Promise((resolve, reject) => {
-      const bound = setTimeout(() => reject(new Error("timeout")), leaseTimings.requestMsMax)
+      const sentAt = this.#monotonic()
+      // A suspended machine's timers stand still as well.
+      const wait = (): ReturnType<typeof setTimeout> => {
+        const left = sentAt + leaseTimings.requestMsMax - this.#monotonic()
+        return setTimeout(
+          () => {
+            if (this.#monotonic() - sentAt < leaseTimings.requestMsMax) bound = wait()
+            else reject(new Error("timeout"))
+          },
+          Math.max(1, left)
+        )
+      }
+      let bound = wait()
       if (this.#random() < 0.01) return
       this.#toBucket.send(() => {
         const answer = work()

@@ -6,6 +6,7 @@ import { LeaseKeeper, type LeaseKeeperOptions } from "@parley/actors/cluster/Lea
 import { type LeaseTimings, leaseTimings } from "@parley/actors/cluster/LeaseTimings"
 import { LeaseView } from "@parley/actors/cluster/LeaseView"
 import { watchLeases } from "@parley/actors/cluster/LeaseWatch"
+import type { Lease } from "@parley/actors/owner/Lease"
 import { uniqueName } from "./RealNats.ts"
 
 export interface TestKeeper {
@@ -41,12 +42,12 @@ export const testKeeper = (options: TestKeeperOptions): Effect.Effect<TestKeeper
     })
     const view = new LeaseView()
     yield* watchLeases(bucket, view, timings)
-    const deadlines = new Map<number, number>()
+    const leases = new Map<number, Lease>()
     const open = new Map<number, number>()
     const dropped = new Set<number>()
     const leave = (shard: number) => {
       open.delete(shard)
-      deadlines.delete(shard)
+      leases.delete(shard)
     }
     const name = options.name ?? uniqueName("runner")
     const keeper = new LeaseKeeper({
@@ -59,7 +60,7 @@ export const testKeeper = (options: TestKeeperOptions): Effect.Effect<TestKeeper
       ...(options.onServed === undefined ? {} : { onServed: options.onServed }),
       log: () => {},
       shards: {
-        setLease: (shard, deadline) => void deadlines.set(shard, deadline),
+        setLease: (shard, lease) => void leases.set(shard, lease),
         open: (shard, epoch) => void open.set(shard, epoch),
         close: async (shard) => {
           leave(shard)
@@ -73,6 +74,6 @@ export const testKeeper = (options: TestKeeperOptions): Effect.Effect<TestKeeper
     })
     keeper.start()
     yield* Effect.addFinalizer(() => Effect.sync(() => keeper.stop()))
-    const served = () => [...open.keys()].filter((shard) => performance.now() < (deadlines.get(shard) ?? -Infinity))
+    const served = () => [...open.keys()].filter((shard) => leases.get(shard)?.held === true)
     return { name, keeper, view, open, dropped, served }
   })

@@ -110,6 +110,7 @@ describe("presence", () => {
         const goneAt = new Map<string, number>()
         const heard = new Map<string, number>([["edge-1", 0]])
         const told = new Map<string, string>()
+        const silent = new Map<string, ReadonlyArray<[string, string]>>()
         let [now, n] = [0, 0]
         const states = (user: string) =>
           [...here].filter(([key]) => key.split(" ")[1] === user).map(([, state]) => state)
@@ -122,8 +123,12 @@ describe("presence", () => {
           for (const [name, at] of heard) {
             if (now - at < edgeSilentMs || name === edge) continue
             heard.delete(name)
-            for (const key of [...here.keys()].filter((key) => key.startsWith(name))) drop(key)
+            const had = [...here].filter(([key]) => key.startsWith(name))
+            if (had.length > 0) silent.set(name, had)
+            for (const [key] of had) drop(key)
           }
+          if (!full) for (const [key, state] of silent.get(edge) ?? []) here.set(key, state)
+          silent.delete(edge)
           heard.set(edge, now)
           // Both edges watch, so that what is told does not depend on who fell silent.
           presenceWatch(state, edge, ["ann", "ben", "cat"], now)
@@ -162,6 +167,30 @@ describe("presence", () => {
     report(state, 1_000 + graceMs - 1, ["ann", "phone", "online"])
     expect(presenceDeltas(state, 1_000 + 2 * graceMs)).toEqual([])
     expect(state.n).toBe(1)
+  })
+
+  it("†6 has the devices of an edge that was silent back at its next word, which says only what changed", () => {
+    const state = settled("ann", "bob")
+    report(state, 0, ["ann", "phone", "online"], ["bob", "phone", "away"])
+    presenceDeltas(state, 0)
+    presenceDeltas(state, edgeSilentMs)
+    // Its own process stood still, or this one's clock was set: it is there, and believes that all of it is known.
+    const back = edgeSilentMs + graceMs - 1
+    report(state, back, ["bob", "phone", "gone"])
+    expect(presenceDeltas(state, back)).toEqual([])
+    const later = back + graceMs
+    report(state, later)
+    expect(shown(presenceDeltas(state, later))).toEqual({ bob: "offline" })
+    expect(viewOf(state, later, "ann")).toEqual({ ann: "online" })
+  })
+
+  it("forgets what a silent edge had when that says all it has", () => {
+    const state = settled("ann")
+    report(state, 0, ["ann", "phone", "online"])
+    presenceDeltas(state, 0)
+    presenceDeltas(state, edgeSilentMs)
+    presenceReport(state, "edge-1", true, [], edgeSilentMs + 1)
+    expect(shown(presenceDeltas(state, edgeSilentMs + graceMs))).toEqual({ ann: "offline" })
   })
 
   it("takes the users of an edge that fell silent offline after the grace period, not the others", () => {

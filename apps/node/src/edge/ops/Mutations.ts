@@ -4,8 +4,10 @@
  * Plain TypeScript on the hot path: bench `send`.
  */
 import type { ChannelAck, ChannelMutation } from "@parley/actors/owner/OwnerProtocol"
+import { errorTable } from "@parley/protocol/ApiError"
 import type { Op } from "@parley/protocol/Frame"
 import type { Connection } from "../Connection.ts"
+import { OwnEvents } from "../OwnEvents.ts"
 import { answerFailure, answerOk, callerOf, type EdgeRuntime } from "../EdgeRuntime.ts"
 import { ask } from "../OwnerAnswers.ts"
 import { reportSeen } from "./Reading.ts"
@@ -17,7 +19,9 @@ type MutationOp = Op<
 >
 
 export const mutate = (edge: EdgeRuntime, connection: Connection, frame: MutationOp): void => {
-  const { channel, id } = frame
+  const { channel, cid, id } = frame
+  const own = (connection.own ??= new OwnEvents())
+  own.asked()
   ask(
     edge.calls,
     edge.calls.shardOf(channel),
@@ -28,8 +32,15 @@ export const mutate = (edge: EdgeRuntime, connection: Connection, frame: Mutatio
       admin: false
     },
     (reply) => {
-      if (!("ok" in reply)) return answerFailure(edge, connection, id, reply.failure)
-      answerOk(edge, connection, id, ackOf(frame, reply.ok))
+      if (!("ok" in reply)) {
+        answerFailure(edge, connection, id, reply.failure)
+        own.failed(cid, errorTable[reply.failure.code].retryable)
+      } else {
+        answerOk(edge, connection, id, ackOf(frame, reply.ok))
+        own.acked(channel, cid, reply.ok.seq)
+      }
+      if (own.idle) connection.own = null
+      if (!("ok" in reply)) return
       // A send says what its device has seen; the cursor moves there, not to the send (†13).
       if (frame.op === "send" && frame.seen !== undefined) reportSeen(edge, connection, channel, frame.seen)
     }

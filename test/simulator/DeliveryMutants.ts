@@ -1,0 +1,89 @@
+/** Broken builds of edges, links and the member fan-out: what people are shown. */
+import type { Mutant } from "./Mutants.ts"
+
+const fanout = "libs/actors/src/fanout"
+const owner = "libs/actors/src/owner"
+const edge = "apps/node/src/edge"
+
+export const deliveryMutants: ReadonlyArray<Mutant> = [
+  {
+    name: "live-before-sync",
+    rule: "†8",
+    file: `${edge}/EdgeTopics.ts`,
+    find: "      if (at > to && at <= until) this.#options.outbound.push(connection, frame, false)",
+    put: "      if (at === -1) this.#options.outbound.push(connection, frame, false)",
+    seedsMax: 80
+  },
+  {
+    name: "no-resend",
+    rule: "†9",
+    file: `${fanout}/EdgeLinkState.ts`,
+    find: "    if (last > this.#received) {",
+    put: "    if (last < 0) {",
+    seedsMax: 160
+  },
+  {
+    name: "move-unnoticed",
+    rule: "†9",
+    file: `${edge}/Interest.ts`,
+    find: "      if (epoch > interest.epoch) this.#moved(interest, epoch)\n      else if",
+    put: "      if (epoch > interest.epoch) interest.epoch = epoch\n      if",
+    seedsMax: 80
+  },
+  {
+    name: "delivers-over-holes",
+    rule: "†9",
+    file: `${fanout}/TopicSequence.ts`,
+    find: '    if (item.from > this.#delivered) {\n      this.#keep(item)\n      return "repair"\n    }',
+    put: "",
+    seedsMax: 40
+  },
+  {
+    name: "live-after-removal",
+    rule: "†15",
+    file: `${edge}/EdgeTopics.ts`,
+    find: "        if (late === undefined || (late.held === null && late.from < at)) this.#takeOff(topic, connection)",
+    put: "        if (late === undefined) continue\n        if (late.held === null && late.from < at) this.#takeOff(topic, connection)",
+    seedsMax: 40
+  },
+  {
+    name: "joins-the-denied",
+    rule: "†7",
+    file: `${edge}/ops/Sync.ts`,
+    find: "        else if (!result.denied) this.#begin(part)",
+    put: "        else this.#begin(part)",
+    seedsMax: 200
+  },
+  {
+    name: "keeps-the-denied",
+    rule: "†7",
+    file: `${edge}/EdgeParts.ts`,
+    find: '  if (topic.kind === "channel" && answer.denied.length > 0) edge.topics.removeUsers(topic, answer.denied)\n',
+    put: "",
+    seedsMax: 200
+  },
+  {
+    name: "notice-lost",
+    rule: "†12",
+    file: `${fanout}/MemberFanout.ts`,
+    find: "            else resume(Effect.fail(new NoticeFailed({ user: notice.user, code: reply.failure.code })))",
+    put: "            else resume(Effect.void)",
+    seedsMax: 200
+  },
+  {
+    name: "covers-what-it-shows",
+    rule: "†14",
+    file: `${owner}/ChannelSync.ts`,
+    find: "  events.length < eventsMax ? head : (events[events.length - 1]?.seq ?? head),",
+    put: "  events[events.length - 1]?.seq ?? head,",
+    seedsMax: 200
+  },
+  {
+    name: "own-event-not-shown",
+    rule: "NO-GAP-SYNC",
+    file: `${edge}/OwnEvents.ts`,
+    find: "    for (const cid of this.#unsure) if (hasCid(item, cid)) return false\n",
+    put: "",
+    seedsMax: 200
+  }
+]

@@ -1,0 +1,168 @@
+/** Broken builds of entities, their owners and the stores. */
+import type { Mutant } from "./Mutants.ts"
+
+const owner = "libs/actors/src/owner"
+const memory = "libs/storage/src/memory"
+
+export const stateMutants: ReadonlyArray<Mutant> = [
+  {
+    name: "ack-before-log",
+    rule: "DURABLE-BEFORE-ACK",
+    file: `${owner}/ShardOwner.ts`,
+    find: "      waiters: [waiter],\n      reserved\n    }",
+    put: "      waiters: [],\n      reserved\n    }\n    setImmediate(() => waiter(undefined))",
+    seedsMax: 80
+  },
+  {
+    name: "passivates-uncommitted",
+    rule: "†1",
+    file: `${owner}/Residents.ts`,
+    find: "      resident.pending.length === 0 &&\n      !resident.dirty &&",
+    put: "      !resident.dirty &&",
+    seedsMax: 80
+  },
+  {
+    name: "cursor-not-merged",
+    rule: "†5",
+    file: "libs/actors/src/session/SessionApply.ts",
+    find: "  if (seq <= before.seq) return { cursor: before, moved: false }",
+    put: "",
+    seedsMax: 400
+  },
+  {
+    name: "sync-after-removal",
+    rule: "†15",
+    file: `${owner}/ChannelSync.ts`,
+    find: '    if (stay.to !== null) return done({ _tag: "Lost", channel, seq: stay.to })\n',
+    put: "",
+    seedsMax: 80
+  },
+  {
+    name: "deleted-text-in-tail",
+    rule: "†16",
+    file: "libs/actors/src/channel/Tail.ts",
+    find: "      this.#noteChange(event.seq)\n      this.#change(event)",
+    put: "      this.#noteChange(event.seq)",
+    seedsMax: 40
+  },
+  {
+    name: "answers-past-lease",
+    rule: "†17",
+    file: `${owner}/ShardOwner.ts`,
+    find: 'return this.#state === "serving" && this.context.leaseHeld(this.shard)',
+    put: 'return this.#state === "serving"',
+    seedsMax: 160
+  },
+  {
+    name: "lease-from-answer",
+    rule: "†17",
+    file: `${owner}/Lease.ts`,
+    find: "    return monotonic < this.deadline && wall < this.deadline &&",
+    put: "    return monotonic < this.deadline + 6_000 &&",
+    seedsMax: 160
+  },
+  {
+    name: "suspension-not-counted",
+    rule: "†17",
+    file: `${owner}/Lease.ts`,
+    find: " && wall < this.deadline &&",
+    put: " &&",
+    seedsMax: 160
+  },
+  {
+    name: "bound-not-raised",
+    rule: "†29",
+    file: "libs/actors/src/channel/IdempotencyWindow.ts",
+    find: "      for (const held of this.#heap) bound = Math.max(bound, held.time)\n",
+    put: "",
+    seedsMax: 120
+  },
+  {
+    name: "answers-after-losing",
+    rule: "†18",
+    file: `${owner}/ChannelHandler.ts`,
+    find: "      const answer: Reply = (result) => (this.owner.serving ? reply(result) : notMine())",
+    put: "      const answer: Reply = reply",
+    seedsMax: 200
+  },
+  {
+    name: "failed-not-undone",
+    rule: "†20",
+    file: `${owner}/ShardOwner.ts`,
+    find: "      pending.resident.pending.pop()\n      pending.undo()",
+    put: "      pending.resident.pending.pop()",
+    seedsMax: 80
+  },
+  {
+    name: "offline-at-once",
+    rule: "†6",
+    file: "libs/actors/src/presence/PresenceState.ts",
+    find: "    this.settledAt = now + limits.graceMs",
+    put: "    this.settledAt = now",
+    seedsMax: 80
+  },
+  {
+    name: "ids-ahead",
+    rule: "†30",
+    file: "libs/actors/src/channel/ChannelState.ts",
+    find: "  if (time > now + Limits.clientIdAheadMsMax) return",
+    put: "  if (time < 0) return",
+    seedsMax: 40
+  },
+  {
+    name: "ids-of-long-ago",
+    rule: "†30",
+    file: "libs/actors/src/channel/ChannelState.ts",
+    find: "  if (time < now - Limits.idempotencyWindowMs) return",
+    put: "  if (time < 0) return",
+    seedsMax: 40
+  },
+  {
+    name: "page-under-a-cut-tail",
+    rule: "†31",
+    file: `${owner}/ChannelHistory.ts`,
+    find: "      if (state.tailFrom > tailFrom ,, state.tailFrom > Math.max(floor, tailFrom)) {",
+    put: "      if (tries < 0) {",
+    seedsMax: 200
+  },
+  {
+    name: "page-without-overlay",
+    rule: "†31",
+    file: `${owner}/ChannelHistory.ts`,
+    find: "      const old = result.ok.map((row) => (changed.has(row.seq) ? overlay(state, floor, row) : row))",
+    put: "      const old = result.ok.map((row) => (changed.has(-row.seq) ? overlay(state, floor, row) : row))",
+    seedsMax: 200
+  },
+  {
+    name: "older-session-wins",
+    rule: "†32",
+    file: `${memory}/MemoryDirectory.ts`,
+    find: "      (known.generation === row.generation && known.userSeq < row.userSeq)",
+    put: "      known.userSeq >= 0",
+    seedsMax: 200
+  },
+  {
+    name: "older-channel-row-wins",
+    rule: "†32",
+    file: `${memory}/MemoryDirectory.ts`,
+    find: "    const newer = row.generation > known.generation ,, (row.generation === known.generation && row.seq > known.seq)",
+    put: "    const newer = row.seq > 0",
+    seedsMax: 200
+  },
+  {
+    name: "older-edit-wins",
+    rule: "†32",
+    file: "libs/storage/src/MessageRow.ts",
+    find: "  if (!later(event.generation, event.seq, row.editGeneration, row.editSeq)) return row",
+    put: "",
+    seedsMax: 200
+  },
+  {
+    name: "older-stay-wins",
+    rule: "†32",
+    file: `${memory}/MemoryDirectory.ts`,
+    find: "    if (row.seq > (stays.get(row.from)?.seq ?? -1)) stays.set(row.from, row)",
+    put: "    stays.set(row.from, row)",
+    seedsMax: 200
+  }
+]
