@@ -2,9 +2,10 @@
  * From one server to a cluster: a team works on a server that is alone, `parley migrate` moves its data directory, and the
  * same devices go on at the cluster's nodes from the positions that they hold. The checker looks at all that anybody was
  * ever told, before and after: nothing lost, repeated or in another order, client ids of before known, counts the same.
+ * What is refused, and what arrives in detail, is `apps/node/test/migrate`.
  */
 import { spawn } from "node:child_process"
-import { cp, readFile, rm } from "node:fs/promises"
+import { readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { mkdtempSync } from "node:fs"
@@ -35,19 +36,13 @@ afterAll(async () => {
 }, startMsMax)
 
 /** `killAt`: once it has said so, it is killed. */
-const migrate = (
-  environment: Readonly<Record<string, string>>,
-  data: string,
-  args: ReadonlyArray<string> = [],
-  killAt?: string
-): Promise<Ended> =>
+const migrate = (environment: Readonly<Record<string, string>>, data: string, killAt?: string): Promise<Ended> =>
   new Promise((resolve) => {
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("PARLEY_"))
-    const child = spawn(
-      process.execPath,
-      ["infra/launch.mjs", "apps/node/src/main.ts", "migrate", "--data", data, ...args],
-      { cwd: root, env: { ...Object.fromEntries(inherited), ...environment } }
-    )
+    const child = spawn(process.execPath, ["infra/launch.mjs", "apps/node/src/main.ts", "migrate", "--data", data], {
+      cwd: root,
+      env: { ...Object.fromEntries(inherited), ...environment }
+    })
     let out = ""
     let error = ""
     child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()))
@@ -82,16 +77,9 @@ it(
         await workload.prepare()
         workload.begin()
         expect(await workload.untilAcked(300, 30_000)).toBe(true)
-        const inUse = await migrate(settings, data)
-        expect([inUse.code, inUse.error]).toEqual([1, expect.stringContaining("is in use by process")])
         // As if the power went: the store is behind the log.
         await alone.kill()
-        const other = await migrate(settings, data, ["--shards", "4"])
-        expect([other.code, other.error]).toEqual([1, expect.stringContaining("give --shards 8")])
-
-        const copy = join(folder, "copy")
-        await cp(data, copy, { recursive: true })
-        const cut = await migrate(settings, data, [], "now the log")
+        const cut = await migrate(settings, data, "now the log")
         expect(cut.code).toBe(null)
         const again = await migrate(settings, data)
         expect([again.code, again.error, again.out]).toEqual([
@@ -100,11 +88,6 @@ it(
           expect.stringContaining("the same on both sides")
         ])
         expect(await readFile(join(data, "migration.txt"), "utf8")).toMatch(/^group:redm \d+ [0-9a-f]{64}$/m)
-
-        const twice = await migrate(settings, data)
-        expect([twice.code, twice.error]).toEqual([1, expect.stringContaining("before, all of it")])
-        const full = await migrate(settings, copy)
-        expect([full.code, full.error]).toEqual([1, expect.stringContaining("another data directory was moved")])
         const old = Server.launch({ data })
         expect([(await old.exited).code, old.output]).toEqual([1, expect.stringContaining("was moved to the cluster")])
       }

@@ -7,14 +7,15 @@ import { createHash } from "node:crypto"
 import { isDeepStrictEqual } from "node:util"
 import { Effect, Option } from "effect"
 import { Limits } from "@parley/protocol/Limits"
+import { parkedEventsMax } from "@parley/actors/fanout/Parking"
 import type { StoreExport } from "@parley/storage/sqlite/StoreExport"
 import { MigrationDiffers } from "./MigrateError.ts"
+import { eachOf, patiently } from "./Paged.ts"
 import { staysOf, type Stores } from "./Stores.ts"
 
 /** Differences that are told; whoever has so many has to begin anew anyway. */
 const differencesMax = 20
 const pageRows = 500
-const atOnce = 8
 
 export interface ChannelHash {
   readonly channel: string
@@ -30,47 +31,50 @@ export interface Compared {
 export const compareStores = Effect.fnUntraced(function* (source: StoreExport, from: Stores, to: Stores, now: number) {
   const differences: Array<string> = []
   const check = (what: string, here: unknown, there: unknown): void => {
-    if (!isDeepStrictEqual(here, there) && differences.length < differencesMax) differences.push(what)
+    if (isDeepStrictEqual(here, there) || differences.length >= differencesMax || differences.includes(what)) return
+    differences.push(what)
   }
-  const both = <A, E>(what: string, ask: (of: Stores) => Effect.Effect<A, E>) =>
-    Effect.map(Effect.all([ask(from), ask(to)], { concurrency: 2 }), ([here, there]) => {
+  const both = <A, E extends { readonly _tag: string }>(what: string, ask: (of: Stores) => Effect.Effect<A, E>) =>
+    Effect.map(Effect.all([ask(from), patiently(ask(to))], { concurrency: 2 }), ([here, there]) => {
       check(what, here, there)
       return here
     })
-  const each = <A, B, E>(items: Iterable<A>, look: (item: A) => Effect.Effect<B, E>) =>
-    Effect.forEach(items, look, { concurrency: atOnce })
 
-  const channels = yield* each(source.channels(), (channel) =>
+  const channels: Array<ChannelHash> = []
+  yield* eachOf(source.channels(), (channel) =>
     Effect.gen(function* () {
       yield* both(`${channel}: settings`, ({ directory }) => directory.channel(channel))
       yield* both(`${channel}: members`, ({ directory }) => staysOf(directory, channel))
       const head = yield* both(`${channel}: head`, ({ messages }) => messages.head(channel))
       const upTo = Option.isSome(head) ? head.value.seq : 0
       yield* both(`${channel}: unread`, ({ messages }) => messages.countUnread(channel, 0, upTo, ""))
-      return yield* both(`${channel}: history`, ({ messages }) => hashOf(messages, channel, upTo))
+      channels.push(yield* both(`${channel}: history`, ({ messages }) => hashOf(messages, channel, upTo)))
     })
   )
-  yield* each(source.sessions(), ({ user }) => both(`${user}: session`, ({ directory }) => sessionOf(directory, user)))
-  yield* each(source.users(), ({ user }) => both(`${user}: profile`, ({ directory }) => directory.user(user)))
-  yield* each(source.cursors(), ({ user }) => both(`${user}: cursors`, ({ cursors }) => cursorsOf(cursors, user)))
-  yield* each(source.mentions(), ({ channel, seq, user }) =>
+  yield* eachOf(source.sessions(), ({ user }) =>
+    Effect.andThen(
+      both(`${user}: session`, ({ directory }) => sessionOf(directory, user)),
+      // Also of those who have none: what an earlier cluster of this name left in Redis would be theirs.
+      both(`${user}: cursors`, ({ cursors }) => cursorsOf(cursors, user))
+    )
+  )
+  yield* eachOf(source.users(), ({ user }) => both(`${user}: profile`, ({ directory }) => directory.user(user)))
+  yield* eachOf(source.cursors(), ({ user }) => both(`${user}: cursors`, ({ cursors }) => cursorsOf(cursors, user)))
+  yield* eachOf(source.mentions(), ({ channel, seq, user }) =>
     both(`${user}: mention in ${channel} at ${seq}`, ({ inbox }) => inbox.countMentions(user, channel, seq - 1, seq))
   )
-  const ids = yield* each(source.ids(now - Limits.idempotencyWindowMs), ({ channel, cid, sender }) =>
+  const ids = yield* eachOf(source.ids(now - Limits.idempotencyWindowMs), ({ channel, cid, sender }) =>
     both(`${channel}: client id ${cid}`, ({ messages }) => messages.findId(channel, sender, cid))
   )
-  yield* each(source.parked(), (event) =>
-    Effect.map(to.parked.of(event.consumer, event.topic, event.id, Number.MAX_SAFE_INTEGER), (there) => {
-      const found = there.find(({ generation, seq }) => generation === event.generation && seq === event.seq)
-      check(
-        `parked event ${event.seq} of ${event.id}`,
-        [event.why, Buffer.from(event.event)],
-        found === undefined ? undefined : [found.why, Buffer.from(found.event)]
+  yield* eachOf(source.parkedEntities(), ({ consumer, id, topic }) =>
+    both(`what is parked of ${topic} ${id} for ${consumer}`, ({ parked }) =>
+      Effect.map(parked.of(consumer, topic, id, parkedEventsMax), (all) =>
+        all.map(({ event, ...rest }) => ({ ...rest, event: Buffer.from(event).toString("base64") }))
       )
-    })
+    )
   )
   if (differences.length > 0) return yield* new MigrationDiffers({ differences })
-  return { channels, ids: ids.length } satisfies Compared
+  return { channels, ids } satisfies Compared
 })
 
 /** The whole history as readers and syncs get it. */

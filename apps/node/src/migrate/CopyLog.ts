@@ -30,6 +30,7 @@ export const copyLog = Effect.fnUntraced(function* (from: Log, to: Log) {
 const copyShard = Effect.fnUntraced(function* (from: Log, to: Log, shard: number) {
   const transplant = new Transplant(shard)
   const there = new Reading(to, shard)
+  const done = yield* Effect.forEach(consumers, (consumer) => from.consumerPosition(consumer, shard))
   const positions = new Map<string, LogPosition>()
   let records = 0
   let last: LogPosition = 0
@@ -50,8 +51,8 @@ const copyShard = Effect.fnUntraced(function* (from: Log, to: Log, shard: number
       transplant.placed(last)
       after = record.position
       records++
-      for (const consumer of consumers) {
-        if (record.position <= (yield* from.consumerPosition(consumer, shard))) positions.set(consumer, last)
+      for (const [at, consumer] of consumers.entries()) {
+        if (record.position <= (done[at] ?? 0)) positions.set(consumer, last)
       }
     }
   }

@@ -3,7 +3,8 @@
  * cut may be copied again. Channels before cursors: which of those are kept by channel depends on its members.
  */
 import { Effect, Option } from "effect"
-import { exportPageRows, type StoreExport } from "@parley/storage/sqlite/StoreExport"
+import type { StoreExport } from "@parley/storage/sqlite/StoreExport"
+import { eachOf, pagesOf, patiently } from "./Paged.ts"
 import { staysOf, type Stores } from "./Stores.ts"
 
 export interface CopiedStores {
@@ -16,8 +17,8 @@ export interface CopiedStores {
   readonly parked: number
 }
 
-/** Channels, or users, that are copied at the same time. */
-const atOnce = 8
+/** A line says how far it is, each so many channels. */
+const channelsALine = 1_000
 
 export const copyStores = Effect.fnUntraced(function* (
   source: StoreExport,
@@ -26,57 +27,35 @@ export const copyStores = Effect.fnUntraced(function* (
   say: (line: string) => void
 ) {
   const copied = { channels: 0, events: 0, users: 0, sessions: 0, cursors: 0, mentions: 0, parked: 0 }
-  yield* Effect.forEach(
-    source.channels(),
-    (channel) =>
-      Effect.gen(function* () {
-        for (const page of source.events(channel)) {
-          yield* to.messages.write(page)
-          copied.events += page.length
-        }
-        const stays = yield* staysOf(from.directory, channel)
-        if (stays.length > 0) yield* to.directory.writeMembers(stays)
-        // Last: who finds the row relies on what is behind it.
-        const row = yield* from.directory.channel(channel)
-        if (Option.isSome(row)) yield* to.directory.writeChannels([row.value])
-        if (++copied.channels % 1_000 === 0) say(`${copied.channels} channels, ${copied.events} events`)
-      }),
-    { concurrency: atOnce, discard: true }
+  yield* eachOf(source.channels(), (channel) =>
+    Effect.gen(function* () {
+      for (const page of source.events(channel)) {
+        yield* patiently(to.messages.write(page))
+        copied.events += page.length
+      }
+      const stays = yield* staysOf(from.directory, channel)
+      if (stays.length > 0) yield* patiently(to.directory.writeMembers(stays))
+      // Last: who finds the row relies on what is behind it.
+      const row = yield* from.directory.channel(channel)
+      if (Option.isSome(row)) yield* patiently(to.directory.writeChannels([row.value]))
+      if (++copied.channels % channelsALine === 0) say(`${copied.channels} channels, ${copied.events} events`)
+    })
   )
-  copied.users = yield* each(source.users(), (row) => to.directory.putUser(row))
-  copied.sessions = yield* each(source.sessions(), (row) => to.directory.writeSessions([row]))
-  yield* each(source.cursors(), ({ cursors, user }) => {
+  for (const page of pagesOf(source.replaced())) yield* patiently(to.messages.write(page))
+  copied.users = yield* eachOf(source.users(), (row) => patiently(to.directory.putUser(row)))
+  copied.sessions = yield* eachOf(source.sessions(), (row) => patiently(to.directory.writeSessions([row])))
+  yield* eachOf(source.cursors(), ({ cursors, user }) => {
     copied.cursors += cursors.length
-    return to.cursors.merge(user, cursors)
+    return patiently(to.cursors.merge(user, cursors))
   })
-  for (const page of pages(source.mentions())) {
-    yield* to.inbox.addMentions(page.filter(({ removed }) => !removed))
-    yield* to.inbox.removeMentions(page.filter(({ removed }) => removed))
+  for (const page of pagesOf(source.mentions())) {
+    yield* patiently(to.inbox.addMentions(page.filter(({ removed }) => !removed)))
+    yield* patiently(to.inbox.removeMentions(page.filter(({ removed }) => removed)))
     copied.mentions += page.length
   }
-  for (const page of pages(source.parked())) {
-    yield* to.parked.put(page)
+  for (const page of pagesOf(source.parked())) {
+    yield* patiently(to.parked.put(page))
     copied.parked += page.length
   }
   return copied satisfies CopiedStores
 })
-
-const each = <A, E>(items: Iterable<A>, copy: (item: A) => Effect.Effect<void, E>): Effect.Effect<number, E> =>
-  Effect.suspend(() => {
-    let count = 0
-    return Effect.forEach(items, (item) => Effect.tap(copy(item), () => Effect.sync(() => count++)), {
-      concurrency: atOnce,
-      discard: true
-    }).pipe(Effect.map(() => count))
-  })
-
-function* pages<A>(items: Iterable<A>): Iterable<ReadonlyArray<A>> {
-  let page: Array<A> = []
-  for (const item of items) {
-    page.push(item)
-    if (page.length < exportPageRows) continue
-    yield page
-    page = []
-  }
-  if (page.length > 0) yield page
-}

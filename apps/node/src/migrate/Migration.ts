@@ -8,13 +8,15 @@ import { existsSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Context, Effect, Layer, type Scope } from "effect"
 import { Cassandra } from "@parley/storage/cassandra/Cassandra"
-import { select } from "@parley/storage/cassandra/Cql"
+import { usedTables } from "@parley/storage/cassandra/KeyspaceUse"
 import { JetStreamSetup } from "@parley/storage/jetstream/JetStreamSetup"
+import { shardsMax } from "@parley/storage/jetstream/LogStreams"
 import { OwnMigration, readMark, writeMark } from "@parley/storage/jetstream/MigrationMark"
 import { DataDirectoryLock } from "@parley/storage/sqlite/DataDirectoryLock"
 import { SqliteEventLog } from "@parley/storage/sqlite/SqliteEventLog"
 import { layer as layerSqliteStores } from "@parley/storage/sqlite/SqliteStores"
 import { StoreExport } from "@parley/storage/sqlite/StoreExport"
+import { StoreSync } from "@parley/storage/StoreSync"
 import { layerClusterStorage } from "../ClusterStorage.ts"
 import { logFile, storeFile } from "../EmbeddedFiles.ts"
 import { NodeConfig, type NodeSettings } from "../NodeConfig.ts"
@@ -24,6 +26,7 @@ import { copyLog } from "./CopyLog.ts"
 import { copyStores } from "./CopyStores.ts"
 import { MigrationRefused } from "./MigrateError.ts"
 import { readMove, writeMove } from "./MovedDirectory.ts"
+import { patiently } from "./Paged.ts"
 import { stores, type Stores } from "./Stores.ts"
 
 const refuse = (why: string) => new MigrationRefused({ why })
@@ -38,6 +41,11 @@ export const migrate = Effect.fnUntraced(function* (settings: NodeSettings, say:
   }
   yield* DataDirectoryLock.acquire(data)
   const made = yield* madeWithShards(data)
+  if (made !== undefined && made > shardsMax) {
+    return yield* refuse(
+      `${data} was made with ${made} shards and a cluster has at most ${shardsMax}: which shard a channel is in can't be changed, so this one can't be moved`
+    )
+  }
   if (made !== undefined && made !== settings.shards) {
     return yield* refuse(
       `${data} was made with ${made} shards and the cluster would have ${settings.shards}: give --shards ${made}, here and to all nodes (which shard a channel is in depends on it)`
@@ -59,7 +67,7 @@ export const migrate = Effect.fnUntraced(function* (settings: NodeSettings, say:
     return yield* refuse(`another data directory was moved to the cluster ${cluster}: choose a cluster that is empty`)
   }
   if (mark === undefined) {
-    yield* checkEmpty(to, Context.get(target, Cassandra))
+    yield* checkEmpty(to, Context.get(target, Cassandra), settings.cassandraKeyspace)
     // The directory first: a mark that is there has its directory.
     writeMove(data, { id, cluster })
     yield* writeMark(manager, streams, { id, state: "copying" })
@@ -72,6 +80,8 @@ export const migrate = Effect.fnUntraced(function* (settings: NodeSettings, say:
   const records = yield* copyLog(from.log, to.log)
   say(`log copied: ${records} records; now both sides are compared`)
   const compared = yield* compareStores(source, from, to, Date.now())
+  // What the consumers' positions in the log say is stored, must be so when Cassandra loses power now.
+  yield* Context.get(target, StoreSync).sync
   const report = compared.channels.map(({ channel, events, sha256 }) => `${channel} ${events} ${sha256}\n`).join("")
   writeFileSync(join(data, reportFile), report, { mode: 0o600 })
   yield* writeMark(manager, streams, { id, state: "done" })
@@ -98,15 +108,12 @@ const opened = (file: string): Effect.Effect<StoreExport, never, Scope.Scope> =>
     (source) => Effect.sync(() => source[Symbol.dispose]())
   )
 
-const forgottenIds = select("SELECT before FROM message_id_bound WHERE id = ?")
-
 /** Nothing that anybody wrote is there; what it is, where there is some. */
-const checkEmpty = Effect.fnUntraced(function* (to: Stores, cassandra: Cassandra["Service"]) {
+const checkEmpty = Effect.fnUntraced(function* (to: Stores, cassandra: Cassandra["Service"], keyspace: string) {
+  const used = yield* patiently(usedTables(cassandra, keyspace))
   const found = [
     ...((yield* to.log.shards).length > 0 ? ["its log has records (a node of it was started)"] : []),
-    ...((yield* to.directory.channelIds("", 1)).length > 0 ? ["its keyspace has channels"] : []),
-    ...((yield* to.parked.list(1)).length > 0 ? ["its keyspace has parked events"] : []),
-    ...((yield* cassandra.read(forgottenIds, [1])).length > 0 ? ["its keyspace has forgotten client ids"] : [])
+    ...(used.length > 0 ? [`its keyspace ${keyspace} has rows in ${used.join(", ")}`] : [])
   ]
   if (found.length > 0) {
     return yield* refuse(

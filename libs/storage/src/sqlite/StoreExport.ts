@@ -5,6 +5,7 @@
  */
 import { DatabaseSync } from "node:sqlite"
 import { clientIdTime } from "@parley/protocol/ClientIdTime"
+import { toWire } from "@parley/protocol/WireText"
 import type { Cursor } from "../CursorStore.ts"
 import type { SessionRow, UserRow } from "../Directory.ts"
 import type { Mention } from "../Inbox.ts"
@@ -25,6 +26,10 @@ export interface ExportedId extends StoredAck {
   readonly channel: string
   readonly sender: string
   readonly cid: string
+}
+
+interface ReplacedRow extends ExportedId {
+  readonly generation: number
 }
 
 interface EventRow {
@@ -59,6 +64,12 @@ const placed = (table: string, columns: string) => `
 
 const messagesTable =
   "(SELECT id, created AS generation, n, at, sender, place FROM messages WHERE created >= 0) e JOIN texts USING (place)"
+
+const replacedIds = `
+  SELECT channels.id AS channel, cid, sender, i.generation, i.seq, i.n, at, body_hash AS bodyHash
+  FROM message_ids i JOIN channels ON channels.key = i.channel
+  WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = i.channel << 40 | i.seq AND m.created = i.generation)
+    AND NOT EXISTS (SELECT 1 FROM channel_events e WHERE e.id = i.channel << 40 | i.seq AND e.generation = i.generation)`
 
 export class StoreExport implements Disposable {
   readonly #db: DatabaseSync
@@ -102,6 +113,20 @@ export class StoreExport implements Disposable {
         return event
       })
       after = page.at(-1)?.seq ?? end
+    }
+  }
+
+  /**
+   * What is left of events whose places in their sequences a later generation has: their client ids, which count as long
+   * as the others. No text is: it is of no kind that shows.
+   */
+  *replaced(): Iterable<StoredEvent> {
+    for (const row of this.#db.prepare(replacedIds).iterate()) {
+      // as unknown as: the columns that the statement names
+      const { at, bodyHash, channel, cid, generation, n, sender: by, seq } = row as unknown as ReplacedRow
+      const kind = "replaced"
+      const body = toWire(JSON.stringify({ seq, at, by, kind, cid }))
+      yield { channel, generation, seq, kind, at, by, cid, bodyHash, n, target: 0, body }
     }
   }
 
@@ -161,6 +186,15 @@ export class StoreExport implements Disposable {
     for (const row of rows.iterate()) {
       // as unknown as: the columns that the statement names
       yield { ...(row as unknown as ParkedEvent) }
+    }
+  }
+
+  /** Entities of which something is parked, by consumer. */
+  *parkedEntities(): Iterable<Pick<ParkedEvent, "consumer" | "topic" | "id">> {
+    const rows = this.#db.prepare("SELECT DISTINCT consumer, topic, id FROM parked_events")
+    for (const row of rows.iterate()) {
+      // as unknown as: the columns that the statement names
+      yield { ...(row as unknown as Pick<ParkedEvent, "consumer" | "topic" | "id">) }
     }
   }
 

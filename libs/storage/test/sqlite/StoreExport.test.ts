@@ -18,13 +18,12 @@ const exported = (file: string, channel: string): ReadonlyArray<StoredEvent> => 
   using source = new StoreExport(file)
   return [...source.events(channel)].flat()
 }
-const write = (file: string, events: ReadonlyArray<StoredEvent>) =>
-  Effect.flatMap(MessageStore, (messages) => messages.write(events)).pipe(
-    Effect.provide(layer({ file }), { local: true })
-  )
-const read = (file: string, channel: string, upTo: number) =>
+/** Writes them, and what a reader gets then; the file is closed afterwards. */
+const writeAndRead = (file: string, events: ReadonlyArray<StoredEvent>) =>
   Effect.gen(function* () {
     const messages = yield* MessageStore
+    yield* messages.write(events)
+    const [channel = "", upTo = 0] = [events.at(-1)?.channel, events.at(-1)?.seq]
     const range = { after: 0, before: upTo + 1, limit: 2_000, newest: false }
     return {
       head: yield* messages.head(channel),
@@ -46,7 +45,7 @@ it.effect("every event as it was stored, with its client id's hash and count, ov
     }
     events.push(history.delete(events.length + 1, 7), history.message(events.length + 2, "last"))
     const file = join(directory, "a.sqlite")
-    yield* write(file, events)
+    const here = yield* writeAndRead(file, events)
     const out = exported(file, history.channel)
     // Texts of the deleted message and of its edits are gone; all else is what it was.
     const plain = ({ target, seq }: StoredEvent) => seq !== 7 && target !== 7
@@ -55,12 +54,7 @@ it.effect("every event as it was stored, with its client id's hash and count, ov
       out.map(({ seq }) => seq),
       events.map(({ seq }) => seq)
     )
-    const other = join(directory, "b.sqlite")
-    yield* write(other, out)
-    assert.deepStrictEqual(
-      yield* read(other, history.channel, events.length),
-      yield* read(file, history.channel, events.length)
-    )
+    assert.deepStrictEqual(yield* writeAndRead(join(directory, "b.sqlite"), out), here)
   })
 )
 
@@ -71,16 +65,12 @@ it.effect("mentions with those that were taken away, and the client ids of the w
     const history = new History()
     const { channel } = history
     const event = history.message(1, "one")
-    yield* write(file, [event])
-    yield* Effect.flatMap(Inbox, (inbox) =>
-      Effect.andThen(
-        inbox.addMentions([
-          { user: "ann", channel, seq: 1, at: 1 },
-          { user: "bob", channel, seq: 1, at: 1 }
-        ]),
-        inbox.removeMentions([{ user: "bob", channel, seq: 1, at: 2 }])
-      )
-    ).pipe(Effect.provide(layer({ file }), { local: true }))
+    yield* Effect.gen(function* () {
+      const [inbox, messages] = [yield* Inbox, yield* MessageStore]
+      yield* messages.write([event])
+      yield* inbox.addMentions(["ann", "bob"].map((user) => ({ user, channel, seq: 1, at: 1 })))
+      yield* inbox.removeMentions([{ user: "bob", channel, seq: 1, at: 2 }])
+    }).pipe(Effect.provide(layer({ file }), { local: true }))
     using source = new StoreExport(file)
     assert.sameDeepMembers(
       [...source.mentions()],
