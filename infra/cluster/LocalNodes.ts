@@ -31,6 +31,8 @@ export interface ClusterOptions {
   /** Of node, before the script. */
   readonly nodeFlags?: ReadonlyArray<string>
   readonly say?: (line: string) => void
+  /** With the services there and before any node: settings of this cluster as `PARLEY_…`. */
+  readonly beforeNodes?: (environment: Readonly<Record<string, string>>) => Promise<void>
 }
 
 export interface LocalNode {
@@ -54,6 +56,7 @@ export const startCluster = async (options: ClusterOptions): Promise<LocalCluste
   })
   const cluster = new LocalCluster(options, services, ports, say)
   try {
+    await options.beforeNodes?.(cluster.environment)
     // The first one makes streams, buckets and tables; those that start together share the shards out once.
     await cluster.startNode(0)
     await Promise.all(ports.slice(1).map((_port, index) => cluster.startNode(index + 1)))
@@ -114,6 +117,20 @@ export class LocalCluster implements AsyncDisposable {
     return [...this.#children].sort(([a], [b]) => a - b).map(([index, { pid = 0 }]) => ({ ...this.place(index), pid }))
   }
 
+  /** What all nodes have in common. */
+  get environment(): Readonly<Record<string, string>> {
+    const { data, environment } = this.#options
+    return {
+      PARLEY_MODE: "development",
+      PARLEY_AUTH_SECRET: sharedSecret(data),
+      PARLEY_CASSANDRA_REPLICATION: `${this.services.state.cassandraDatacenter ?? "datacenter1"}:1`,
+      PARLEY_CASSANDRA_SYNC_MS: "0",
+      ...environmentOf(this.services.state, "PARLEY_"),
+      PARLEY_CLUSTER: "local",
+      ...environment
+    }
+  }
+
   place(index: number): Omit<LocalNode, "pid"> {
     const name = `node-${index + 1}`
     return { name, url: `http://${host}:${this.#ports[index]}`, log: join(this.#options.data, name, "node.log") }
@@ -140,16 +157,10 @@ export class LocalCluster implements AsyncDisposable {
         cwd: root,
         env: {
           ...Object.fromEntries(inherited),
-          PARLEY_MODE: "development",
-          PARLEY_AUTH_SECRET: sharedSecret(this.#options.data),
-          PARLEY_CASSANDRA_REPLICATION: `${this.services.state.cassandraDatacenter ?? "datacenter1"}:1`,
-          PARLEY_CASSANDRA_SYNC_MS: "0",
-          ...environmentOf(this.services.state, "PARLEY_"),
-          PARLEY_CLUSTER: "local",
           PARLEY_NAME: name,
           PARLEY_DATA: data,
           PARLEY_PORT: String(this.#ports[index]),
-          ...this.#options.environment
+          ...this.environment
         },
         stdio: ["ignore", output, output]
       }

@@ -2,6 +2,7 @@
  * The settings of a node that is one of a cluster: where NATS, Cassandra and Redis are, with which credentials, and what
  * the cluster is made with. Rows of the table in NodeConfig; a node without `cluster` reads none of them.
  */
+import { shardsMax } from "@parley/storage/jetstream/LogStreams"
 import { count, flag, list, oneOf, text } from "./Setting.ts"
 
 const hostAndPort = /^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/
@@ -71,6 +72,7 @@ export const clusterSettings = {
 
 interface ClusterValues {
   readonly cluster: string
+  readonly shards: number
   readonly nats: ReadonlyArray<string>
   readonly natsSystemUser: string
   readonly logReplicas: string
@@ -86,6 +88,8 @@ export const checkClusterSettings = (
   values: ClusterValues
 ): readonly [name: keyof typeof clusterSettings, why: string] | undefined => {
   if (values.cluster === "") return undefined
+  if (values.shards > shardsMax)
+    return ["cluster", `a cluster has at most ${shardsMax} shards, --shards says ${values.shards}`]
   if (!clusterName.test(values.cluster)) return ["cluster", "1 to 32 of a-z, 0-9 and -, not at its ends"]
   if (values.nats.length === 0) return ["nats", "a cluster needs NATS: give at least one address"]
   if (values.cassandra.length === 0) {

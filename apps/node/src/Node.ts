@@ -15,22 +15,22 @@ import { clusterPrefix, layerClusterStorage } from "./ClusterStorage.ts"
 import { Authentication } from "./edge/Authentication.ts"
 import { Edge, Listening } from "./edge/Edge.ts"
 import { EdgeDirectory } from "./edge/EdgeDirectory.ts"
+import { logFile, storeFile } from "./EmbeddedFiles.ts"
 import { layerHttp } from "./http/Http.ts"
 import { layerOwnerMetrics } from "./http/OwnerMetrics.ts"
+import { checkNotMoved } from "./migrate/MovedDirectory.ts"
 import { NodeConfig } from "./NodeConfig.ts"
 import { layerRuntime } from "./Runtime.ts"
 import { layerAckBeforeCommit, layerLoseLastLink, layerStall } from "./TestFaults.ts"
 import { layerReadinessOfCluster, layerReadinessOfShards } from "./ReadinessOfShards.ts"
 import { checkShards } from "./ShardCount.ts"
 
-const logFile = "log.sqlite"
-const storeFile = "store.sqlite"
-
 /** Log and stores in the data directory, which nobody else has. */
 const layerEmbeddedStorage = Layer.unwrap(
   Effect.gen(function* () {
     const settings = yield* NodeConfig
     yield* DataDirectoryLock.acquire(settings.data)
+    yield* checkNotMoved(settings.data)
     yield* checkShards(settings.data, settings.shards)
     yield* checkDatabaseHeads(settings.data, [logFile, storeFile])
     // The log first: where it is damaged, the store is not even opened.

@@ -20,16 +20,28 @@ export class ShardCountDiffers extends Schema.TaggedError<ShardCountDiffers>()("
 
 const Shards = Schema.fromJsonString(Schema.Struct({ shards: Schema.Int }))
 
+const fileOf = (directory: string): string => join(directory, "shards.json")
+
+/** What was written down; undefined: nothing yet. */
+export const madeWithShards = Effect.fnUntraced(function* (
+  directory: string
+): Effect.fn.Return<number | undefined, DataDirectoryDamaged> {
+  const file = fileOf(directory)
+  if (!existsSync(file)) return undefined
+  const { shards } = yield* Schema.decodeEffect(Shards)(readFileSync(file, "utf8")).pipe(
+    Effect.mapError(() => new DataDirectoryDamaged({ directory, what: "shards.json can't be understood" }))
+  )
+  return shards
+})
+
 export const checkShards = (directory: string, configured: number) =>
   Effect.gen(function* () {
-    const file = join(directory, "shards.json")
-    if (!existsSync(file)) {
+    const made = yield* madeWithShards(directory)
+    if (made === undefined) {
+      const file = fileOf(directory)
       writeFileSync(`${file}.new`, `{"shards":${configured}}\n`, { mode: 0o600, flush: true })
       renameSync(`${file}.new`, file)
       return
     }
-    const { shards } = yield* Schema.decodeEffect(Shards)(readFileSync(file, "utf8")).pipe(
-      Effect.mapError(() => new DataDirectoryDamaged({ directory, what: "shards.json can't be understood" }))
-    )
-    if (shards !== configured) return yield* new ShardCountDiffers({ directory, made: shards, configured })
+    if (made !== configured) return yield* new ShardCountDiffers({ directory, made, configured })
   })

@@ -28,6 +28,10 @@ const commands: Readonly<
       "show who holds which shards of a cluster, and move them: parley cluster [status|cordon|uncordon|move|release]",
     run: async () => (await import("./cli/ClusterCommand.ts")).clusterCommand
   },
+  migrate: {
+    about: "move a data directory into a cluster: parley migrate --data DIR --cluster NAME …",
+    run: async () => (await import("./cli/MigrateCommand.ts")).migrateCommand
+  },
   doctor: {
     about: "check a data directory and the machine: parley doctor --data DIR",
     run: async () => (await import("./cli/Doctor.ts")).doctor

@@ -61,6 +61,7 @@ describe("settings", () => {
       expect((await failure({ ...whole, [name]: "" })).message).toContain(`--${name} is`)
     }
     expect((await failure({ ...whole, cluster: "a.b" })).message).toContain("--cluster")
+    expect((await failure({ ...whole, shards: "1025" })).message).toContain("at most 1024 shards")
     expect((await failure({ ...whole, "log-replicas": "1" })).message).toContain("--unsafe-log")
     expect((await failure({ ...whole, redis: "redis://user:pw@r:6379" })).message).toContain("without a password")
   })

@@ -8,6 +8,7 @@ import { Context, Effect, Layer, Schedule, Schema } from "effect"
 import { LogUnavailable } from "../EventLog.ts"
 import { checkClusterMap, ClusterMap, type ClusterMapMismatch, recordClusterMap } from "./ClusterMap.ts"
 import { LogStreams } from "./LogStreams.ts"
+import { checkMigration, type MigrationUnfinished } from "./MigrationMark.ts"
 import { Nats, type NatsOptions } from "./Nats.ts"
 import { headerBytesMax } from "./Publisher.ts"
 import { checkServers, silentServer } from "./ServerCheck.ts"
@@ -67,8 +68,11 @@ export class JetStreamSetup extends Context.Service<
 >()("@parley/storage/jetstream/JetStreamSetup") {
   static readonly layer = (
     options: JetStreamSetupOptions
-  ): Layer.Layer<JetStreamSetup | ClusterMap, LogUnsafe | LogUnavailable | ClusterMapMismatch, Nats> =>
-    Layer.effectContext(make(options))
+  ): Layer.Layer<
+    JetStreamSetup | ClusterMap,
+    LogUnsafe | LogUnavailable | ClusterMapMismatch | MigrationUnfinished,
+    Nats
+  > => Layer.effectContext(make(options))
 }
 
 const make = Effect.fnUntraced(function* (options: JetStreamSetupOptions) {
@@ -92,6 +96,7 @@ const make = Effect.fnUntraced(function* (options: JetStreamSetupOptions) {
   yield* ask(() => rememberSynced(manager, streams, servers.synced))
   const recorded = yield* ask(() => recordClusterMap(manager, streams, options.shards))
   const map = yield* checkClusterMap(recorded, streams, options.shards)
+  yield* checkMigration(manager, streams)
   for (const [stream, name] of streams.names.entries()) {
     const config = logStreamConfig({
       name,
