@@ -28,6 +28,10 @@ const commands: Readonly<
       "show who holds which shards of a cluster, and move them: parley cluster [status|cordon|uncordon|move|release]",
     run: async () => (await import("./cli/ClusterCommand.ts")).clusterCommand
   },
+  "nats-users": {
+    about: "make the users of a cluster's nodes at NATS: parley nats-users --cluster NAME --runners A,B --keys DIR",
+    run: async () => (await import("./cli/NatsUsersCommand.ts")).natsUsersCommand
+  },
   doctor: {
     about: "check a data directory and the machine: parley doctor --data DIR",
     run: async () => (await import("./cli/Doctor.ts")).doctor
@@ -35,7 +39,7 @@ const commands: Readonly<
 }
 
 const usage = () => {
-  const lines = Object.entries(commands).map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`)
+  const lines = Object.entries(commands).map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`)
   return `usage: parley COMMAND [options]\n\n${lines.join("\n")}\n`
 }
 

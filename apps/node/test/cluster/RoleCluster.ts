@@ -2,7 +2,7 @@
  * A small cluster on a NATS of its own, where everybody has a user by nkey with the permissions of its role, over TLS
  * with certificates on both sides: a node that runs shards, and two that are edges only. Stores are in memory.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { connect, type NatsConnection, nkeyAuthenticator, nkeys } from "@nats-io/transport-node"
@@ -12,7 +12,7 @@ import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"
 import { startServices } from "../../../../infra/services/Services.ts"
 import type { NatsUser } from "../../../../infra/services/NatsServerConfig.ts"
 import { makeAuthority } from "../../../../infra/test/Certificates.ts"
-import { edgeGrants, natsPermissions, runnerGrants, systemUserGrants } from "../../src/NatsGrants.ts"
+import { makeNatsUsers, type NatsKeyUser } from "../../src/cli/NatsUsers.ts"
 import { natsOptions } from "../../src/ClusterConnections.ts"
 import { Authentication } from "../../src/edge/Authentication.ts"
 import { Listening } from "../../src/edge/Edge.ts"
@@ -24,6 +24,8 @@ import { TestClient } from "../edge/EdgeHarness.ts"
 export const cluster = "roles"
 export const prefix = `parley-${cluster}`
 export const streams = 2
+
+const withoutName = ({ nkey, permissions }: NatsKeyUser): NatsUser => ({ nkey, permissions })
 
 /** The client's own connections check no IP address; here it is the server that is to check. */
 const anyName = { checkServerIdentity: () => undefined }
@@ -56,26 +58,21 @@ export const startRoleCluster = async (): Promise<RoleCluster> => {
   const server = authority.issue("nats")
   const foreign = makeAuthority(folder, "foreign").issue("stranger")
   const names = ["r1", "e1", "e2"] as const
-  const keys = new Map<string, string>()
-  const own = (name: string): string => {
-    const pair = nkeys.createUser()
-    writeFileSync(join(folder, `${name}.nk`), Buffer.from(pair.getSeed()), { mode: 0o600 })
-    keys.set(name, pair.getPublicKey())
-    return pair.getPublicKey()
-  }
-  const users = names.map((node): NatsUser => {
-    const grants = nodes[node] === "edge" ? edgeGrants({ cluster, node }) : runnerGrants({ cluster, node, streams })
-    return { nkey: own(node), permissions: natsPermissions(grants) }
+  const users = makeNatsUsers({
+    cluster,
+    runners: names.filter((name) => nodes[name] === "runner"),
+    edges: names.filter((name) => nodes[name] === "edge"),
+    streams,
+    keys: folder
   })
-  const system: NatsUser = { nkey: own("system"), permissions: natsPermissions(systemUserGrants({ cluster })) }
   const services = await startServices({
     data: join(folder, "services"),
     temporary: true,
     environment: { ...process.env, PARLEY_NATS: "" },
     nats: {
       nodes: 1,
-      users: () => users,
-      systemUsers: () => [system],
+      users: () => users.nodes.map(withoutName),
+      systemUsers: () => [withoutName(users.system)],
       tls: {
         certificateFile: server.certFile,
         keyFile: server.keyFile,
