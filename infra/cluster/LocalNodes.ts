@@ -13,6 +13,7 @@ import { untilPaused } from "../services/Pause.ts"
 import { choosePorts, isFree } from "../services/Ports.ts"
 import { type RunningServices, startServices } from "../services/Services.ts"
 import { ServicesError } from "../services/ServicesError.ts"
+import { localCluster, nodeUsers, systemUserOf } from "./NodeUsers.ts"
 
 const root = join(import.meta.dirname, "../..")
 /** A node's start: code, connections, and the shards that it takes. */
@@ -49,7 +50,7 @@ export const startCluster = async (options: ClusterOptions): Promise<LocalCluste
   const ports = await portsOf(options)
   const services = await startServices({
     data: join(options.data, "services"),
-    nats: { nodes: 3 },
+    nats: { nodes: 3, ...nodeUsers(ports.map((_port, index) => nameOf(index))) },
     cassandra: { nodes: 1 },
     redis: true,
     say
@@ -80,6 +81,8 @@ const portsOf = async ({ count, port }: ClusterOptions): Promise<ReadonlyArray<n
   }
   return ports
 }
+
+const nameOf = (index: number): string => `node-${index + 1}`
 
 /** Of development tokens: every node must know it. */
 const sharedSecret = (data: string): string => {
@@ -126,13 +129,13 @@ export class LocalCluster implements AsyncDisposable {
       PARLEY_CASSANDRA_REPLICATION: `${this.services.state.cassandraDatacenter ?? "datacenter1"}:1`,
       PARLEY_CASSANDRA_SYNC_MS: "0",
       ...environmentOf(this.services.state, "PARLEY_"),
-      PARLEY_CLUSTER: "local",
+      PARLEY_CLUSTER: localCluster,
       ...environment
     }
   }
 
   place(index: number): Omit<LocalNode, "pid"> {
-    const name = `node-${index + 1}`
+    const name = nameOf(index)
     return { name, url: `http://${host}:${this.#ports[index]}`, log: join(this.#options.data, name, "node.log") }
   }
 
@@ -157,10 +160,12 @@ export class LocalCluster implements AsyncDisposable {
         cwd: root,
         env: {
           ...Object.fromEntries(inherited),
+          ...this.environment,
+          ...this.#logins(name),
           PARLEY_NAME: name,
           PARLEY_DATA: data,
           PARLEY_PORT: String(this.#ports[index]),
-          ...this.environment
+          ...this.#options.environment
         },
         stdio: ["ignore", output, output]
       }
@@ -181,6 +186,13 @@ export class LocalCluster implements AsyncDisposable {
       answers: () => isReady(url)
     })
     this.#say(`${name} serves at ${url}`)
+  }
+
+  /** Its own users at NATS, where that was started here; who names servers in the environment names their users, too. */
+  #logins(name: string): Readonly<Record<string, string>> {
+    return this.services.state.origins.nats === "environment"
+      ? {}
+      : { PARLEY_NATS_USER: name, PARLEY_NATS_SYSTEM_USER: systemUserOf(name) }
   }
 
   signalNode(index: number, signal: NodeJS.Signals): void {

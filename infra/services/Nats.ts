@@ -7,7 +7,7 @@ import { chmodSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { onPath, run } from "./Command.ts"
 import { installed } from "./Installation.ts"
-import { natsServerConfigText } from "./NatsServerConfig.ts"
+import { natsServerConfigText, type NatsTls, type NatsUser } from "./NatsServerConfig.ts"
 import { binaryProgram, chooseProgram, containerProgram, type Program } from "./Program.ts"
 import { natsAnswers, natsIsHealthy } from "./Readiness.ts"
 import { hostAndPort, type PlannedNode, type Service, type StartContext, startNodes } from "./Service.ts"
@@ -23,6 +23,14 @@ const host = "127.0.0.1"
 const userName = "parley"
 const systemUserName = "parley-system"
 const megabyte = 1_048_576
+
+/** What servers that are started here have besides the two logins. A directory's are started again as they were. */
+export interface NatsOptions {
+  /** Further users, of the application's account and of the system's; the password is that of the first ones. */
+  readonly users?: (password: string) => ReadonlyArray<NatsUser>
+  readonly systemUsers?: (password: string) => ReadonlyArray<NatsUser>
+  readonly tls?: NatsTls
+}
 
 export const nats: Service = {
   name: "nats",
@@ -57,7 +65,7 @@ export const nats: Service = {
   isReady: (node) => natsIsHealthy(node.host, node.ports["monitor"] ?? 0)
 }
 
-export const startNats = async (context: StartContext, count: number): Promise<void> => {
+export const startNats = async (context: StartContext, count: number, options: NatsOptions = {}): Promise<void> => {
   const program = await natsProgram(context)
   const { kept } = context.writer.state
   await startNodes(context, {
@@ -67,12 +75,14 @@ export const startNats = async (context: StartContext, count: number): Promise<v
     portNames: ["client", "cluster", "monitor"],
     prepare: (node, nodes) => {
       const file = join(node.folder, "nats-server.conf")
-      writeFileSync(file, configOf(node, nodes, kept), { mode: 0o600 })
+      writeFileSync(file, configOf(node, nodes, kept, options), { mode: 0o600 })
       chmodSync(file, 0o600)
       return ["-c", file]
     },
     addresses: (nodes) => ({
-      natsServers: nodes.map((node) => `nats://${node.host}:${node.ports.client}`),
+      natsServers: nodes.map(
+        (node) => `${options.tls === undefined ? "nats" : "tls"}://${node.host}:${node.ports.client}`
+      ),
       natsUser: userName,
       natsPassword: kept.natsPassword,
       natsSystemUser: systemUserName,
@@ -81,7 +91,12 @@ export const startNats = async (context: StartContext, count: number): Promise<v
   })
 }
 
-const configOf = (node: PlannedNode, nodes: ReadonlyArray<PlannedNode>, kept: State["kept"]): string =>
+const configOf = (
+  node: PlannedNode,
+  nodes: ReadonlyArray<PlannedNode>,
+  kept: State["kept"],
+  { systemUsers = () => [], tls, users = () => [] }: NatsOptions
+): string =>
   natsServerConfigText({
     serverName: node.name,
     host: node.host,
@@ -105,9 +120,18 @@ const configOf = (node: PlannedNode, nodes: ReadonlyArray<PlannedNode>, kept: St
           }
         }),
     accounts: [
-      { name: "PARLEY", jetStream: true, users: [{ user: userName, password: kept.natsPassword }] },
-      { name: "SYS", jetStream: false, users: [{ user: systemUserName, password: kept.natsSystemPassword }] }
+      {
+        name: "PARLEY",
+        jetStream: true,
+        users: [{ user: userName, password: kept.natsPassword }, ...users(kept.natsPassword)]
+      },
+      {
+        name: "SYS",
+        jetStream: false,
+        users: [{ user: systemUserName, password: kept.natsSystemPassword }, ...systemUsers(kept.natsSystemPassword)]
+      }
     ],
+    ...(tls === undefined ? {} : { tls }),
     systemAccount: "SYS"
   })
 

@@ -9,7 +9,7 @@ import { startCassandra } from "./Cassandra.ts"
 import { services } from "./Ending.ts"
 import { endGuarded, startGuardian } from "./Guardian.ts"
 import { cacheFolder } from "./Installation.ts"
-import { startNats } from "./Nats.ts"
+import { type NatsOptions, startNats } from "./Nats.ts"
 import { kill, launch, runningMark, signal, stop } from "./Process.ts"
 import { startRedis } from "./Redis.ts"
 import { removeNodes, startAgain, type StartContext, waitForNode } from "./Service.ts"
@@ -19,7 +19,7 @@ import { type NodeState, type ServiceName, serviceNames, type State, StateWriter
 export interface ServicesOptions {
   /** Where state and data are. Two directories are two sets of services. */
   readonly data: string
-  readonly nats?: { readonly nodes?: number }
+  readonly nats?: NatsOptions & { readonly nodes?: number }
   readonly cassandra?: {
     readonly nodes?: number
     /** For minutes, not to be measured: it starts faster and works slower. */
@@ -110,7 +110,7 @@ const startOne = async (context: StartContext, name: ServiceName, options: Servi
     removeNodes(writer, name)
     return writer.change((state) => ({ ...state, ...given, origins: { ...state.origins, [name]: "environment" } }))
   }
-  if (name === "nats") return startNats(context, count)
+  if (name === "nats") return startNats(context, count, options.nats)
   if (name === "cassandra") return startCassandra(context, count, options.cassandra?.brief === true)
   return startRedis(context)
 }

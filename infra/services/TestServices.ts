@@ -16,7 +16,7 @@ import { type ServiceName, serviceNames } from "./State.ts"
 /** Defines the functions below, so it asks for nothing itself. */
 const door = "libs/storage/test/Services.ts"
 const throughDoor: Readonly<Record<ServiceName, RegExp>> = {
-  nats: /\bnatsOptions\b/,
+  nats: /\bnatsOptions(?:Now)?\b/,
   cassandra: /\bcassandraContactPoint\b/,
   redis: /\bredisUrl\b/
 }

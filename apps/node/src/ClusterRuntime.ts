@@ -3,39 +3,19 @@
  * with their entities and the consumers of their logs. The same parts as `Runtime` has on one machine, over NATS.
  */
 import { randomBytes } from "node:crypto"
-import type { NatsConnection } from "@nats-io/transport-node"
-import { Context, Effect, Layer } from "effect"
+import { Effect, Layer } from "effect"
 import { layerAllOwned, layerNatsClient, layerNatsLeases, layerNatsRunner } from "@parley/actors/cluster/NatsCluster"
 import { NatsBus } from "@parley/actors/cluster/NatsBus"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import { layerMemberFanout } from "@parley/actors/fanout/MemberFanout"
 import { ParkedOperations } from "@parley/actors/fanout/Parking"
 import { WorkedShards } from "@parley/actors/fanout/WorkedShards"
-import { connectNats, Nats } from "@parley/storage/jetstream/Nats"
-import { clusterPrefix, natsOptions } from "./ClusterStorage.ts"
+import { Nats } from "@parley/storage/jetstream/Nats"
+import { ClusterConnections } from "./ClusterConnections.ts"
 import { layerOwnerMetrics } from "./http/OwnerMetrics.ts"
-import { NodeConfig, type NodeSettings } from "./NodeConfig.ts"
+import { NodeConfig } from "./NodeConfig.ts"
+import { clusterPrefix, isRunner, leaseBucket, nodeName } from "./NodeIdentity.ts"
 import { layerPersister } from "./workers/Persister.ts"
-
-/** One connection each, besides that of leases and log, so that a burst of delivery delays no call and no lease. */
-export class ClusterConnections extends Context.Service<
-  ClusterConnections,
-  { readonly calls: NatsConnection; readonly links: NatsConnection }
->()("@parley/node/ClusterConnections") {
-  static readonly layer = Layer.effect(
-    ClusterConnections,
-    Effect.gen(function* () {
-      const settings = yield* NodeConfig
-      const calls = yield* connectNats(natsOptions(settings, "calls"))
-      const links = yield* connectNats(natsOptions(settings, "links"))
-      return { calls, links }
-    })
-  )
-}
-
-/** A process is one of these or both. */
-export const isRunner = ({ roles }: NodeSettings): boolean => roles.length === 0 || roles.includes("runner")
-export const isEdge = ({ roles }: NodeSettings): boolean => roles.length === 0 || roles.includes("edge")
 
 /** Least time between two records of a shard under load: larger records, fewer round trips to three disks. */
 const commitWindowMs = 3
@@ -54,29 +34,35 @@ const layerWorkedShards = Layer.effect(
   )
 )
 
+/** What every node has of the cluster, by its settings and connections. */
+const clusterOf = Effect.gen(function* () {
+  const settings = yield* NodeConfig
+  const { calls, links } = yield* ClusterConnections
+  const { log } = yield* Nats
+  const [prefix, node, shardCount] = [clusterPrefix(settings), nodeName(settings), settings.shards]
+  const leases = {
+    connection: log,
+    bucket: leaseBucket(settings),
+    replicas: Number(settings.logReplicas),
+    shardCount,
+    joins: !isRunner(settings)
+  }
+  const below = NatsBus.layer({ calls, links, prefix, node, shardCount }).pipe(
+    Layer.provideMerge(layerNatsLeases(leases)),
+    Layer.provideMerge(ParkedOperations.layer)
+  )
+  return { settings, below, cluster: { leases, calls, prefix, node } }
+})
+
+/** Of an edge that has no shards. */
+export const layerEdgeRuntime = Layer.unwrap(
+  Effect.map(clusterOf, ({ below, cluster, settings }) =>
+    layerAllOwned(settings.shards).pipe(Layer.provideMerge(layerNatsClient(cluster)), Layer.provideMerge(below))
+  )
+)
+
 export const layerClusterRuntime = Layer.unwrap(
-  Effect.gen(function* () {
-    const settings = yield* NodeConfig
-    const { calls, links } = yield* ClusterConnections
-    const { log } = yield* Nats
-    const prefix = clusterPrefix(settings)
-    const leases = {
-      connection: log,
-      bucket: `${prefix}-leases`,
-      replicas: Number(settings.logReplicas),
-      shardCount: settings.shards
-    }
-    const cluster = { leases, calls, prefix }
-    const below = NatsBus.layer({ calls, links, prefix, shardCount: settings.shards }).pipe(
-      Layer.provideMerge(layerNatsLeases(leases)),
-      Layer.provideMerge(ParkedOperations.layer)
-    )
-    if (!isRunner(settings)) {
-      return layerAllOwned(settings.shards).pipe(
-        Layer.provideMerge(layerNatsClient(cluster)),
-        Layer.provideMerge(below)
-      )
-    }
+  Effect.map(clusterOf, ({ below, cluster, settings }) => {
     const bytes = Math.floor(settings.residentBytes / settings.shards)
     const runner = layerNatsRunner({
       ...cluster,

@@ -3,7 +3,9 @@
  * the cluster is made with. Rows of the table in NodeConfig; a node without `cluster` reads none of them.
  */
 import { shardsMax } from "@parley/storage/jetstream/LogStreams"
-import { count, flag, list, oneOf, text } from "./Setting.ts"
+import type { Redacted } from "effect"
+import { isRunner } from "./NodeIdentity.ts"
+import { count, flag, isGiven, list, oneOf, secret, text } from "./Setting.ts"
 
 const hostAndPort = /^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/
 const natsAddress = /^((nats|tls):\/\/)?(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/
@@ -26,8 +28,8 @@ export const clusterSettings = {
 
   nats: list("Addresses of the NATS servers.", natsAddress, "host:port, nats://host:port or tls://host:port"),
   natsUser: text("", "User at NATS."),
-  natsPassword: text("", "Password at NATS.", true),
-  natsNkeySeed: text("", "File with the seed of an nkey, instead of user and password."),
+  natsPassword: secret("Password at NATS."),
+  natsNkeySeed: text("", "File with the seed of an nkey, instead of user and password; read at each connecting."),
   natsCa: text("", "File with the authorities (PEM) that NATS's certificates are checked with."),
   natsCert: text("", "File with this node's certificate (PEM) for NATS."),
   natsKey: text("", "File with the key (PEM) of that certificate."),
@@ -35,7 +37,8 @@ export const clusterSettings = {
     "",
     "User of NATS's system account: with it the node reads whether every server syncs each message."
   ),
-  natsSystemPassword: text("", "Password of that user.", true),
+  natsSystemPassword: secret("Password of that user."),
+  natsSystemNkeySeed: text("", "File with the seed of that user's nkey, instead of its name and password."),
   logReplicas: oneOf("3", ["1", "3", "5"], "Copies of the log that a new cluster is made with. 1 needs --unsafe-log."),
   logStreams: count(4, "streams", 1, 64, "Streams that the shards of a new cluster are spread over; fixed then (†2)."),
 
@@ -48,8 +51,10 @@ export const clusterSettings = {
     "datacenter:copies"
   ),
   cassandraUser: text("", "User at Cassandra."),
-  cassandraPassword: text("", "Password at Cassandra.", true),
+  cassandraPassword: secret("Password at Cassandra."),
   cassandraCa: text("", "File with the authorities (PEM) for Cassandra; empty: no TLS."),
+  cassandraCert: text("", "File with this node's certificate (PEM), where Cassandra asks clients for one."),
+  cassandraKey: text("", "File with the key (PEM) of that certificate."),
   cassandraSyncMs: count(
     10_000,
     "ms",
@@ -66,27 +71,51 @@ export const clusterSettings = {
   redisSentinel: text("", "Name of the master that the addresses, Sentinels then, know."),
   redisCluster: flag(false, "The addresses are nodes of a Redis Cluster."),
   redisUser: text("", "User at Redis (ACL)."),
-  redisPassword: text("", "Password at Redis.", true),
-  redisCa: text("", "File with the authorities (PEM) for rediss://.")
+  redisPassword: secret("Password at Redis."),
+  redisSentinelUser: text("", "User at the Sentinels (ACL), which have logins of their own."),
+  redisSentinelPassword: secret("Password at the Sentinels."),
+  redisCa: text("", "File with the authorities (PEM) for rediss://."),
+  redisCert: text("", "File with this node's certificate (PEM), where Redis asks clients for one."),
+  redisKey: text("", "File with the key (PEM) of that certificate.")
 } as const
 
 interface ClusterValues {
   readonly cluster: string
   readonly shards: number
+  readonly roles: ReadonlyArray<string>
   readonly nats: ReadonlyArray<string>
+  readonly natsUser: string
+  readonly natsPassword: Redacted.Redacted
+  readonly natsNkeySeed: string
+  readonly natsCert: string
+  readonly natsKey: string
   readonly natsSystemUser: string
+  readonly natsSystemPassword: Redacted.Redacted
+  readonly natsSystemNkeySeed: string
   readonly logReplicas: string
   readonly cassandra: ReadonlyArray<string>
+  readonly cassandraUser: string
+  readonly cassandraPassword: Redacted.Redacted
+  readonly cassandraCa: string
+  readonly cassandraCert: string
+  readonly cassandraKey: string
   readonly redis: ReadonlyArray<string>
+  readonly redisSentinel: string
+  readonly redisUser: string
+  readonly redisPassword: Redacted.Redacted
+  readonly redisSentinelUser: string
+  readonly redisSentinelPassword: Redacted.Redacted
+  readonly redisCert: string
+  readonly redisKey: string
   readonly unsafeLog: boolean
 }
 
 const clusterName = /^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/
 
+type Complaint = readonly [name: keyof typeof clusterSettings, why: string]
+
 /** What a single setting can't see: the first setting that is wrong, and why. */
-export const checkClusterSettings = (
-  values: ClusterValues
-): readonly [name: keyof typeof clusterSettings, why: string] | undefined => {
+export const checkClusterSettings = (values: ClusterValues): Complaint | undefined => {
   if (values.cluster === "") return undefined
   if (values.shards > shardsMax)
     return ["cluster", `a cluster has at most ${shardsMax} shards, --shards says ${values.shards}`]
@@ -95,15 +124,63 @@ export const checkClusterSettings = (
   if (values.cassandra.length === 0) {
     return ["cassandra", "a cluster needs Cassandra: give at least one address"]
   }
+  return (isRunner(values) ? checkOfRunner(values) : undefined) ?? checkLogins(values) ?? checkCertificates(values)
+}
+
+/** An edge has no log and no Redis. */
+const checkOfRunner = (values: ClusterValues): Complaint | undefined => {
   if (values.redis.length === 0) return ["redis", "a cluster needs Redis: give its address"]
   if (values.logReplicas === "1" && !values.unsafeLog) {
     return ["logReplicas", "one copy is lost with its disk; if that is what you want, add --unsafe-log"]
   }
-  if (values.natsSystemUser === "" && !values.unsafeLog) {
+  if (values.natsSystemUser === "" && values.natsSystemNkeySeed === "" && !values.unsafeLog) {
     return [
       "natsSystemUser",
-      "without it nobody can tell whether NATS syncs each message before it is acknowledged; if that is what you want, add --unsafe-log"
+      "without it (or --nats-system-nkey-seed) nobody can tell whether NATS syncs each message before it is acknowledged; if that is what you want, add --unsafe-log"
     ]
+  }
+  return undefined
+}
+
+const checkLogins = (values: ClusterValues): Complaint | undefined => {
+  if (values.natsUser !== "" && values.natsNkeySeed !== "") {
+    return ["natsNkeySeed", "an nkey is instead of --nats-user: give one of them"]
+  }
+  if (values.natsSystemUser !== "" && values.natsSystemNkeySeed !== "") {
+    return ["natsSystemNkeySeed", "an nkey is instead of --nats-system-user: give one of them"]
+  }
+  const sentinelLogin = values.redisSentinelUser !== "" || isGiven(values.redisSentinelPassword)
+  if (sentinelLogin && values.redisSentinel === "") {
+    return ["redisSentinel", "a login at Sentinels is given, and no name of a master that they know"]
+  }
+  // Redis's default user has a password and no name; nobody else has.
+  for (const [user, password] of [
+    ["natsUser", "natsPassword"],
+    ["natsSystemUser", "natsSystemPassword"],
+    ["cassandraUser", "cassandraPassword"]
+  ] as const) {
+    if (values[user] !== "" && !isGiven(values[password])) return [password, "its user is given, and no password"]
+    if (values[user] === "" && isGiven(values[password])) return [user, "its password is given, and no name"]
+  }
+  if (values.redisUser !== "" && !isGiven(values.redisPassword))
+    return ["redisPassword", "its user is given, and no password"]
+  return undefined
+}
+
+const checkCertificates = (values: ClusterValues): Complaint | undefined => {
+  for (const [cert, key] of [
+    ["natsCert", "natsKey"],
+    ["cassandraCert", "cassandraKey"],
+    ["redisCert", "redisKey"]
+  ] as const) {
+    if (values[cert] !== "" && values[key] === "") return [key, "a certificate is given without its key"]
+    if (values[cert] === "" && values[key] !== "") return [cert, "a key is given without its certificate"]
+  }
+  if (values.cassandraCert !== "" && values.cassandraCa === "") {
+    return ["cassandraCa", "a certificate is given, and TLS needs the authorities to check Cassandra's with"]
+  }
+  if (values.redisCert !== "" && values.redis.some((address) => !address.startsWith("rediss:"))) {
+    return ["redis", "a certificate is given, and TLS needs rediss:// addresses"]
   }
   return undefined
 }

@@ -13,42 +13,14 @@ import { layerCassandra as layerCassandraDirectory } from "@parley/storage/cassa
 import { layerCassandra as layerCassandraParkedEvents } from "@parley/storage/cassandra/CassandraParkedEvents"
 import { layerComposed } from "@parley/storage/ChannelStore"
 import { JetStreamEventLog } from "@parley/storage/jetstream/JetStreamEventLog"
-import { Nats, type NatsOptions } from "@parley/storage/jetstream/Nats"
+import { Nats } from "@parley/storage/jetstream/Nats"
 import { Redis } from "@parley/storage/redis/Redis"
 import { layerRedis as layerRedisCursorStore } from "@parley/storage/redis/RedisCursorStore"
 import { layerRedis as layerRedisInbox } from "@parley/storage/redis/RedisInbox"
-import { ConfigInvalid, NodeConfig, type NodeSettings } from "./NodeConfig.ts"
-
-/** In front of every name at NATS and Redis, so that clusters may share them. */
-export const clusterPrefix = (settings: NodeSettings): string => `parley-${settings.cluster}`
-
-/** `purpose` shows in NATS's own lists of connections. */
-export const natsOptions = (settings: NodeSettings, purpose: string): NatsOptions => ({
-  servers: settings.nats,
-  name: `parley ${settings.name === "" ? settings.cluster : settings.name} ${purpose}`,
-  ...(settings.natsUser === "" ? {} : { user: settings.natsUser, password: Redacted.make(settings.natsPassword) }),
-  ...(settings.natsNkeySeed === "" ? {} : { nkeySeedFile: settings.natsNkeySeed }),
-  ...natsTls(settings)
-})
-
-const natsTls = ({ natsCa, natsCert, natsKey }: NodeSettings): Pick<NatsOptions, "tls"> =>
-  natsCa === "" && natsCert === ""
-    ? {}
-    : {
-        tls: {
-          ...(natsCa === "" ? {} : { caFile: natsCa }),
-          ...(natsCert === "" ? {} : { certFile: natsCert, keyFile: natsKey })
-        }
-      }
-
-const systemOptions = (settings: NodeSettings): NatsOptions | undefined =>
-  settings.natsSystemUser === ""
-    ? undefined
-    : {
-        ...natsOptions(settings, "check"),
-        user: settings.natsSystemUser,
-        password: Redacted.make(settings.natsSystemPassword)
-      }
+import { natsOptions, natsSystemOptions } from "./ClusterConnections.ts"
+import { ConfigInvalid, NodeConfig } from "./NodeConfig.ts"
+import { clusterPrefix } from "./NodeIdentity.ts"
+import { isGiven } from "./Setting.ts"
 
 /** A file that a setting names, as text. */
 const fileOf = (setting: string, path: string): Effect.Effect<string, ConfigInvalid> =>
@@ -57,10 +29,10 @@ const fileOf = (setting: string, path: string): Effect.Effect<string, ConfigInva
     catch: (cause) => new ConfigInvalid({ setting, value: path, why: `it can't be read: ${String(cause)}` })
   })
 
-const layerLog = Layer.unwrap(
+const layerJetStream = Layer.unwrap(
   Effect.gen(function* () {
     const settings = yield* NodeConfig
-    const system = systemOptions(settings)
+    const system = natsSystemOptions(settings)
     return JetStreamEventLog.layerSetup({
       prefix: clusterPrefix(settings),
       shards: settings.shards,
@@ -70,16 +42,29 @@ const layerLog = Layer.unwrap(
       replicas: Number(settings.logReplicas),
       unsafe: settings.unsafeLog,
       ...(system === undefined ? {} : { system })
-    }).pipe(Layer.provideMerge(Nats.layer(natsOptions(settings, "log"))))
+    })
   })
 )
+
+/** Leases and log share the connection; an edge has only the leases there. */
+export const layerNats = Layer.unwrap(Effect.map(NodeConfig, (settings) => Nats.layer(natsOptions(settings, "log"))))
+
+/** The log, made where it is not there yet. */
+export const layerLog = layerJetStream.pipe(Layer.provideMerge(layerNats))
 
 const layerCassandra = Layer.unwrap(
   Effect.gen(function* () {
     const settings = yield* NodeConfig
-    const { cassandraCa, cassandraDatacenter, cassandraUser } = settings
+    const { cassandraCa, cassandraCert, cassandraDatacenter, cassandraKey, cassandraPassword, cassandraUser } = settings
     const copies = settings.cassandraReplication.map((item) => item.split(":"))
-    const tls = cassandraCa === "" ? {} : { tls: { ca: [yield* fileOf("--cassandra-ca", cassandraCa)] } }
+    const own =
+      cassandraCert === ""
+        ? {}
+        : {
+            cert: yield* fileOf("--cassandra-cert", cassandraCert),
+            key: yield* fileOf("--cassandra-key", cassandraKey)
+          }
+    const tls = cassandraCa === "" ? {} : { tls: { ca: [yield* fileOf("--cassandra-ca", cassandraCa)], ...own } }
     return Cassandra.layer({
       contactPoints: settings.cassandra,
       localDatacenter: cassandraDatacenter,
@@ -90,9 +75,7 @@ const layerCassandra = Layer.unwrap(
           : Object.fromEntries(copies.map(([datacenter = "", count]) => [datacenter, Number(count)])),
       startWithout: true,
       ...tls,
-      ...(cassandraUser === ""
-        ? {}
-        : { credentials: { username: cassandraUser, password: Redacted.make(settings.cassandraPassword) } })
+      ...(cassandraUser === "" ? {} : { credentials: { username: cassandraUser, password: cassandraPassword } })
     })
   })
 )
@@ -100,14 +83,21 @@ const layerCassandra = Layer.unwrap(
 const layerRedis = Layer.unwrap(
   Effect.gen(function* () {
     const settings = yield* NodeConfig
-    const { redisCa, redisPassword, redisSentinel, redisUser } = settings
+    const { redisCa, redisCert, redisKey, redisSentinel, redisSentinelUser, redisUser } = settings
+    const own =
+      redisCert === ""
+        ? {}
+        : { tlsCert: yield* fileOf("--redis-cert", redisCert), tlsKey: yield* fileOf("--redis-key", redisKey) }
     return Redis.layer({
       addresses: settings.redis.map((address) => Redacted.make(address)),
       keyPrefix: `${clusterPrefix(settings)}:`,
       cluster: settings.redisCluster,
       ...(redisSentinel === "" ? {} : { sentinelMaster: redisSentinel }),
       ...(redisUser === "" ? {} : { username: redisUser }),
-      ...(redisPassword === "" ? {} : { password: Redacted.make(redisPassword) }),
+      ...(isGiven(settings.redisPassword) ? { password: settings.redisPassword } : {}),
+      ...(redisSentinelUser === "" ? {} : { sentinelUsername: redisSentinelUser }),
+      ...(isGiven(settings.redisSentinelPassword) ? { sentinelPassword: settings.redisSentinelPassword } : {}),
+      ...own,
       ...(redisCa === "" ? {} : { tlsCa: yield* fileOf("--redis-ca", redisCa) })
     })
   })
@@ -117,7 +107,7 @@ const layerStoreSync = Layer.unwrap(
   Effect.map(NodeConfig, ({ cassandraSyncMs }) => layerCassandraStoreSync({ syncPeriodMs: cassandraSyncMs }))
 )
 
-/** Log and stores of the cluster; the same services as those of one machine. */
+/** Log and stores of a node that runs shards; the same services as those of one machine. */
 export const layerClusterStorage = layerComposed.pipe(
   Layer.provideMerge(
     Layer.mergeAll(
@@ -131,4 +121,10 @@ export const layerClusterStorage = layerComposed.pipe(
   ),
   Layer.provideMerge(Layer.mergeAll(layerCassandra, layerRedis)),
   Layer.provideMerge(layerLog)
+)
+
+/** What an edge has of it: who is who. It never sees the log or Redis; everything else the owners answer. */
+export const layerEdgeStorage = layerCassandraDirectory.pipe(
+  Layer.provideMerge(layerCassandra),
+  Layer.provideMerge(layerNats)
 )

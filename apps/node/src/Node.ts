@@ -10,8 +10,10 @@ import { DataDirectoryLock } from "@parley/storage/sqlite/DataDirectoryLock"
 import { SqliteEventLog } from "@parley/storage/sqlite/SqliteEventLog"
 import { layer as layerSqliteStores } from "@parley/storage/sqlite/SqliteStores"
 import { layerClusterOperations } from "./ClusterOperations.ts"
-import { ClusterConnections, layerClusterRuntime } from "./ClusterRuntime.ts"
-import { clusterPrefix, layerClusterStorage } from "./ClusterStorage.ts"
+import { subjectsOf } from "@parley/actors/cluster/Subjects"
+import { ClusterConnections } from "./ClusterConnections.ts"
+import { layerClusterRuntime, layerEdgeRuntime } from "./ClusterRuntime.ts"
+import { layerClusterStorage, layerEdgeStorage } from "./ClusterStorage.ts"
 import { Authentication } from "./edge/Authentication.ts"
 import { Edge, Listening } from "./edge/Edge.ts"
 import { EdgeDirectory } from "./edge/EdgeDirectory.ts"
@@ -20,9 +22,10 @@ import { layerHttp } from "./http/Http.ts"
 import { layerOwnerMetrics } from "./http/OwnerMetrics.ts"
 import { checkNotMoved } from "./migrate/MovedDirectory.ts"
 import { NodeConfig } from "./NodeConfig.ts"
+import { clusterPrefix, isRunner } from "./NodeIdentity.ts"
 import { layerRuntime } from "./Runtime.ts"
 import { layerAckBeforeCommit, layerLoseLastLink, layerStall } from "./TestFaults.ts"
-import { layerReadinessOfCluster, layerReadinessOfShards } from "./ReadinessOfShards.ts"
+import { layerReadinessOfCluster, layerReadinessOfEdge, layerReadinessOfShards } from "./ReadinessOfShards.ts"
 import { checkShards } from "./ShardCount.ts"
 
 /** Log and stores in the data directory, which nobody else has. */
@@ -77,7 +80,7 @@ const layerEmbeddedNode = layerHttp.pipe(
 const layerClusterEdges = Layer.unwrap(
   Effect.gen(function* () {
     const { calls } = yield* ClusterConnections
-    return EdgeDirectory.layerNats({ connection: calls, subject: `${clusterPrefix(yield* NodeConfig)}.edges` })
+    return EdgeDirectory.layerNats({ connection: calls, subject: subjectsOf(clusterPrefix(yield* NodeConfig)).edges })
   })
 )
 
@@ -86,13 +89,31 @@ const layerLockedDirectory = Layer.effectDiscard(
   Effect.flatMap(NodeConfig, ({ data }) => DataDirectoryLock.acquire(data))
 )
 
-const layerClusterNode = layerHttp.pipe(
+const layerClusterEdge = layerHttp.pipe(
   Layer.provide(layerClusterEdges),
   Layer.provideMerge(Edge.layer),
-  Layer.provideMerge(Authentication.layer),
+  Layer.provideMerge(Authentication.layer)
+)
+
+/** A node that has no shards: its user at NATS may do less, and it needs no log and no Redis. */
+export const layerEdgeOverStorage = layerClusterEdge.pipe(
+  Layer.provide([layerReadinessOfEdge, layerClusterOperations]),
+  Layer.provideMerge(layerEdgeRuntime),
+  Layer.provideMerge(ClusterConnections.layer)
+)
+
+export const layerRunnerOverStorage = layerClusterEdge.pipe(
   Layer.provide([layerReadinessOfCluster, layerClusterOperations]),
   Layer.provideMerge(layerClusterRuntime),
-  Layer.provideMerge(ClusterConnections.layer),
+  Layer.provideMerge(ClusterConnections.layer)
+)
+
+const layerEdgeNode = layerEdgeOverStorage.pipe(
+  Layer.provideMerge(layerEdgeStorage),
+  Layer.provide(layerLockedDirectory)
+)
+
+const layerClusterNode = layerRunnerOverStorage.pipe(
   Layer.provideMerge(layerClusterStorage),
   Layer.provide(layerLockedDirectory)
 )
@@ -105,11 +126,13 @@ const layerListening = Layer.effect(
 
 const embedded = layerListening.pipe(Layer.provide(layerEmbeddedNode))
 const clustered = layerListening.pipe(Layer.provide(layerClusterNode))
-type NodeError = Layer.Error<typeof embedded> | Layer.Error<typeof clustered>
+const edgeOnly = layerListening.pipe(Layer.provide(layerEdgeNode))
+type NodeError = Layer.Error<typeof embedded> | Layer.Error<typeof clustered> | Layer.Error<typeof edgeOnly>
 
 /** Everything that `parley serve` runs, but the settings. */
 export const layerNode = Layer.unwrap(
-  Effect.map(NodeConfig, ({ cluster }): Layer.Layer<Listening, NodeError, NodeConfig> =>
-    cluster === "" ? embedded : clustered
-  )
+  Effect.map(NodeConfig, (settings): Layer.Layer<Listening, NodeError, NodeConfig> => {
+    if (settings.cluster === "") return embedded
+    return isRunner(settings) ? clustered : edgeOnly
+  })
 )

@@ -4,10 +4,10 @@
  * `docs/configuration.md` is generated from the table. A value that makes no sense stops the start with an error that
  * names the setting.
  */
-import { Context, Effect, Layer, Schema } from "effect"
+import { Context, Effect, Layer, Redacted, Schema } from "effect"
 import { readFileSync } from "node:fs"
 import { checkClusterSettings, clusterSettings } from "./ClusterSettings.ts"
-import { count, flag, list, oneOf, type Setting, text } from "./Setting.ts"
+import { count, flag, isGiven, list, oneOf, secret, type Setting, text } from "./Setting.ts"
 
 /** A setting's value can't be used. */
 export class ConfigInvalid extends Schema.TaggedError<ConfigInvalid>()("ConfigInvalid", {
@@ -24,7 +24,7 @@ export const settings = {
   host: text("127.0.0.1", "Address to listen on; 0.0.0.0 for all. Development mode listens on loopback only."),
   port: count(8080, "port", 0, 65_535, "Port for WebSocket and HTTP; 0 takes a free one."),
   data: text("data", "Directory of the embedded log, store and keys."),
-  name: text("", "Name of this node in a cluster; empty: the host's name."),
+  name: text("", "Name of this node in a cluster, also to NATS's permissions; empty: the host's name."),
   mode: oneOf(
     "production",
     ["production", "development"],
@@ -32,7 +32,7 @@ export const settings = {
   ),
   logLevel: oneOf("info", ["debug", "info", "warn", "error"], "Least severity that is logged."),
 
-  authSecret: text("", "Secret of HS256 tokens, at least 32 bytes.", true),
+  authSecret: secret("Secret of HS256 tokens, at least 32 bytes."),
   authPublicKey: text("", "File with an Ed25519 public key (SPKI, PEM) for EdDSA tokens."),
   authJwks: text("", "File or https address of a JWKS with the keys that sign tokens (http: on this machine only)."),
   authIssuer: text("", "The `iss` that tokens must have; empty: any."),
@@ -215,7 +215,8 @@ const names = Object.keys(settings) as ReadonlyArray<SettingName>
 /** The rows of docs/configuration.md. */
 export const settingsTable = names.map((name) => {
   const { fallback, secret, sentence, unit } = settings[name]
-  return { flag: flagName(name), environment: environmentName(name), default: String(fallback), unit, sentence, secret }
+  const shown = secret ? "" : String(fallback)
+  return { flag: flagName(name), environment: environmentName(name), default: shown, unit, sentence, secret }
 })
 
 export interface ConfigSources {
@@ -276,21 +277,21 @@ const isTrustedAddress = (source: string): boolean => {
   return url !== null && (url.protocol === "https:" || isLoopback(url.hostname.replace(/^\[(.*)\]$/, "$1")))
 }
 
-/** What a single setting can't see. */
 /** The largest checkpoint, and a little: each shard's last one is never cut. */
 const shardLogBytesMin = 1_048_576
 
+/** What a single setting can't see. */
 const checkTogether = (values: NodeSettings): Effect.Effect<NodeSettings, ConfigInvalid> => {
   const fail = (name: SettingName, why: string) => Effect.fail(invalid(flagName(name), name, String(values[name]), why))
   if (values.mode === "development" && !isLoopback(values.host)) {
     return fail("host", "development mode gives tokens to anybody, so it listens on a loopback address only")
   }
-  if (values.authSecret !== "" && Buffer.byteLength(values.authSecret) < 32) {
+  if (isGiven(values.authSecret) && Buffer.byteLength(Redacted.value(values.authSecret)) < 32) {
     return fail("authSecret", "an HS256 secret needs at least 32 bytes")
   }
   if (
     values.mode === "production" &&
-    values.authSecret === "" &&
+    !isGiven(values.authSecret) &&
     values.authPublicKey === "" &&
     values.authJwks === ""
   ) {

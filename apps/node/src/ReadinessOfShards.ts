@@ -3,6 +3,7 @@
  * shard does not take the node out of service: the others are served, and it is said here, in the log and in the metrics.
  */
 import { Effect, Layer, Option } from "effect"
+import { NatsBus } from "@parley/actors/cluster/NatsBus"
 import { OwnerDirectory } from "@parley/actors/cluster/OwnerDirectory"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import { EventLog } from "@parley/storage/EventLog"
@@ -34,6 +35,26 @@ export const layerReadinessOfShards = (shardCount: number) =>
     })
   )
 
+const withoutOwner = (owners: OwnerDirectory["Service"], shards: number): ReadonlyArray<string> => {
+  let without = 0
+  for (let shard = 1; shard <= shards; shard++) if (owners.ownerOf(shard) === undefined) without++
+  return without > 0 ? [`${without} of ${shards} shards have no owner`] : []
+}
+
+/** An edge needs owners, and the way to them. How the log is the nodes say that write it. */
+export const layerReadinessOfEdge = Layer.effect(
+  Readiness,
+  Effect.gen(function* () {
+    const owners = yield* OwnerDirectory
+    const { outbound } = yield* NatsBus
+    const { shards } = yield* NodeConfig
+    return Effect.sync(() => {
+      const ways = outbound.calls.connected && outbound.links.connected ? [] : ["NATS can't be reached"]
+      return { reasons: [...withoutOwner(owners, shards), ...ways], degraded: [] }
+    })
+  })
+)
+
 /** In a cluster it is enough that every shard has an owner somewhere, and the log can be reached from here. */
 export const layerReadinessOfCluster = Layer.effect(
   Readiness,
@@ -42,12 +63,9 @@ export const layerReadinessOfCluster = Layer.effect(
     const owners = yield* OwnerDirectory
     const health = yield* LogHealth
     const { shards } = yield* NodeConfig
-    const here = yield* Effect.serviceOption(LocalRunnerService)
+    const { runner } = yield* LocalRunnerService
     return Effect.gen(function* () {
-      const reasons: Array<string> = []
-      let without = 0
-      for (let shard = 1; shard <= shards; shard++) if (owners.ownerOf(shard) === undefined) without++
-      if (without > 0) reasons.push(`${without} of ${shards} shards have no owner`)
+      const reasons = [...withoutOwner(owners, shards)]
       const usage = yield* Effect.option(log.usage)
       const { silent, silentMs, warnings } = health.state()
       if (usage._tag === "None") reasons.push("the log can't be reached")
@@ -55,15 +73,11 @@ export const layerReadinessOfCluster = Layer.effect(
         reasons.push(`the log takes nothing in ${silent.join(", ")}, for ${Math.round(silentMs / 1_000)} s now`)
       }
       const full = Option.isSome(usage) && usage.value.bytes + Limits.textBytesMax >= usage.value.softBytes
-      const quarantined = Option.match(here, {
-        onNone: () => [],
-        onSome: ({ runner }) => [...runner.quarantined]
-      })
       const degraded = [
         ...warnings.map((warning) => `the log is not safe: ${warning}`),
         // Any node would refuse them: taking this one out of service helps nobody.
         ...(full ? ["the log is full: sends are refused"] : []),
-        ...quarantined.map(
+        ...[...runner.quarantined].map(
           ([shard, what]) => `shard ${shard} of ${shards} is out of service: its log is damaged ${what}`
         )
       ]

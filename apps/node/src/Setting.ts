@@ -1,29 +1,41 @@
 /** Kinds of settings: each knows its default and how to read a value, or what to say about one that makes no sense. */
+import { Redacted } from "effect"
 
 export interface Setting<A> {
   readonly fallback: A
   /** What a number counts; "" for text. */
   readonly unit: string
   readonly sentence: string
-  /** Not to be shown in logs or documents. */
+  /** Not to be shown in logs, errors or documents, and may come from a file. */
   readonly secret: boolean
   /** The value, or what is wrong with it. */
   readonly parse: (text: string) => { readonly value: A } | { readonly why: string }
 }
 
-export const text = (fallback: string, sentence: string, secret = false): Setting<string> => ({
+export const text = (fallback: string, sentence: string): Setting<string> => ({
   fallback,
   unit: "",
   sentence,
-  secret,
+  secret: false,
   parse: (value) => ({ value })
 })
 
-export const list = (sentence: string, fits: RegExp, form: string, secret = false): Setting<ReadonlyArray<string>> => ({
+/** Wrapped from here on: printed, logged or turned into JSON it shows nothing. Empty: it is not given. */
+export const secret = (sentence: string): Setting<Redacted.Redacted> => ({
+  fallback: Redacted.make(""),
+  unit: "",
+  sentence,
+  secret: true,
+  parse: (value) => ({ value: Redacted.make(value) })
+})
+
+export const isGiven = (value: Redacted.Redacted): boolean => Redacted.value(value) !== ""
+
+export const list = (sentence: string, fits: RegExp, form: string): Setting<ReadonlyArray<string>> => ({
   fallback: [],
   unit: "separated by commas",
   sentence,
-  secret,
+  secret: false,
   parse: (value) => {
     const items = value
       .split(",")

@@ -32,6 +32,10 @@ const commands: Readonly<
     about: "move a data directory into a cluster: parley migrate --data DIR --cluster NAME …",
     run: async () => (await import("./cli/MigrateCommand.ts")).migrateCommand
   },
+  "nats-users": {
+    about: "make the users of a cluster's nodes at NATS: parley nats-users --cluster NAME --runners A,B --keys DIR",
+    run: async () => (await import("./cli/NatsUsersCommand.ts")).natsUsersCommand
+  },
   doctor: {
     about: "check a data directory and the machine: parley doctor --data DIR",
     run: async () => (await import("./cli/Doctor.ts")).doctor
@@ -39,7 +43,7 @@ const commands: Readonly<
 }
 
 const usage = () => {
-  const lines = Object.entries(commands).map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`)
+  const lines = Object.entries(commands).map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`)
   return `usage: parley COMMAND [options]\n\n${lines.join("\n")}\n`
 }
 

@@ -2,8 +2,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { inspect } from "node:util"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Redacted } from "effect"
 import { environmentName, flagName, readSettings, settingsTable } from "../src/NodeConfig.ts"
 
 const development = { mode: "development" }
@@ -37,7 +38,8 @@ describe("settings", () => {
     const secret = "s".repeat(40)
     writeFileSync(file, `${secret}\n`)
     const read = (environment: Record<string, string>) => readSettings({ environment })
-    expect((await Effect.runPromise(read({ PARLEY_AUTH_SECRET_FILE: file }))).authSecret).toBe(secret)
+    const { authSecret } = await Effect.runPromise(read({ PARLEY_AUTH_SECRET_FILE: file }))
+    expect(Redacted.value(authSecret)).toBe(secret)
     rmSync(folder, { recursive: true })
     const failed = await Effect.runPromise(Effect.flip(read({ PARLEY_AUTH_SECRET_FILE: file })))
     expect(failed.message).toMatch(/PARLEY_AUTH_SECRET_FILE is ".*": it can't be read/)
@@ -52,6 +54,7 @@ describe("settings", () => {
       cluster: "chat-1",
       nats: "a:4222,tls://b:4222",
       "nats-system-user": "sys",
+      "nats-system-password": "of sys",
       cassandra: "c:9042",
       redis: "rediss://r:6379"
     }
@@ -64,6 +67,54 @@ describe("settings", () => {
     expect((await failure({ ...whole, shards: "1025" })).message).toContain("at most 1024 shards")
     expect((await failure({ ...whole, "log-replicas": "1" })).message).toContain("--unsafe-log")
     expect((await failure({ ...whole, redis: "redis://user:pw@r:6379" })).message).toContain("without a password")
+  })
+
+  it("of a cluster's logins and certificates are whole: a half is named, and no password with it", async () => {
+    const whole = {
+      cluster: "chat",
+      nats: "a:4222",
+      "nats-system-nkey-seed": "/s",
+      cassandra: "c:9042",
+      redis: "redis://r:6379"
+    }
+    const wrong: ReadonlyArray<readonly [flags: Record<string, string>, named: string]> = [
+      [{ "nats-cert": "/c" }, "--nats-key"],
+      [{ "nats-key": "/k" }, "--nats-cert"],
+      [{ "nats-user": "u", "nats-password": "s3cret", "nats-nkey-seed": "/s" }, "--nats-nkey-seed"],
+      [{ "nats-password": "s3cret" }, "--nats-user"],
+      [{ "nats-user": "u" }, "--nats-password"],
+      [{ "nats-system-user": "u", "nats-system-password": "s3cret" }, "--nats-system-nkey-seed"],
+      [{ "cassandra-user": "u" }, "--cassandra-password"],
+      [{ "cassandra-cert": "/c", "cassandra-key": "/k" }, "--cassandra-ca"],
+      [{ "redis-cert": "/c", redis: "rediss://r:6379" }, "--redis-key"],
+      [{ "redis-cert": "/c", "redis-key": "/k" }, "--redis is"],
+      [{ "redis-user": "u" }, "--redis-password"],
+      [{ "redis-sentinel-password": "s3cret" }, "--redis-sentinel"]
+    ]
+    for (const [flags, named] of wrong) {
+      const { message } = await failure({ ...whole, ...flags })
+      expect(message).toContain(named)
+      expect(message).not.toContain("s3cret")
+    }
+    await Effect.runPromise(
+      readSettings({ flags: { ...development, ...whole, "redis-password": "of the default user" } })
+    )
+  })
+
+  it("of an edge that has no shards name neither Redis nor the system's user", async () => {
+    const edge = { cluster: "chat", roles: "edge", nats: "a:4222", cassandra: "c:9042" }
+    await Effect.runPromise(readSettings({ flags: { ...development, ...edge } }))
+    expect((await failure({ ...edge, roles: "edge,runner" })).message).toContain("--redis")
+  })
+
+  it("that are secret show nothing, however they are printed", async () => {
+    const environment = {
+      PARLEY_MODE: "development",
+      PARLEY_AUTH_SECRET: "s3cret-".repeat(8),
+      PARLEY_REDIS_PASSWORD: "s3cret"
+    }
+    const read = await Effect.runPromise(readSettings({ environment }))
+    expect(JSON.stringify(read) + inspect(read, { depth: 9 }) + String(read.authSecret)).not.toContain("s3cret")
   })
 
   it("take keys of tokens over no connection that somebody else may be on", async () => {

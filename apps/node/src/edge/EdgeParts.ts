@@ -3,10 +3,11 @@
  * event means for connections, what starts and stops in which order.
  */
 import { randomBytes } from "node:crypto"
-import { hostname } from "node:os"
 import { Effect } from "effect"
+import { edgeName } from "@parley/actors/cluster/Subjects"
 import type { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import type { NodeSettings } from "../NodeConfig.ts"
+import { nodeName } from "../NodeIdentity.ts"
 import type { Authentication } from "./Authentication.ts"
 import type { Connection } from "./Connection.ts"
 import { Connections } from "./Connections.ts"
@@ -40,7 +41,7 @@ export const assembleEdge = (
   authentication: Authentication["Service"]
 ) => {
   // A new name at each start: owners number their links by it from 1.
-  const name = `${settings.name === "" ? hostname() : settings.name}-${randomBytes(6).toString("hex")}`
+  const name = edgeName(nodeName(settings), randomBytes(6).toString("hex"))
   let isDraining = false
   const lag = new Lag(settings.eventLoopLagMs)
   const close: EdgeRuntime["close"] = (connection, why, reason) => connections.close(connection, why, reason)

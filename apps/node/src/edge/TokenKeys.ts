@@ -5,9 +5,10 @@
 import { randomBytes } from "node:crypto"
 import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { Effect, Schema } from "effect"
+import { Effect, Redacted, Schema } from "effect"
 import { createLocalJWKSet, type CryptoKey, importSPKI, type JSONWebKeySet, type JWTVerifyGetKey } from "jose"
 import { isAddress, type NodeSettings } from "../NodeConfig.ts"
+import { isGiven } from "../Setting.ts"
 import { remoteKeys } from "./RemoteKeys.ts"
 
 /** A configured key can't be used. */
@@ -42,8 +43,8 @@ const attempt = <A>(setting: string, run: () => Promise<A>) =>
 /** `onChange`: keys were replaced while running, so what they vouched for is to be looked at again. */
 export const loadTokenKeys = Effect.fn("loadTokenKeys")(function* (settings: NodeSettings, onChange: () => void) {
   const keys: Array<TokenKey> = []
-  if (settings.authSecret !== "") {
-    keys.push({ algorithms: secretAlgorithms, key: new TextEncoder().encode(settings.authSecret) })
+  if (isGiven(settings.authSecret)) {
+    keys.push({ algorithms: secretAlgorithms, key: new TextEncoder().encode(Redacted.value(settings.authSecret)) })
   }
   if (settings.authPublicKey !== "") {
     const key = yield* attempt("--auth-public-key", async () =>

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Redacted } from "effect"
 import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, SignJWT } from "jose"
 import { Authentication, type VerifyResult } from "../../src/edge/Authentication.ts"
 import { NodeConfig, type NodeSettings } from "../../src/NodeConfig.ts"
@@ -64,7 +64,11 @@ describe("authentication", () => {
 
   it("asks for issuer and audience where they are set", async () => {
     const authSecret = "s".repeat(32)
-    const authentication = await make({ authSecret, authIssuer: "login", authAudience: "chat" })
+    const authentication = await make({
+      authSecret: Redacted.make(authSecret),
+      authIssuer: "login",
+      authAudience: "chat"
+    })
     const key = new TextEncoder().encode(authSecret)
     const sign = (token: SignJWT) => token.setProtectedHeader({ alg: "HS256" }).sign(key)
     expect(await verify(authentication, await sign(claims().setIssuer("login").setAudience("chat")))).toMatchObject(ok)
@@ -74,7 +78,7 @@ describe("authentication", () => {
 
   it("remembers a verified token until it ends, so that a reconnect costs no signature", async () => {
     const authSecret = "t".repeat(32)
-    const authentication = await make({ authSecret })
+    const authentication = await make({ authSecret: Redacted.make(authSecret) })
     const token = await claims().setProtectedHeader({ alg: "HS256" }).sign(new TextEncoder().encode(authSecret))
     await verify(authentication, token)
     let result: VerifyResult | undefined = undefined
@@ -91,12 +95,15 @@ describe("authentication", () => {
     expect(await readFile(file, "utf8")).toBe(before)
     const { token } = await Effect.runPromise(development.mint!("ann", 60))
     expect(await verify(again, token)).toMatchObject(ok)
-    expect((await make({ authSecret: "s".repeat(32) })).mint).toBeNull()
+    expect((await make({ authSecret: Redacted.make("s".repeat(32)) })).mint).toBeNull()
   })
 
   it("knows an API key by its hash", async () => {
     const hash = (key: string) => createHash("sha256").update(key).digest("hex")
-    const authentication = await make({ authSecret: "s".repeat(32), apiKeyHashes: [hash("one"), hash("two")] })
+    const authentication = await make({
+      authSecret: Redacted.make("s".repeat(32)),
+      apiKeyHashes: [hash("one"), hash("two")]
+    })
     expect(["one", "two", "three", "", hash("one")].map((key) => authentication.isApiKey(key))).toEqual([
       true,
       true,

@@ -18,6 +18,8 @@ export interface ClusterLeasesOptions {
   readonly replicas: number
   readonly shardCount: number
   readonly timings?: Partial<LeaseTimings>
+  /** For a process without the runner role: it reads, and waits for one that makes the bucket. */
+  readonly joins?: boolean
 }
 
 export class ClusterLeases extends Context.Service<

@@ -39,6 +39,8 @@ const removalKeptMs = 600_000
 /** A bucket that was just made answers only once its copies have a leader and all servers know. */
 const openRetryMs = 200
 const openTriesMax = 25
+/** Who only joins waits for a node that makes the bucket: 60 s. */
+const joinTriesMax = 300
 
 /** JetStream's "wrong last sequence", and what it says while one write of an entry is being agreed on. */
 const wrongLastSequence = 10_071
@@ -50,6 +52,8 @@ export interface LeaseBucketOptions {
   readonly replicas: number
   readonly shardCount: number
   readonly requestMsMax: number
+  /** Makes and writes nothing: an edge's user at NATS may not. Waits until another node has made it. */
+  readonly joins?: boolean
 }
 
 /** The writes; a promise that fails leaves open whether the write happened. */
@@ -106,17 +110,20 @@ export class LeaseBucket implements LeaseWrites {
 /** Opens the bucket, makes it where there is none, and holds what all nodes must agree on against this node (†2). */
 export const openLeaseBucket = (connection: NatsConnection, options: LeaseBucketOptions) =>
   Effect.gen(function* () {
-    const { bucket: name, replicas, requestMsMax, shardCount } = options
+    const { bucket: name, joins = false, replicas, requestMsMax, shardCount } = options
+    const times = joins ? joinTriesMax : openTriesMax
     const unfit = (what: string) => new LeaseBucketUnfit({ bucket: name, what })
     const asking = <A>(ask: () => Promise<A>) =>
       Effect.tryPromise({ try: ask, catch: (cause) => new LeaseBucketUnavailable({ bucket: name, cause }) }).pipe(
-        Effect.retry({ times: openTriesMax, schedule: Schedule.spaced(openRetryMs) })
+        Effect.retry({ times, schedule: Schedule.spaced(openRetryMs) })
       )
 
     const js = jetstream(connection, { timeout: requestMsMax })
     // Reads that decide never go to a follower.
     const kv = yield* asking(() =>
-      new Kvm(js).create(name, { history: 1, replicas, allow_direct: false, markerTTL: removalKeptMs })
+      joins
+        ? new Kvm(js).open(name, { allow_direct: false })
+        : new Kvm(js).create(name, { history: 1, replicas, allow_direct: false, markerTTL: removalKeptMs })
     )
     const manager = yield* asking(() => jetstreamManager(connection, { timeout: requestMsMax }))
     const { config } = yield* asking(() => manager.streams.info(`KV_${name}`))
@@ -126,13 +133,12 @@ export const openLeaseBucket = (connection: NatsConnection, options: LeaseBucket
       )
     }
     const bucket = new LeaseBucket(name, kv, requestMsMax)
-    const written = yield* asking(() => bucket.swap(settingsKey, { shardCount }, 0))
-    if (typeof written === "number") return bucket
+    if (!joins && typeof (yield* asking(() => bucket.swap(settingsKey, { shardCount }, 0))) === "number") return bucket
     const entry = yield* asking(() => bucket.read(settingsKey)).pipe(
       // Another node is just writing it.
       Effect.repeat({
         until: (found) => found !== undefined,
-        times: openTriesMax,
+        times,
         schedule: Schedule.spaced(openRetryMs)
       })
     )

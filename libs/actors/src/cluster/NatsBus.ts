@@ -27,6 +27,8 @@ export interface NatsBusOptions {
   readonly links: NatsConnection
   /** What all subjects begin with; the same in all processes of a cluster, another one for another cluster. */
   readonly prefix: string
+  /** The node's name, which answers to it have in their subject. Without one the process is a node of its own. */
+  readonly node?: string
   readonly shardCount: number
   /** Where tests want less than what `NatsCalls` and `NatsOwners` say. */
   readonly callsInFlightMax?: number
@@ -76,12 +78,13 @@ const makeBus = (options: NatsBusOptions, directory: OwnerDirectory["Service"], 
   const { shardCount } = options
   const subjects = subjectsOf(options.prefix)
   const process = randomBytes(9).toString("hex")
+  const node = options.node ?? process
   const outbound = {
     calls: new NatsOutbound(options.calls, process),
     links: new NatsOutbound(options.links, process)
   }
   const owned = new Map<number, LocalRunner>()
-  const calls = new NatsCalls({ ...options, process, subjects, outbound: outbound.calls, directory })
+  const calls = new NatsCalls({ ...options, node, process, subjects, outbound: outbound.calls, directory })
   const owners = new NatsOwners({
     shardCount,
     outbound: outbound.calls,
@@ -108,7 +111,7 @@ const makeBus = (options: NatsBusOptions, directory: OwnerDirectory["Service"], 
     })
   const stopConnected = outbound.calls.onConnected(() => calls.reconnected())
   const subscriptions = [
-    listen(subjects.inbox(process), ({ data, headers, subject }) =>
+    listen(subjects.inbox(node, process), ({ data, headers, subject }) =>
       calls.receive(subject, data, headers?.code === noResponders)
     ),
     listen(subjects.hint, ({ data }) => signals.receive(data)),

@@ -61,7 +61,8 @@ interface Peer {
 }
 
 export interface NatsCallsOptions {
-  /** Of this process, since this start. */
+  /** Of the node, and of this process of it, since this start: where answers come to. */
+  readonly node: string
   readonly process: string
   readonly shardCount: number
   readonly subjects: Subjects
@@ -315,8 +316,8 @@ export class NatsCalls {
   #peer(runner: string): Peer {
     let peer = this.#peers.get(runner)
     if (peer === undefined) {
-      const { outbound, process, subjects } = this.#options
-      const inbox = subjects.answers(process, runner)
+      const { node, outbound, process, subjects } = this.#options
+      const inbox = subjects.answers(node, process, runner)
       peer = { runner, inbox, batch: new Batch(outbound, "calls", subjects.run(runner), inbox) }
       this.#peers.set(runner, peer)
       this.#peersByInbox.set(inbox, peer)

@@ -21,6 +21,8 @@ export interface NatsClusterOptions {
   /** The connection for calls, and what their subjects begin with. */
   readonly calls: NatsConnection
   readonly prefix: string
+  /** The node's name, which answers to it have in their subject. */
+  readonly node: string
 }
 
 export interface NatsRunnerOptions extends NatsClusterOptions, Omit<LocalClusterOptions, "shardCount" | "onLost"> {
@@ -61,7 +63,7 @@ export const layerNatsRunner = (options: NatsRunnerOptions) => {
       tellLost = tell
     }
   })
-  const transport = { connection: options.calls, prefix: options.prefix }
+  const transport = { connection: options.calls, prefix: options.prefix, node: options.node }
   return layerEntities(shardCount).pipe(
     Layer.provideMerge(RunnerServer.layerWithClients),
     Layer.provide(layerServerProtocol(transport)),
@@ -78,7 +80,7 @@ export const layerNatsRunner = (options: NatsRunnerOptions) => {
 export const layerNatsClient = (options: NatsClusterOptions) =>
   RunnerServer.layerClientOnly.pipe(
     Layer.provide([
-      layerClientProtocol({ connection: options.calls, prefix: options.prefix }),
+      layerClientProtocol({ connection: options.calls, prefix: options.prefix, node: options.node }),
       MessageStorage.layerNoop
     ]),
     Layer.provide(RpcSerialization.layerJson),

@@ -3,14 +3,14 @@
  * to a shard's owner by a way of their own. At most once; a caller is told when the runner is not there ("no
  * responders"), has been silent, or has no room, and may call again.
  *
- *   <prefix>.entities.<name>     a runner's requests; the name is new with each start, so nothing meant for an earlier
- *                                start can reach a later one
- *   <prefix>.answers.<session>   what comes back to one client of one runner, "no responders" included
+ * A runner's name is new with each start, so nothing meant for an earlier start can reach a later one. Each client of a
+ * runner has a subject of its own below its node's, for what comes back, "no responders" included (`Subjects`).
  */
 import { type Msg, type NatsConnection, nuid } from "@nats-io/transport-node"
 import { Effect, Layer, Option, Queue } from "effect"
 import { type RunnerAddress, Runners, ShardingConfig } from "effect/cluster"
 import { RpcClient, RpcClientError, RpcMessage, RpcSerialization, RpcServer } from "effect/rpc"
+import { subjectsOf } from "./Subjects.ts"
 
 /** Between two looks whether the runner still answers, while calls are under way; and how long it may be silent. */
 const pingMs = 1_000
@@ -27,9 +27,11 @@ export interface NatsTransportOptions {
   /** The connection for calls. */
   readonly connection: NatsConnection
   readonly prefix: string
+  /** The node's name, which answers to it have in their subject. */
+  readonly node: string
 }
 
-const subjectOf = (prefix: string, address: RunnerAddress.RunnerAddress) => `${prefix}.entities.${address.host}`
+const subjectOf = (prefix: string, address: RunnerAddress.RunnerAddress) => subjectsOf(prefix).entities(address.host)
 
 const isNoResponders = (message: Msg) => message.data.length === 0 && message.headers?.code === 503
 
@@ -45,7 +47,7 @@ const takeAll = (inbound: Queue.Dequeue<Msg>, take: (message: Msg) => Effect.Eff
     Effect.forkScoped
   )
 
-export const layerClientProtocol = ({ connection, prefix }: NatsTransportOptions) =>
+export const layerClientProtocol = ({ connection, node, prefix }: NatsTransportOptions) =>
   Layer.effect(
     Runners.RpcClientProtocol,
     Effect.gen(function* () {
@@ -53,7 +55,7 @@ export const layerClientProtocol = ({ connection, prefix }: NatsTransportOptions
       const make = (address: RunnerAddress.RunnerAddress) =>
         RpcClient.Protocol.make(
           Effect.fnUntraced(function* (respond) {
-            const answers = `${prefix}.answers.${nuid.next()}`
+            const answers = subjectsOf(prefix).session(node, nuid.next())
             const subject = subjectOf(prefix, address)
             const parser = serialization.makeUnsafe()
             // Which client a request is from: answers may come before its `run` has begun.
@@ -145,7 +147,7 @@ interface Session {
   heardAt: number
 }
 
-export const layerServerProtocol = ({ connection, prefix }: NatsTransportOptions) =>
+export const layerServerProtocol = ({ connection, prefix }: Omit<NatsTransportOptions, "node">) =>
   Layer.effect(
     RpcServer.Protocol,
     Effect.gen(function* () {

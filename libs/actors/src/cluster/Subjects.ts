@@ -1,12 +1,18 @@
 /**
- * The subjects of core NATS that calls, links and hints go over, all below one prefix. Names in them are those of runners,
- * edges and processes, which the cluster itself makes up; no id of a user or channel ever becomes part of a subject.
+ * The subjects of core NATS that calls, links and hints go over, all below one prefix. Names in them are those of nodes,
+ * runners, edges and processes, which the cluster itself makes up; no id of a user or channel ever becomes part of a
+ * subject. What is meant for one node alone has the node's name as a token of its own, so that no other node's user need
+ * be let to it (`BusGrants`).
  *
  * | subject | published by | read by |
  * |---|---|---|
- * | `<prefix>.run.<runner>` | edges, consumers | the runner |
- * | `<prefix>.in.<process>.<runner>` | the runner, and the server where nobody listens | the process that asked |
- * | `<prefix>.edge.<edge>` | runners | the edge |
+ * | `<prefix>.run.<runner>` | edges, consumers | the runner: calls, many in a message |
+ * | `<prefix>.entities.<runner>` | edges, runners | the runner: inspection, what else is not hot |
+ * | `<prefix>.in.<node>.…` | runners, and the server where nobody listens | the node that asked; JetStream's answers, too |
+ * | `<prefix>.in.<node>.<process>.<runner>` | the runner | … calls |
+ * | `<prefix>.in.<node>.<session>` | the runner | … entities |
+ * | `<prefix>.edge.<node>.<start>` | runners | the edge |
+ * | `<prefix>.edges` | edges | edges |
  * | `<prefix>.owned` | runners | everybody who asks |
  * | `<prefix>.hint` | runners, consumers | runners, consumers |
  */
@@ -17,13 +23,25 @@ const prefixes = /^[\w-]+(?:\.[\w-]+)*$/
 export interface Subjects {
   readonly owned: string
   readonly hint: string
+  readonly edges: string
   run(runner: string): string
-  /** All that is answered to a process. */
-  inbox(process: string): string
-  /** Where a process wants a runner's answers. */
-  answers(process: string, runner: string): string
+  entities(runner: string): string
+  /** What all answers to a node come below; a connection's `inboxPrefix`. */
+  answersTo(node: string): string
+  /** All that a process's calls are answered. */
+  inbox(node: string, process: string): string
+  /** Where a process wants a runner's answers to calls. */
+  answers(node: string, process: string, runner: string): string
+  /** Where one session with a runner's entities is answered. */
+  session(node: string, session: string): string
+  /** By the edge's name, of `edgeName`. */
   edge(edge: string): string
+  /** All links that a node's edges may have. */
+  edgesOf(node: string): string
 }
+
+/** An edge's name: new with each start of its node, and saying which node it is of. */
+export const edgeName = (node: string, start: string): string => `${node}/${start}`
 
 export const subjectsOf = (prefix: string): Subjects => {
   if (!prefixes.test(prefix))
@@ -31,10 +49,19 @@ export const subjectsOf = (prefix: string): Subjects => {
   return {
     owned: `${prefix}.owned`,
     hint: `${prefix}.hint`,
+    edges: `${prefix}.edges`,
     run: (runner) => `${prefix}.run.${token(runner)}`,
-    inbox: (process) => `${prefix}.in.${token(process)}.*`,
-    answers: (process, runner) => `${prefix}.in.${token(process)}.${token(runner)}`,
-    edge: (edge) => `${prefix}.edge.${token(edge)}`
+    entities: (runner) => `${prefix}.entities.${token(runner)}`,
+    answersTo: (node) => `${prefix}.in.${token(node)}`,
+    inbox: (node, process) => `${prefix}.in.${token(node)}.${token(process)}.*`,
+    answers: (node, process, runner) => `${prefix}.in.${token(node)}.${token(process)}.${token(runner)}`,
+    session: (node, session) => `${prefix}.in.${token(node)}.${token(session)}`,
+    edge: (edge) => {
+      const slash = edge.lastIndexOf("/")
+      const own = slash < 0 ? token(edge) : `${token(edge.slice(0, slash))}.${token(edge.slice(slash + 1))}`
+      return `${prefix}.edge.${own}`
+    },
+    edgesOf: (node) => `${prefix}.edge.${token(node)}.*`
   }
 }
 

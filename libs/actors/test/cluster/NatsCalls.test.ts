@@ -340,7 +340,7 @@ describe("messages that nobody here can read", () => {
       yield* ask(edge, 3, inspectOf(channelIn(3)))
       edge.links.subscribe("e1", () => {})
       const subjects = subjectsOf(prefix)
-      const inbox = subjects.answers(edge.bus.process, runner.name)
+      const inbox = subjects.answers(edge.bus.process, edge.bus.process, runner.name)
       const said = [subjects.run(runner.name), inbox, subjects.edge("e1"), subjects.hint, subjects.owned]
       const garbage = [[], [1], [9, 1, 0], [1, 1, 255, 255, 255, 255], [1, 2, 1, 0, 0, 0, 9], [1, 6, 7], [1, 3, 255]]
       for (const subject of said) {

@@ -34,7 +34,7 @@ export const cluster = Effect.gen(function* () {
       const name = uniqueName("node")
       const options: ClusterLeasesOptions = { connection: leases, bucket, replicas: 3, shardCount }
       const scope = yield* Scope.make()
-      const layer = layerNatsRunner({ leases: options, calls: yield* connected(), prefix, name }).pipe(
+      const layer = layerNatsRunner({ leases: options, calls: yield* connected(), prefix, name, node: name }).pipe(
         Layer.provideMerge(layerNatsLeases(options)),
         Layer.provide(Layer.succeedContext(shared))
       )
@@ -59,7 +59,7 @@ export const cluster = Effect.gen(function* () {
   /** A process without the runner role: what entities are called with. */
   const client = Effect.gen(function* () {
     const leases: ClusterLeasesOptions = { connection: yield* connected(), bucket, replicas: 3, shardCount }
-    const layer = layerNatsClient({ leases, calls: yield* connected(), prefix }).pipe(
+    const layer = layerNatsClient({ leases, calls: yield* connected(), prefix, node: "client" }).pipe(
       Layer.provideMerge(layerNatsLeases(leases))
     )
     return yield* Layer.build(Layer.fresh(Layer.merge(layer, layerAllOwned(shardCount).pipe(Layer.provide(layer)))))

@@ -4,6 +4,8 @@
  * what fails meanwhile is the caller's to see. Secrets are never part of an error or of the log.
  */
 import { readFileSync } from "node:fs"
+import { isIP } from "node:net"
+import { checkServerIdentity, type PeerCertificate } from "node:tls"
 import { connect, type NatsConnection, nkeyAuthenticator, type NodeConnectionOptions } from "@nats-io/transport-node"
 import { Context, Effect, Layer, Redacted, Schedule, Schema, type Scope } from "effect"
 
@@ -73,8 +75,24 @@ const connectionOptions = (options: NatsOptions): NodeConnectionOptions => {
     ...(options.password === undefined ? {} : { pass: Redacted.value(options.password) }),
     ...(options.token === undefined ? {} : { token: Redacted.value(options.token) }),
     ...(nkeySeedFile === undefined ? {} : { authenticator: nkeyAuthenticator(() => seedOf(nkeySeedFile)) }),
-    ...(options.tls === undefined ? {} : { tls: { ...options.tls } }),
+    ...(options.tls === undefined ? {} : { tls: { ...options.tls, ...identityOf(options.servers) } }),
     ...(options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix })
+  }
+}
+
+/**
+ * The client checks a certificate for the server's name, but for "localhost" where the server is named by its IP address.
+ * Then the certificate has to name one of the addresses that this node was given.
+ */
+const identityOf = (servers: ReadonlyArray<string>) => {
+  const hosts = servers.map((server) => /^(?:\w+:\/\/)?\[?([^\]]*?)\]?:\d+$/.exec(server)?.[1] ?? server)
+  const addresses = hosts.filter((host) => isIP(host) !== 0)
+  return {
+    checkServerIdentity: (name: string, certificate: PeerCertificate): Error | undefined => {
+      const asked = name === "localhost" && !hosts.includes(name) ? addresses : [name]
+      const errors = asked.map((host) => checkServerIdentity(host, certificate))
+      return errors.includes(undefined) ? undefined : (errors[0] ?? new Error("the server was not named by an address"))
+    }
   }
 }
 

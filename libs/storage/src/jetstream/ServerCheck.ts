@@ -9,6 +9,8 @@ import { connectNats, type NatsOptions, NatsUnavailable } from "./Nats.ts"
 
 /** The oldest server whose answers the log relies on. */
 export const serverVersionMin = "2.15.1"
+/** Every server of the system answers it, to users of the system account that may ask. */
+export const serversQuestion = "$SYS.REQ.SERVER.PING.VARZ"
 /** All servers have answered by then, or are not there. */
 const answersMsMax = 3_000
 /** Servers without a JetStream cluster don't name each other: nobody else answers after so long without another. */
@@ -126,7 +128,7 @@ const askAll = (connection: NatsConnection, inboxPrefix?: string): Promise<Reado
         } else if (peers.every((peer) => answers.has(peer))) end()
       }
     })
-    connection.publish("$SYS.REQ.SERVER.PING.VARZ", "", { reply: inbox })
+    connection.publish(serversQuestion, "", { reply: inbox })
   })
 
 interface Varz {

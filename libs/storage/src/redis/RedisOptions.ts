@@ -15,8 +15,14 @@ export interface RedisOptions {
   /** Of the server itself, where they are not in its address. */
   readonly username?: string
   readonly password?: Redacted.Redacted
+  /** Of the Sentinels, where they are not in their address. */
+  readonly sentinelUsername?: string
+  readonly sentinelPassword?: Redacted.Redacted
   /** PEM of who signed the server's certificate, where the system does not know him. */
   readonly tlsCa?: string
+  /** PEM of the client's own certificate and its key, where the server asks for one. */
+  readonly tlsCert?: string
+  readonly tlsKey?: string
   /** In front of every key: several clusters may share one Redis. */
   readonly keyPrefix?: string
 }
@@ -88,12 +94,18 @@ const parseAddress = (text: string, at: number): Result.Result<Address, RedisOpt
   })
 }
 
+const tlsOf = ({ tlsCa, tlsCert, tlsKey }: RedisOptions) => ({
+  ...(tlsCa === undefined ? {} : { ca: tlsCa }),
+  ...(tlsCert === undefined ? {} : { cert: tlsCert }),
+  ...(tlsKey === undefined ? {} : { key: tlsKey })
+})
+
 export const redisTarget = (options: RedisOptions): Result.Result<RedisTarget, RedisOptionsInvalid> =>
   Result.flatMap(Result.all(options.addresses.map((it, at) => parseAddress(Redacted.value(it), at))), (addresses) => {
     const [first] = addresses
     if (first === undefined) return invalid("no address is given")
     if (addresses.some(({ tls }) => tls !== first.tls)) return invalid("some addresses are rediss:// and some are not")
-    const { cluster = false, keyPrefix = "parley:", sentinelMaster, tlsCa } = options
+    const { cluster = false, keyPrefix = "parley:", sentinelMaster } = options
     if (cluster && sentinelMaster !== undefined) return invalid("either a Cluster or Sentinels, not both")
     if (!cluster && sentinelMaster === undefined && addresses.length > 1) {
       return invalid("several addresses are a Cluster's or Sentinels': say which")
@@ -103,7 +115,7 @@ export const redisTarget = (options: RedisOptions): Result.Result<RedisTarget, R
     const own = sentinelMaster === undefined ? inAddress : undefined
     const username = options.username ?? own?.username
     const password = options.password === undefined ? own?.password : Redacted.value(options.password)
-    const tls = first.tls ? { tls: tlsCa === undefined ? {} : { ca: tlsCa } } : {}
+    const tls = first.tls ? { tls: tlsOf(options) } : {}
     const ofServer = {
       ...(username === undefined ? {} : { username }),
       ...(password === undefined ? {} : { password }),
@@ -136,14 +148,17 @@ export const redisTarget = (options: RedisOptions): Result.Result<RedisTarget, R
     if (sentinelMaster === undefined) {
       return Result.succeed<RedisTarget>({ _tag: "Server", options: { ...alone, host: first.host, port: first.port } })
     }
+    const sentinelUsername = options.sentinelUsername ?? inAddress?.username
+    const sentinelPassword =
+      options.sentinelPassword === undefined ? inAddress?.password : Redacted.value(options.sentinelPassword)
     const target: ServerOptions = {
       ...alone,
       sentinels: nodes,
       name: sentinelMaster,
       failoverDetector: true,
       sentinelRetryStrategy: reconnectDelayMs,
-      ...(inAddress?.username === undefined ? {} : { sentinelUsername: inAddress.username }),
-      ...(inAddress?.password === undefined ? {} : { sentinelPassword: inAddress.password }),
+      ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
+      ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
       ...(first.tls && tls.tls !== undefined ? { sentinelTLS: tls.tls, enableTLSForSentinelMode: true } : {})
     }
     return Result.succeed<RedisTarget>({ _tag: "Server", options: target })

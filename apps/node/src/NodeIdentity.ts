@@ -1,0 +1,15 @@
+/** What a node is in its cluster: its name, what names are under at NATS and Redis, and what it does. */
+import { hostname } from "node:os"
+import type { NodeSettings } from "./NodeConfig.ts"
+
+/** Permissions at NATS are given to it by this name (`--name`). */
+export const nodeName = ({ name }: Pick<NodeSettings, "name">): string => (name === "" ? hostname() : name)
+
+/** In front of every name at NATS and Redis, so that clusters may share them. */
+export const clusterPrefix = ({ cluster }: Pick<NodeSettings, "cluster">): string => `parley-${cluster}`
+
+export const leaseBucket = (settings: Pick<NodeSettings, "cluster">): string => `${clusterPrefix(settings)}-leases`
+
+/** Whether it has shards; otherwise it is an edge only, and needs neither the log nor Redis. */
+export const isRunner = ({ roles }: Pick<NodeSettings, "roles">): boolean =>
+  roles.length === 0 || roles.includes("runner")

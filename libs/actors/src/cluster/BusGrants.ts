@@ -1,0 +1,56 @@
+/**
+ * What a node needs at NATS for calls, links, hints and leases, by what it does. An edge asks runners and reads who owns
+ * what; it writes no lease, answers nobody, and hears nothing that is meant for another node. A node that runs shards is
+ * trusted with all shards: any of them may become its own. With `logGrants` that is all that a node does at NATS.
+ */
+import {
+  jetStreamGrants,
+  type NatsGrants,
+  streamGrants,
+  streamReaderGrants,
+  watchGrants
+} from "@parley/storage/NatsGrants"
+import { subjectsOf } from "./Subjects.ts"
+
+export interface BusGrantsOptions {
+  readonly prefix: string
+  /** The lease bucket's name. */
+  readonly bucket: string
+  /** The node's own name, which its inbox and its links have in their subjects. */
+  readonly node: string
+}
+
+const common = ({ node, prefix }: BusGrantsOptions): NatsGrants => {
+  const subjects = subjectsOf(prefix)
+  return {
+    publish: [...jetStreamGrants, `${prefix}.run.*`, `${prefix}.entities.*`, subjects.edges],
+    subscribe: [`${subjects.answersTo(node)}.>`, subjects.edgesOf(node), subjects.edges, subjects.owned, subjects.hint]
+  }
+}
+
+export const edgeBusGrants = (options: BusGrantsOptions): NatsGrants => {
+  const { publish, subscribe } = common(options)
+  const leases = `KV_${options.bucket}`
+  return { publish: [...publish, ...streamReaderGrants(leases), ...watchGrants(leases)], subscribe }
+}
+
+export const runnerBusGrants = (options: BusGrantsOptions): NatsGrants => {
+  const { bucket, prefix } = options
+  const subjects = subjectsOf(prefix)
+  const { publish, subscribe } = common(options)
+  const leases = `KV_${bucket}`
+  return {
+    publish: [
+      ...publish,
+      // Answers to any node, live delivery to any edge.
+      `${prefix}.in.>`,
+      `${prefix}.edge.>`,
+      subjects.owned,
+      subjects.hint,
+      `$KV.${bucket}.>`,
+      ...streamGrants(leases),
+      ...watchGrants(leases)
+    ],
+    subscribe: [...subscribe, `${prefix}.run.*`, `${prefix}.entities.*`]
+  }
+}
