@@ -26,7 +26,10 @@ const benches: Readonly<Record<string, () => Promise<BenchModule>>> = {
   "remote-hot": () => import("./remotehot.ts"),
   "remote-fanout": () => import("./remotefanout.ts"),
   "log-leader": () => import("./logleader.ts"),
-  persister: () => import("./persister.ts")
+  persister: () => import("./persister.ts"),
+  storm: () => import("./storm.ts"),
+  presence: () => import("./presence.ts"),
+  growth: () => import("./growth.ts")
 }
 
 const [first = "", ...rest] = process.argv.slice(2)

@@ -27,7 +27,7 @@ export const bench = async (): Promise<void> => {
   const stalls = `${data}.stalls`
   const server = await startParley({ data, env: { BENCH_STALLS: stalls }, flags: stallFlags })
   try {
-    const herd = await Herd.open({ port: server.port, baseline: false }, shape)
+    const herd = await Herd.open(() => ({ port: server.port, baseline: false }), shape)
     say(`${shape.users} clients are live in ${shape.channelsEach} channels each`)
     const quiet = await herd.dropAndResume()
     await pause(2_000)

@@ -12,6 +12,7 @@ import { ParkedOperations } from "@parley/actors/fanout/Parking"
 import { WorkedShards } from "@parley/actors/fanout/WorkedShards"
 import { Nats } from "@parley/storage/jetstream/Nats"
 import { ClusterConnections } from "./ClusterConnections.ts"
+import { layerBusMetrics } from "./http/BusMetrics.ts"
 import { layerOwnerMetrics } from "./http/OwnerMetrics.ts"
 import { NodeConfig } from "./NodeConfig.ts"
 import { clusterPrefix, isRunner, leaseBucket, nodeName } from "./NodeIdentity.ts"
@@ -57,7 +58,10 @@ const clusterOf = Effect.gen(function* () {
 /** Of an edge that has no shards. */
 export const layerEdgeRuntime = Layer.unwrap(
   Effect.map(clusterOf, ({ below, cluster, settings }) =>
-    layerAllOwned(settings.shards).pipe(Layer.provideMerge(layerNatsClient(cluster)), Layer.provideMerge(below))
+    Layer.merge(layerAllOwned(settings.shards), layerBusMetrics).pipe(
+      Layer.provideMerge(layerNatsClient(cluster)),
+      Layer.provideMerge(below)
+    )
   )
 )
 
@@ -76,7 +80,8 @@ export const layerClusterRuntime = Layer.unwrap(
       },
       forgetIds: settings.testFault === "forget-ids"
     })
-    return Layer.mergeAll(layerMemberFanout, layerPersister, layerAllOwned(settings.shards), layerOwnerMetrics).pipe(
+    const metrics = Layer.merge(layerOwnerMetrics, layerBusMetrics)
+    return Layer.mergeAll(layerMemberFanout, layerPersister, layerAllOwned(settings.shards), metrics).pipe(
       Layer.provide(layerWorkedShards),
       Layer.provideMerge(runner),
       Layer.provideMerge(below)

@@ -40,6 +40,14 @@ export class Rows {
     return Number(rows[0]?.["rows"] ?? 0)
   }
 
+  /** Reads of the cluster's tables since the node started, as Cassandra counts them. */
+  async reads(): Promise<number> {
+    const { rows } = await this.#client.execute("SELECT keyspace_name, count FROM system_views.local_read_latency")
+    return rows
+      .filter((row) => row["keyspace_name"] === "parley")
+      .reduce((sum, row) => sum + Number(row["count"] ?? 0), 0)
+  }
+
   /** Rows of some channels, by table, over the events that they have; all of those have to be there. */
   async perEvent(channels: ReadonlyArray<string>, acked: ReadonlyArray<number>) {
     const counted = channels.slice(0, sample)

@@ -32,7 +32,7 @@ interface Resumed {
 }
 
 export class Herd {
-  readonly #target: Target
+  readonly #targetOf: (user: number) => Target
   readonly #shape: HerdShape
   readonly #clients: Array<Client | undefined> = []
   /** The user is between his sync's request and its answer: live events wait, as in a client. */
@@ -45,8 +45,8 @@ export class Herd {
   #turn = 0
   events = 0
 
-  private constructor(target: Target, shape: HerdShape) {
-    this.#target = target
+  private constructor(targetOf: (user: number) => Target, shape: HerdShape) {
+    this.#targetOf = targetOf
     this.#shape = shape
     this.#at = new Int32Array(shape.users * shape.channelsEach).fill(-1)
     this.#heads = new Int32Array(channelCount(shape))
@@ -60,8 +60,28 @@ export class Herd {
     }
   }
 
-  static async open(target: Target, shape: HerdShape): Promise<Herd> {
-    const herd = new Herd(target, shape)
+  /** Makes the channels where there is no seed: each by its first member, from a connection of his that ends then. */
+  static async create(targetOf: (user: number) => Target, shape: HerdShape): Promise<void> {
+    const channels = Array.from({ length: channelCount(shape) }, (_, channel) => ({
+      id: idOf(channel),
+      members: membersOf(shape, channel)
+    }))
+    const makers = [...new Set(channels.map(({ members }) => members[0] ?? 0))]
+    const clients: Array<Client> = []
+    await inParallel(makers, 64, async (user) => {
+      clients[user] = await connectClient(targetOf(user), `u${user}`, [])
+    })
+    await inParallel(channels, 64, async ({ id, members }) => {
+      const others = JSON.stringify(members.slice(1).map((user) => `u${user}`))
+      const fields = `"cid":"${clientId()}","channel":"${id}","name":"bench","members":${others}`
+      await clients[members[0] ?? 0]?.request("create", fields)
+    })
+    for (const client of clients) client?.close()
+  }
+
+  /** `targetOf`: which server a user connects to, asked at each attempt. */
+  static async open(targetOf: (user: number) => Target, shape: HerdShape): Promise<Herd> {
+    const herd = new Herd(targetOf, shape)
     await inParallel(
       Array.from({ length: shape.users }, (_, user) => user),
       64,
@@ -72,7 +92,7 @@ export class Herd {
 
   /** Connects, and syncs from what the user holds. */
   async #resume(user: number): Promise<void> {
-    const client = await connectClient(this.#target, `u${user}`, [], `127.0.0.${2 + (user % addresses)}`)
+    const client = await connectClient(this.#targetOf(user), `u${user}`, [], `127.0.0.${2 + (user % addresses)}`)
     const waiting: Array<string> = []
     this.#clients[user] = client
     this.#syncing[user] = waiting
@@ -131,11 +151,22 @@ export class Herd {
 
   /** Senders stay: a user whose own ack is lost with his connection would have to repeat it, which is another bench. */
   async dropAndResume(): Promise<Resumed> {
-    const dropped = Array.from(
-      { length: this.#shape.users - this.#shape.senders },
-      (_, index) => index + this.#shape.senders
-    )
-    for (const user of dropped) this.#clients[user]?.close()
+    this.drop()
+    return this.resume()
+  }
+
+  get #resuming(): ReadonlyArray<number> {
+    const { senders, users } = this.#shape
+    return Array.from({ length: users - senders }, (_, index) => index + senders)
+  }
+
+  drop(): void {
+    for (const user of this.#resuming) this.#clients[user]?.close()
+  }
+
+  /** All that were dropped. */
+  async resume(): Promise<Resumed> {
+    const dropped = this.#resuming
     const begun = performance.now()
     let refused = 0
     const times = await Promise.all(
@@ -146,7 +177,7 @@ export class Herd {
             await this.#resume(user)
             return performance.now() - begun
           } catch (error) {
-            if (!(error instanceof Error) || !/not let in|overloaded|rate_limited|unavailable/.test(error.message))
+            if (!(error instanceof Error) || !/not let in|overloaded|rate_limited|unavailable|moved/.test(error.message))
               throw error
             this.#clients[user]?.close()
             refused++

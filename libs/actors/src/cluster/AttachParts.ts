@@ -28,6 +28,8 @@ export class AttachParts {
   readonly #send: Send
   readonly #waiting: Array<() => void> = []
   #inFlight = 0
+  /** Since the start, for metrics. */
+  readonly counts = { attaches: 0, parts: 0 }
 
   constructor(send: Send) {
     this.#send = send
@@ -38,6 +40,7 @@ export class AttachParts {
   }
 
   attach(attach: Attach, reply: AttachReply): void {
+    this.counts.attaches++
     this.#attach(attach, splitAttach(attach, attachPartBytesMax), 1, reply)
   }
 
@@ -63,6 +66,7 @@ export class AttachParts {
   #paced(part: Attach, done: AttachReply): void {
     const begin = () => {
       this.#inFlight++
+      this.counts.parts++
       this.#send(part, (answer) => {
         this.#inFlight--
         this.#waiting.shift()?.()

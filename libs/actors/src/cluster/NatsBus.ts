@@ -44,6 +44,7 @@ export class NatsBus extends Context.Service<
     readonly process: string
     readonly calls: NatsCalls
     readonly owners: NatsOwners
+    readonly attaches: AttachParts
     readonly links: NatsLinks
     readonly signals: NatsSignals
     readonly outbound: { readonly calls: NatsOutbound; readonly links: NatsOutbound }
@@ -145,7 +146,7 @@ const makeBus = (options: NatsBusOptions, directory: OwnerDirectory["Service"], 
   const runnerNamed = (name: string) => [...runners.keys()].find((runner) => runner.name === name)
 
   return {
-    parts: NatsBus.of({ process, calls, owners, links, signals, outbound }),
+    parts: NatsBus.of({ process, calls, owners, attaches, links, signals, outbound }),
     routes: ShardRoutes.of({
       shardCount,
       own: (shard, runner) => {
