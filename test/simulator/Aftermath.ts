@@ -120,8 +120,10 @@ export const watchPresence = async (
     note(`${paused.process.name} pauses for ${edgePauseMs} ms`)
     paused.process.pausedUntil = time.now + edgePauseMs
     when = "when an edge had paused"
+    const found = [...offline]
     await delay(edgePauseMs + againMs)
     offline.clear()
+    for (const what of found) offline.add(what)
     await look()
   }
   socket.terminate()

@@ -47,22 +47,6 @@ export const deliveryMutants: ReadonlyArray<Mutant> = [
     seedsMax: 40
   },
   {
-    name: "joins-the-denied",
-    rule: "†7",
-    file: `${edge}/ops/Sync.ts`,
-    find: "        else if (!result.denied) this.#begin(part)",
-    put: "        else this.#begin(part)",
-    seedsMax: 200
-  },
-  {
-    name: "keeps-the-denied",
-    rule: "†7",
-    file: `${edge}/EdgeParts.ts`,
-    find: '  if (topic.kind === "channel" && answer.denied.length > 0) edge.topics.removeUsers(topic, answer.denied)\n',
-    put: "",
-    seedsMax: 200
-  },
-  {
     name: "notice-lost",
     rule: "†12",
     file: `${fanout}/MemberFanout.ts`,
@@ -76,14 +60,6 @@ export const deliveryMutants: ReadonlyArray<Mutant> = [
     file: `${owner}/ChannelSync.ts`,
     find: "  events.length < eventsMax ? head : (events[events.length - 1]?.seq ?? head),",
     put: "  events[events.length - 1]?.seq ?? head,",
-    seedsMax: 200
-  },
-  {
-    name: "own-event-not-shown",
-    rule: "NO-GAP-SYNC",
-    file: `${edge}/OwnEvents.ts`,
-    find: "    for (const cid of this.#unsure) if (hasCid(item, cid)) return false\n",
-    put: "",
     seedsMax: 200
   }
 ]

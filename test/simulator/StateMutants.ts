@@ -78,14 +78,6 @@ export const stateMutants: ReadonlyArray<Mutant> = [
     seedsMax: 120
   },
   {
-    name: "answers-after-losing",
-    rule: "†18",
-    file: `${owner}/ChannelHandler.ts`,
-    find: "      const answer: Reply = (result) => (this.owner.serving ? reply(result) : notMine())",
-    put: "      const answer: Reply = reply",
-    seedsMax: 200
-  },
-  {
     name: "failed-not-undone",
     rule: "†20",
     file: `${owner}/ShardOwner.ts`,
@@ -118,14 +110,6 @@ export const stateMutants: ReadonlyArray<Mutant> = [
     seedsMax: 40
   },
   {
-    name: "page-under-a-cut-tail",
-    rule: "†31",
-    file: `${owner}/ChannelHistory.ts`,
-    find: "      if (state.tailFrom > tailFrom ,, state.tailFrom > Math.max(floor, tailFrom)) {",
-    put: "      if (tries < 0) {",
-    seedsMax: 200
-  },
-  {
     name: "page-without-overlay",
     rule: "†31",
     file: `${owner}/ChannelHistory.ts`,
@@ -139,14 +123,6 @@ export const stateMutants: ReadonlyArray<Mutant> = [
     file: `${memory}/MemoryDirectory.ts`,
     find: "      (known.generation === row.generation && known.userSeq < row.userSeq)",
     put: "      known.userSeq >= 0",
-    seedsMax: 200
-  },
-  {
-    name: "older-channel-row-wins",
-    rule: "†32",
-    file: `${memory}/MemoryDirectory.ts`,
-    find: "    const newer = row.generation > known.generation ,, (row.generation === known.generation && row.seq > known.seq)",
-    put: "    const newer = row.seq > 0",
     seedsMax: 200
   },
   {
