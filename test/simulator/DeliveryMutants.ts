@@ -47,19 +47,11 @@ export const deliveryMutants: ReadonlyArray<Mutant> = [
     seedsMax: 40
   },
   {
-    name: "notice-lost",
+    name: "added-not-told",
     rule: "†12",
-    file: `${fanout}/MemberFanout.ts`,
-    find: "            else resume(Effect.fail(new NoticeFailed({ user: notice.user, code: reply.failure.code })))",
-    put: "            else resume(Effect.void)",
-    seedsMax: 200
-  },
-  {
-    name: "covers-what-it-shows",
-    rule: "†14",
-    file: `${owner}/ChannelSync.ts`,
-    find: "  events.length < eventsMax ? head : (events[events.length - 1]?.seq ?? head),",
-    put: "  events[events.length - 1]?.seq ?? head,",
-    seedsMax: 200
+    file: `${fanout}/Notices.ts`,
+    find: '    case "created":\n    case "added":\n',
+    put: '    case "added":\n      return []\n    case "created":\n',
+    seedsMax: 40
   }
 ]

@@ -102,14 +102,6 @@ export const logMutants: ReadonlyArray<Mutant> = [
     seedsMax: 80
   },
   {
-    name: "gathered-stays",
-    rule: "†20",
-    file: `${log}/LogRules.ts`,
-    find: '  gatheredFailsToo: (flight) => flight.kind === "events",',
-    put: "  gatheredFailsToo: () => false,",
-    seedsMax: 200
-  },
-  {
     name: "writes-over-the-lost",
     rule: "†24",
     file: `${log}/ShardLogState.ts`,

@@ -110,35 +110,11 @@ export const stateMutants: ReadonlyArray<Mutant> = [
     seedsMax: 40
   },
   {
-    name: "page-without-overlay",
-    rule: "†31",
-    file: `${owner}/ChannelHistory.ts`,
-    find: "      const old = result.ok.map((row) => (changed.has(row.seq) ? overlay(state, floor, row) : row))",
-    put: "      const old = result.ok.map((row) => (changed.has(-row.seq) ? overlay(state, floor, row) : row))",
-    seedsMax: 200
-  },
-  {
-    name: "older-session-wins",
+    name: "older-channel-row-wins",
     rule: "†32",
     file: `${memory}/MemoryDirectory.ts`,
-    find: "      (known.generation === row.generation && known.userSeq < row.userSeq)",
-    put: "      known.userSeq >= 0",
-    seedsMax: 200
-  },
-  {
-    name: "older-edit-wins",
-    rule: "†32",
-    file: "libs/storage/src/MessageRow.ts",
-    find: "  if (!later(event.generation, event.seq, row.editGeneration, row.editSeq)) return row",
-    put: "",
-    seedsMax: 200
-  },
-  {
-    name: "older-stay-wins",
-    rule: "†32",
-    file: `${memory}/MemoryDirectory.ts`,
-    find: "    if (row.seq > (stays.get(row.from)?.seq ?? -1)) stays.set(row.from, row)",
-    put: "    stays.set(row.from, row)",
-    seedsMax: 200
+    find: "    const newer = row.generation > known.generation || (row.generation === known.generation && row.seq > known.seq)",
+    put: "    const newer = row.seq > 0",
+    seedsMax: 120
   }
 ]
