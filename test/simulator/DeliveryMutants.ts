@@ -2,7 +2,6 @@
 import type { Mutant } from "./Mutants.ts"
 
 const fanout = "libs/actors/src/fanout"
-const owner = "libs/actors/src/owner"
 const edge = "apps/node/src/edge"
 
 export const deliveryMutants: ReadonlyArray<Mutant> = [

@@ -31,30 +31,45 @@ const hunt = async ({ name, rule, seedsMax }: Mutant) => {
   return { name, rule, row, runs: runs.length, survived: first === undefined }
 }
 
+type Hunted = Awaited<ReturnType<typeof hunt>>
+
 const head = ["| mutant | rule | seeds until found | bound | what was found |", "|---|---|---|---|---|"]
 const began = performance.now()
+const summaryOf = (hunted: ReadonlyArray<Hunted>): string => {
+  const minutes = (performance.now() - began) / 60_000
+  const runs = hunted.reduce((sum, one) => sum + one.runs, 0)
+  const found = hunted.filter(({ survived }) => !survived)
+  const survivors = hunted.filter(({ survived }) => survived).map(({ name }) => name)
+  const rules = new Set(found.map(({ rule }) => rule).filter((rule) => rule.startsWith("†")))
+  return [
+    `${found.length} of ${chosen.length} mutants found`,
+    ...(survivors.length === 0 ? [] : [`survived: ${survivors.join(", ")}`]),
+    `${rules.size} numbered rules`,
+    `${runs} runs in ${minutes.toFixed(1)} minutes (${(runs / minutes).toFixed(0)} runs a minute, ${availableParallelism()} cores)`
+  ].join("; ")
+}
+
+const title = [
+  "<!-- Made by `npm run test:mutants -- --report FILE`: run that, do not change this. -->",
+  "",
+  "# Mutants",
+  ""
+]
+/** After each, so that a run which is cut short leaves what it had. */
+const report = (hunted: ReadonlyArray<Hunted>): void => {
+  if (values.report === undefined) return
+  const lines = [...title, `${summaryOf(hunted)}.`, "", ...head, ...hunted.map(({ row }) => row), ""]
+  writeFileSync(values.report, lines.join("\n"))
+}
+
 for (const line of head) print(line)
-const hunted = await sideBySide(
-  chosen.map((mutant) => () => hunt(mutant)),
+const soFar: Array<Hunted> = []
+await sideBySide(
+  chosen.map((mutant) => async () => {
+    soFar.push(await hunt(mutant))
+    report(soFar)
+  }),
   availableParallelism()
 )
-const minutes = (performance.now() - began) / 60_000
-const runs = hunted.reduce((sum, one) => sum + one.runs, 0)
-const rules = new Set(hunted.filter(({ rule, survived }) => rule.startsWith("†") && !survived).map(({ rule }) => rule))
-const survivors = hunted.filter(({ survived }) => survived).map(({ name }) => name)
-const summary = [
-  survivors.length === 0 ? `${chosen.length} mutants, all found` : `survived: ${survivors.join(", ")}`,
-  `${rules.size} numbered rules`,
-  `${runs} runs in ${minutes.toFixed(1)} minutes (${(runs / minutes).toFixed(0)} runs a minute, ${availableParallelism()} cores)`
-].join("; ")
-print(summary)
-if (values.report !== undefined) {
-  const title = [
-    "<!-- Made by `npm run test:mutants -- --report`: run that, do not change this. -->",
-    "",
-    "# Mutants",
-    ""
-  ]
-  writeFileSync(values.report, [...title, `${summary}.`, "", ...head, ...hunted.map(({ row }) => row), ""].join("\n"))
-}
-process.exitCode = survivors.length === 0 ? 0 : 1
+print(summaryOf(soFar))
+process.exitCode = soFar.some(({ survived }) => survived) ? 1 : 0
