@@ -81,7 +81,7 @@ export const logMutants: ReadonlyArray<Mutant> = [
     name: "position-before-sync",
     rule: "WRITE-BEHIND-SAFE",
     file: `${fanout}/LogConsumer.ts`,
-    find: "        if (options.sync !== undefined) yield* options.sync\n",
+    find: "        if (options.sync !== undefined && options.syncPeriodic !== true) yield* options.sync\n",
     put: "",
     seedsMax: 160
   },

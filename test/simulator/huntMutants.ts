@@ -23,8 +23,8 @@ if (chosen.length === 0) throw new Error(`there is no mutant ${values.only}`)
 /** The first line of what was found; undefined: it survived. */
 const hunt = async ({ name, rule, seedsMax }: Mutant) => {
   const runs = await runBatch({ from: 1, count: seedsMax, mutant: name, msMax: mutantMsMax })
-  // Where the time was over it is not known whether the last seed hangs, or is only slow.
-  const [first] = (runs.at(-1)?.found ?? []).filter(({ invariant }) => invariant !== "ENDS" || runs.length === 1)
+  // Where the time was over, or the patch does not fit any more, nothing was found: the last run did not end by itself.
+  const [first] = (runs.at(-1)?.found ?? []).filter(({ invariant }) => invariant !== "ENDS")
   const what = first === undefined ? "" : `${first.invariant}: ${first.what.split("\n")[0]?.slice(0, whatCharsMax)}`
   const row = `| ${name} | ${rule} | ${first === undefined ? `survived ${runs.length}` : runs.length} | ${seedsMax} | ${what.replaceAll("|", "¦")} |`
   print(row)
