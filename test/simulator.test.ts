@@ -2,6 +2,8 @@
  * A short, fixed part of the simulator: some seeds that must find nothing, a seed played twice, and broken builds that must
  * be found. `npm run test:simulator` goes on from here, `npm run test:mutants` breaks every rule.
  */
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { patched } from "./simulator/SourcePatch.ts"
 import { report, runBatch } from "./simulator/Campaign.ts"
@@ -44,6 +46,18 @@ describe("the simulator", () => {
     },
     timeout
   )
+
+  it("has the text of each mutant in the product exactly once", () => {
+    const gone = mutants.flatMap((mutant) => {
+      try {
+        patched(readFileSync(join(import.meta.dirname, "..", mutant.file), "utf8"), mutant)
+        return []
+      } catch (error) {
+        return [String(error)]
+      }
+    })
+    expect(gone).toEqual([])
+  })
 
   it("refuses a mutant whose text is gone from the product", () => {
     const [mutant] = mutants

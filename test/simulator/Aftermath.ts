@@ -17,7 +17,9 @@ const curedMsMax = 30_000
 const quarantineMsMax = 90_000
 /** Longer than a report of an edge takes to come, and its owner's grace. */
 const shownMs = 50_000
-const watchedMs = 12_000
+const watchedMs = 8_000
+/** Between two looks at who is shown as what. */
+const lookMs = 1_000
 /** An edge that is silent for so long has lost its devices, as its owner thinks. */
 const edgePauseMs = 34_000
 /** Until an edge that was paused has said again who is there. */
@@ -110,7 +112,7 @@ export const watchPresence = async (
     placement.shuffle()
     for (const end = time.now + watchedMs; time.now < end;) {
       await look()
-      await delay(pollMs)
+      await delay(lookMs)
     }
   }
   // The watcher's own edge goes on.
@@ -120,8 +122,10 @@ export const watchPresence = async (
     note(`${paused.process.name} pauses for ${edgePauseMs} ms`)
     paused.process.pausedUntil = time.now + edgePauseMs
     when = "when an edge had paused"
+    const found = [...offline]
     await delay(edgePauseMs + againMs)
     offline.clear()
+    for (const what of found) offline.add(what)
     await look()
   }
   socket.terminate()

@@ -2,7 +2,6 @@
 import type { Mutant } from "./Mutants.ts"
 
 const fanout = "libs/actors/src/fanout"
-const owner = "libs/actors/src/owner"
 const edge = "apps/node/src/edge"
 
 export const deliveryMutants: ReadonlyArray<Mutant> = [
@@ -47,43 +46,11 @@ export const deliveryMutants: ReadonlyArray<Mutant> = [
     seedsMax: 40
   },
   {
-    name: "joins-the-denied",
-    rule: "†7",
-    file: `${edge}/ops/Sync.ts`,
-    find: "        else if (!result.denied) this.#begin(part)",
-    put: "        else this.#begin(part)",
-    seedsMax: 200
-  },
-  {
-    name: "keeps-the-denied",
-    rule: "†7",
-    file: `${edge}/EdgeParts.ts`,
-    find: '  if (topic.kind === "channel" && answer.denied.length > 0) edge.topics.removeUsers(topic, answer.denied)\n',
-    put: "",
-    seedsMax: 200
-  },
-  {
-    name: "notice-lost",
+    name: "added-not-told",
     rule: "†12",
-    file: `${fanout}/MemberFanout.ts`,
-    find: "            else resume(Effect.fail(new NoticeFailed({ user: notice.user, code: reply.failure.code })))",
-    put: "            else resume(Effect.void)",
-    seedsMax: 200
-  },
-  {
-    name: "covers-what-it-shows",
-    rule: "†14",
-    file: `${owner}/ChannelSync.ts`,
-    find: "  events.length < eventsMax ? head : (events[events.length - 1]?.seq ?? head),",
-    put: "  events[events.length - 1]?.seq ?? head,",
-    seedsMax: 200
-  },
-  {
-    name: "own-event-not-shown",
-    rule: "NO-GAP-SYNC",
-    file: `${edge}/OwnEvents.ts`,
-    find: "    for (const cid of this.#unsure) if (hasCid(item, cid)) return false\n",
-    put: "",
-    seedsMax: 200
+    file: `${fanout}/Notices.ts`,
+    find: '    case "created":\n    case "added":\n',
+    put: '    case "added":\n      return []\n    case "created":\n',
+    seedsMax: 40
   }
 ]

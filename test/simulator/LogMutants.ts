@@ -81,7 +81,7 @@ export const logMutants: ReadonlyArray<Mutant> = [
     name: "position-before-sync",
     rule: "WRITE-BEHIND-SAFE",
     file: `${fanout}/LogConsumer.ts`,
-    find: "        if (options.sync !== undefined) yield* options.sync\n",
+    find: "        if (options.sync !== undefined && options.syncPeriodic !== true) yield* options.sync\n",
     put: "",
     seedsMax: 160
   },
@@ -100,14 +100,6 @@ export const logMutants: ReadonlyArray<Mutant> = [
     find: "        reserved: true,",
     put: "        reserved: false,",
     seedsMax: 80
-  },
-  {
-    name: "gathered-stays",
-    rule: "†20",
-    file: `${log}/LogRules.ts`,
-    find: '  gatheredFailsToo: (flight) => flight.kind === "events",',
-    put: "  gatheredFailsToo: () => false,",
-    seedsMax: 200
   },
   {
     name: "writes-over-the-lost",

@@ -10,7 +10,9 @@ const busyWith = {
   /** People come and go all the time, and connect anew. */
   members: { member: 40, lobby: 20, drop: 8, look: 4 },
   /** They look back more than they write. */
-  reads: { send: 30, history: 60, edit: 15, delete: 8 }
+  reads: { send: 30, history: 60, edit: 15, delete: 8 },
+  /** They think better of what they wrote. */
+  edits: { send: 15, edit: 60, delete: 4 }
 } as const
 
 export type Shape = ReturnType<typeof shapeOf>
@@ -33,7 +35,7 @@ export const shapeOf = (random: Random) => ({
   pauseMs: random.pick([30, random.between(300, 3_000)]) ?? 30,
   mutationsMax: random.between(20, 160),
   troubleMs: random.between(troubleMs.low, troubleMs.high),
-  busyWith: busyWith[random.weighted({ usual: 5, members: 3, reads: 2 })],
+  busyWith: busyWith[random.weighted({ usual: 4, members: 3, reads: 2, edits: 2 })],
   /** Of so many events of a channel the stores never take one; 0: they take all. */
   poisonEvery: random.next() < 0.2 ? random.between(4, 20) : 0,
   /** What is tried when all is checked: each needs a cluster that is at rest. */

@@ -78,14 +78,6 @@ export const stateMutants: ReadonlyArray<Mutant> = [
     seedsMax: 120
   },
   {
-    name: "answers-after-losing",
-    rule: "†18",
-    file: `${owner}/ChannelHandler.ts`,
-    find: "      const answer: Reply = (result) => (this.owner.serving ? reply(result) : notMine())",
-    put: "      const answer: Reply = reply",
-    seedsMax: 200
-  },
-  {
     name: "failed-not-undone",
     rule: "†20",
     file: `${owner}/ShardOwner.ts`,
@@ -118,51 +110,11 @@ export const stateMutants: ReadonlyArray<Mutant> = [
     seedsMax: 40
   },
   {
-    name: "page-under-a-cut-tail",
-    rule: "†31",
-    file: `${owner}/ChannelHistory.ts`,
-    find: "      if (state.tailFrom > tailFrom ,, state.tailFrom > Math.max(floor, tailFrom)) {",
-    put: "      if (tries < 0) {",
-    seedsMax: 200
-  },
-  {
-    name: "page-without-overlay",
-    rule: "†31",
-    file: `${owner}/ChannelHistory.ts`,
-    find: "      const old = result.ok.map((row) => (changed.has(row.seq) ? overlay(state, floor, row) : row))",
-    put: "      const old = result.ok.map((row) => (changed.has(-row.seq) ? overlay(state, floor, row) : row))",
-    seedsMax: 200
-  },
-  {
-    name: "older-session-wins",
-    rule: "†32",
-    file: `${memory}/MemoryDirectory.ts`,
-    find: "      (known.generation === row.generation && known.userSeq < row.userSeq)",
-    put: "      known.userSeq >= 0",
-    seedsMax: 200
-  },
-  {
     name: "older-channel-row-wins",
     rule: "†32",
     file: `${memory}/MemoryDirectory.ts`,
-    find: "    const newer = row.generation > known.generation ,, (row.generation === known.generation && row.seq > known.seq)",
+    find: "    const newer = row.generation > known.generation || (row.generation === known.generation && row.seq > known.seq)",
     put: "    const newer = row.seq > 0",
-    seedsMax: 200
-  },
-  {
-    name: "older-edit-wins",
-    rule: "†32",
-    file: "libs/storage/src/MessageRow.ts",
-    find: "  if (!later(event.generation, event.seq, row.editGeneration, row.editSeq)) return row",
-    put: "",
-    seedsMax: 200
-  },
-  {
-    name: "older-stay-wins",
-    rule: "†32",
-    file: `${memory}/MemoryDirectory.ts`,
-    find: "    if (row.seq > (stays.get(row.from)?.seq ?? -1)) stays.set(row.from, row)",
-    put: "    stays.set(row.from, row)",
-    seedsMax: 200
+    seedsMax: 120
   }
 ]

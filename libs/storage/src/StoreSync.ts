@@ -9,7 +9,10 @@ import type { StoreUnavailable } from "./StoreError.ts"
 export class StoreSync extends Context.Service<
   StoreSync,
   {
-    /** Once it succeeds, all writes that had succeeded before it was called survive a loss of power. */
+    /**
+     * Once it succeeds, all writes that had succeeded before it was called survive a loss of power. Where it fails, those
+     * since the last one that succeeded may be lost already: they are to be made again.
+     */
     readonly sync: Effect.Effect<void, StoreUnavailable>
     /**
      * The store syncs by itself, now and then, and `sync` waits for that: whoever syncs after each batch does not hold up

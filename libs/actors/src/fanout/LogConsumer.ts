@@ -47,7 +47,10 @@ export interface ConsumerOptions<E> {
   readonly apply: (shard: number, entries: ReadonlyArray<ConsumedEntry>) => Effect.Effect<void, E>
   /** Makes durable what `apply` wrote; the positions move only after it. One call for all shards of a round. */
   readonly sync?: Effect.Effect<void, E>
-  /** `sync` takes as long as the store's own period (`StoreSync.periodic`): rounds go on, the positions move after it. */
+  /**
+   * `sync` takes as long as the store's own period (`StoreSync.periodic`): rounds go on, the positions move after it. Where it
+   * fails, what was written since the last one may be gone, and is written again.
+   */
   readonly syncPeriodic?: boolean
   /** Told after the position moved; with a periodic sync, when it will be. */
   readonly moved?: (shard: number, position: LogPosition) => void
@@ -226,6 +229,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     /** The steps of each shard that has something, one sync for all, then their positions. */
     const round = Effect.gen(function* () {
       const now = performance.now()
+      if (lost) startOver()
       for (const shard of [...dirty, ...positions.keys()]) if (!works(shard)) leave(shard)
       const shards = [...dirty].filter((shard) => now >= (failed.get(shard)?.until ?? 0))
       for (const shard of shards) dirty.delete(shard)
@@ -236,11 +240,27 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
 
     /** Written, and to be moved to once the store has synced it; by shard. */
     const unsynced = new Map<number, LogPosition>()
+    /** The store may have lost what it had not synced: all since the durable positions is written again, by the next round. */
+    let lost = false
+    const startOver = (): void => {
+      lost = false
+      unsynced.clear()
+      for (const shard of positions.keys()) look(shard)
+      positions.clear()
+    }
     /** A crash before it repeats what was written since the last one. */
     const settle = Effect.gen(function* () {
       const written = [...unsynced]
-      if (written.length === 0) return
-      if (options.sync !== undefined) yield* options.sync
+      if (written.length === 0 || lost) return
+      if (options.sync !== undefined) {
+        yield* Effect.tapError(options.sync, () =>
+          Effect.sync(() => {
+            lost = true
+            for (const shard of unsynced.keys()) look(shard)
+            wake()
+          })
+        )
+      }
       for (const [shard, position] of written) {
         yield* log.setConsumerPosition(options.name, shard, position)
         if (unsynced.get(shard) === position) unsynced.delete(shard)

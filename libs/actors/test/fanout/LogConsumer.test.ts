@@ -113,6 +113,42 @@ describe("a consumer of the log", () => {
   )
 })
 
+describe("a consumer behind a store that syncs by itself", () => {
+  it.live("WRITE-BEHIND-SAFE: writes all since its durable position again when the store may have lost it", () =>
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const last = yield* fill(3)
+      const did: Array<string> = []
+      const lost = yield* Deferred.make<void>()
+      let syncs = 0
+      yield* runConsumer<string>({
+        name: "test",
+        shardCount: 1,
+        apply: (_shard, entries) =>
+          Effect.sync(() => void did.push(`${entries[0]?.entry.seq}-${entries.at(-1)?.entry.seq}`)),
+        // The first one is good; the second one finds that a node started anew.
+        sync: Effect.suspend(() => {
+          did.push("sync")
+          return ++syncs === 2 ? Effect.andThen(Deferred.await(lost), Effect.fail("a node started anew")) : Effect.void
+        }),
+        syncPeriodic: true
+      })
+      const positionIs = (position: number) =>
+        Effect.repeat(log.consumerPosition("test", shard), { until: (at) => at === position })
+      yield* positionIs(last)
+      const end = yield* fill(2, 4, last)
+      const signal = yield* CommitSignal
+      signal.committed(shard)
+      yield* Effect.repeat(Effect.yieldNow, { until: () => syncs === 2 })
+      assert.deepStrictEqual(did, ["1-3", "sync", "4-5", "sync"])
+      assert.strictEqual(yield* log.consumerPosition("test", shard), last)
+      yield* Deferred.succeed(lost, undefined)
+      yield* positionIs(end)
+      assert.deepStrictEqual(did, ["1-3", "sync", "4-5", "sync", "4-5", "sync"])
+    }).pipe(Effect.scoped, Effect.provide(layers))
+  )
+})
+
 describe("an idle consumer", () => {
   it.effect("sleeps while nothing is committed, but for a look now and then, and wakes at once", () =>
     Effect.gen(function* () {

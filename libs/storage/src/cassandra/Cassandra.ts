@@ -4,7 +4,7 @@
  * first process that comes. Cassandra may be away, at the start too: callers then get StoreUnavailable, and the
  * connection is made as soon as it answers (WRITE-BEHIND-SAFE). Not here: transactions, and writes without a timestamp.
  */
-import type { Client, types } from "cassandra-driver"
+import { type Client, policies, types } from "cassandra-driver"
 import { Clock, Context, Effect, Layer, Schedule, Semaphore } from "effect"
 import type { StoreRefused, StoreUnavailable } from "../StoreError.ts"
 import { type CassandraOptions, isMissing, makeClient, readError, unavailable, writeError } from "./CassandraClient.ts"
@@ -21,8 +21,13 @@ const attemptsMax = 3
 const retryMs = 50
 /** A connection that could not be made is not tried again before this. */
 const reconnectMs = 1_000
+/** A node that says nothing of itself for so long does not answer. */
+const startsMsMax = 2_000
 /** Looks for a schema that somebody else is making, one each `reconnectMs`. */
 const schemaTriesMax = 30
+
+/** By the node's address. */
+export type NodeStarts = ReadonlyMap<string, number | undefined>
 
 export class Cassandra extends Context.Service<
   Cassandra,
@@ -31,6 +36,11 @@ export class Cassandra extends Context.Service<
     read(statement: Select, values: ReadonlyArray<Value>): Effect.Effect<ReadonlyArray<Row>, StoreUnavailable>
     /** Rows of one partition, in one request: all of them, or none that anybody is told of. */
     write(writes: ReadonlyArray<Write>): Effect.Effect<void, StoreUnavailable | StoreRefused>
+    /**
+     * When each node of the datacenter last started, as it says itself: its gossip generation, which a start raises;
+     * undefined: it does not answer. Who asks may compare.
+     */
+    readonly starts: Effect.Effect<NodeStarts, StoreUnavailable>
     /** Requests of `write` that are in flight at once: more than so many at a time only wait. */
     readonly writesInFlightMax: number
   }
@@ -64,6 +74,7 @@ const make = Effect.fnUntraced(function* (options: CassandraOptions) {
 
   return Cassandra.of({
     writesInFlightMax,
+    starts: Effect.flatMap(client, (it) => Effect.promise(() => startsOf(it, options.localDatacenter))),
     read: (statement, values) => {
       const attempt = Effect.flatMap(client, (it) =>
         Effect.tryPromise({ try: () => it.execute(statement.cql, [...values]), catch: readError })
@@ -84,6 +95,21 @@ const make = Effect.fnUntraced(function* (options: CassandraOptions) {
     }
   })
 })
+
+const startsOf = async (client: Client, datacenter: string): Promise<NodeStarts> => {
+  const hosts = client.hosts.values().filter((host) => host.datacenter === datacenter)
+  const starts = hosts.map(async (host) => {
+    const asked = { host, prepare: false, consistency: types.consistencies.one, readTimeout: startsMsMax, retry: never }
+    const answer = await client
+      .execute("SELECT gossip_generation FROM system.local WHERE key = 'local'", [], asked)
+      .catch(() => undefined)
+    // A column of type int is a number; a node that is starting has none yet.
+    const generation: unknown = answer?.first()?.["gossip_generation"]
+    return [host.address, typeof generation === "number" ? generation : undefined] as const
+  })
+  return new Map(await Promise.all(starts))
+}
+const never = new policies.retry.FallthroughRetryPolicy()
 
 const unlogged = { prepare: true, logged: false, isIdempotent: true } as const
 const queries = (batch: ReadonlyArray<Write>) => batch.map(({ params, query }) => ({ query, params: [...params] }))

@@ -41,6 +41,23 @@ describe("Cassandra", () => {
   )
 
   it.live(
+    "says when each node started, and that it does not answer while it is cut off",
+    () =>
+      Effect.gen(function* () {
+        const proxy = yield* cassandraProxy
+        const cassandra = yield* build({ ...(yield* keyspace), contactPoints: [proxy.contactPoint] })
+        const first = yield* cassandra.starts
+        assert.isAbove(first.size, 0)
+        for (const start of first.values()) assert.isAbove(start ?? 0, 0)
+        assert.deepStrictEqual(yield* cassandra.starts, first)
+        proxy.mute(true)
+        assert.deepStrictEqual([...(yield* cassandra.starts).values()], [undefined])
+        proxy.mute(false)
+      }),
+    120_000
+  )
+
+  it.live(
     "†32 a write whose answer was lost is written again, and is one write",
     () =>
       Effect.gen(function* () {
