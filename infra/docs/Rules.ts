@@ -45,12 +45,10 @@ const says: ReadonlyArray<string> = [
 ]
 
 const severalNodes: Readonly<Record<number, string>> = {
-  2: "The stream map, and the numbers in the cluster's own KV: here they are in the data directory.",
   17: "A process that is paused past its lease (SIGSTOP, a suspended machine): here the clocks are the test's.",
   22: "Leaders that change: that reads which decide never go to a follower is JetStream's to show.",
   23: "The state handed over by a drain, from one process to another.",
   24: "A log cluster that comes back with less than it had, and heads that clients name.",
-  26: "A parked stream on three replicas: here it is a table that is synced before the position moves.",
   27: "A store that acks before it syncs, on other machines: the trailing by its sync period.",
   32: "The scan of WRITETIME, and statements that can't be prepared without a timestamp: Cassandra's."
 }

@@ -4,7 +4,7 @@
  */
 import { mkdirSync, readdirSync, realpathSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
-import { cassandraYaml, javaArguments, logbackXml, tokenOf } from "./CassandraConfig.ts"
+import { type CassandraTls, cassandraYaml, javaArguments, logbackXml, tokenOf } from "./CassandraConfig.ts"
 import { installCassandra } from "./CassandraInstallation.ts"
 import { onPath } from "./Command.ts"
 import { cassandraPeers } from "./CqlQuestion.ts"
@@ -48,7 +48,18 @@ export const cassandra: Service = {
   isReady: async (node, nodes) => (await cassandraPeers(node.host, node.ports.client)) === nodes.length - 1
 }
 
-export const startCassandra = async (context: StartContext, count: number, brief: boolean): Promise<void> => {
+export interface CassandraOptions {
+  /** For minutes, not to be measured: it starts faster and works slower. */
+  readonly brief?: boolean
+  readonly logins?: boolean
+  readonly tls?: CassandraTls
+}
+
+export const startCassandra = async (
+  context: StartContext,
+  count: number,
+  { brief = false, logins = false, tls }: CassandraOptions = {}
+): Promise<void> => {
   const program = await cassandraProgram(context)
   const { clusterName } = context.writer.state.kept
   const hosts = Array.from({ length: count }, (_, index) => `127.0.0.${index + 1}`)
@@ -73,7 +84,9 @@ export const startCassandra = async (context: StartContext, count: number, brief
           count
         ),
         heap: count === 1 ? heapOfOne : heapInRing,
-        brief
+        brief,
+        logins,
+        ...(tls === undefined ? {} : { tls })
       }
       for (const part of ["conf", "tmp"]) mkdirSync(join(folder, part), { recursive: true })
       writeFileSync(join(folder, "conf", "cassandra.yaml"), cassandraYaml(config))

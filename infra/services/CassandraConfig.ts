@@ -20,6 +20,16 @@ export interface CassandraNodeConfig {
   readonly heap: string
   /** Compiled quickly rather than well: ready after two thirds of the time, slower when it is warm. */
   readonly brief: boolean
+  /** Nobody gets in without a role's login; the first one is Cassandra's own, `cassandra` by `cassandra`. */
+  readonly logins?: boolean
+  /** For clients that speak it; others are let in as they are. */
+  readonly tls?: CassandraTls
+}
+
+export interface CassandraTls {
+  /** A file with the key and the certificate, and one with the authorities whose certificates clients have to show. */
+  readonly certificateAndKeyFile: string
+  readonly authorityFile: string
 }
 
 /** Node `index` of `count` has an even share of the ring. */
@@ -45,8 +55,9 @@ export const cassandraYaml = (node: CassandraNodeConfig): string => {
     native_transport_port: node.cqlPort,
     start_native_transport: true,
     endpoint_snitch: "SimpleSnitch",
-    authenticator: "AllowAllAuthenticator",
-    authorizer: "AllowAllAuthorizer",
+    authenticator: node.logins === true ? "PasswordAuthenticator" : "AllowAllAuthenticator",
+    authorizer: node.logins === true ? "CassandraAuthorizer" : "AllowAllAuthorizer",
+    ...(node.tls === undefined ? {} : { client_encryption_options: encryption(node.tls) }),
     data_file_directories: [join(node.folder, "data")],
     commitlog_directory: join(node.folder, "commitlog"),
     saved_caches_directory: join(node.folder, "saved_caches"),
@@ -77,6 +88,15 @@ export const cassandraYaml = (node: CassandraNodeConfig): string => {
     .map(([key, value]) => `${key}: ${JSON.stringify(value)}\n`)
     .join("")
 }
+
+const encryption = ({ authorityFile, certificateAndKeyFile }: CassandraTls) => ({
+  enabled: true,
+  optional: true,
+  require_client_auth: true,
+  ssl_context_factory: { class_name: "org.apache.cassandra.security.PEMBasedSslContextFactory" },
+  keystore: certificateAndKeyFile,
+  truststore: authorityFile
+})
 
 const smallMachine = {
   commitlog_segment_size: "8MiB",

@@ -4,7 +4,15 @@ import { connect } from "node:net"
 const answerMsMax = 5_000
 /** An answer in version 4 of the protocol. */
 const cqlAnswer = 0x84
-const opcode = { startup: 0x01, ready: 0x02, query: 0x07, result: 0x08 }
+const opcode = {
+  startup: 0x01,
+  ready: 0x02,
+  authenticate: 0x03,
+  query: 0x07,
+  result: 0x08,
+  login: 0x0f,
+  loggedIn: 0x10
+}
 const consistencyOne = 0x0001
 /** The answer leaves out what it says of its columns. */
 const skipMetadata = 0x02
@@ -13,7 +21,7 @@ const headerBytes = 9
 /** In a result without metadata: kind, flags, column count, then the number of rows. */
 const rowCountAt = 12
 
-/** None if it does not answer, or wants a login. */
+/** None if it does not answer, or wants another login than the one that a fresh Cassandra has. */
 export const cassandraPeers = (host: string, port: number): Promise<number | undefined> =>
   new Promise((resolve) => {
     const socket = connect({ host, port })
@@ -34,7 +42,8 @@ export const cassandraPeers = (host: string, port: number): Promise<number | und
         const body = bytes.subarray(headerBytes, end)
         const kind = bytes[4]
         bytes = bytes.subarray(end)
-        if (kind === opcode.ready) socket.write(frame(opcode.query, queryBody))
+        if (kind === opcode.authenticate) socket.write(frame(opcode.login, loginBody))
+        else if (kind === opcode.ready || kind === opcode.loggedIn) socket.write(frame(opcode.query, queryBody))
         else return done(kind === opcode.result && body.readInt32BE(0) === resultOfRows ? rowCount(body) : undefined)
       }
     })
@@ -64,6 +73,8 @@ const longText = (value: string): Buffer => {
   return Buffer.concat([length, Buffer.from(value)])
 }
 
+/** Bytes of a user and his password, each behind a zero. */
+const loginBody = longText("\0cassandra\0cassandra")
 const startupBody = Buffer.concat([short(1), text("CQL_VERSION"), text("3.0.0")])
 const queryBody = Buffer.concat([
   longText("SELECT peer FROM system.peers_v2"),

@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto"
 import { resolve } from "node:path"
 import { isDeepStrictEqual } from "node:util"
-import { startCassandra } from "./Cassandra.ts"
+import { type CassandraOptions, startCassandra } from "./Cassandra.ts"
 import { services } from "./Ending.ts"
 import { endGuarded, startGuardian } from "./Guardian.ts"
 import { cacheFolder } from "./Installation.ts"
@@ -20,11 +20,7 @@ export interface ServicesOptions {
   /** Where state and data are. Two directories are two sets of services. */
   readonly data: string
   readonly nats?: NatsOptions & { readonly nodes?: number }
-  readonly cassandra?: {
-    readonly nodes?: number
-    /** For minutes, not to be measured: it starts faster and works slower. */
-    readonly brief?: boolean
-  }
+  readonly cassandra?: CassandraOptions & { readonly nodes?: number }
   readonly redis?: boolean
   /** They go on when this program ends. Otherwise they end with it, even if it is killed. */
   readonly outlive?: boolean
@@ -111,7 +107,7 @@ const startOne = async (context: StartContext, name: ServiceName, options: Servi
     return writer.change((state) => ({ ...state, ...given, origins: { ...state.origins, [name]: "environment" } }))
   }
   if (name === "nats") return startNats(context, count, options.nats)
-  if (name === "cassandra") return startCassandra(context, count, options.cassandra?.brief === true)
+  if (name === "cassandra") return startCassandra(context, count, options.cassandra)
   return startRedis(context)
 }
 

@@ -2,7 +2,7 @@
  * The short set of faults on a cluster of real processes and services: three nodes, three NATS servers, Cassandra, Redis.
  * `npm run test:faults` has the long one, and a report.
  */
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
@@ -32,4 +32,10 @@ describe("a cluster keeps its promises", () => {
       expect(result.sound ? "sound" : `${result.notes.join("; ")}\n${result.report}`).toBe("sound")
     })
   }
+
+  it("no node tries what its user at NATS may not do, with or without a fault", () => {
+    const servers = cluster?.services.state.nodes.filter(({ service }) => service === "nats") ?? []
+    expect(servers).toHaveLength(3)
+    for (const { launch } of servers) expect(readFileSync(launch.log, "utf8")).not.toMatch(/violation/i)
+  })
 })

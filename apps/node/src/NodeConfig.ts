@@ -262,7 +262,14 @@ const fromFile = (
 }
 
 const invalid = (setting: string, name: SettingName, value: string, why: string) =>
-  new ConfigInvalid({ setting, value: settings[name].secret ? "(hidden)" : value, why })
+  new ConfigInvalid({
+    setting,
+    value: settings[name].secret ? "(hidden)" : withoutLogins(value),
+    why: withoutLogins(why)
+  })
+
+/** Who puts a password into an address against all advice is told so without it. */
+const withoutLogins = (text: string): string => text.replaceAll(/\/\/[^/\s,"]*@/g, "//(hidden)@")
 
 /** Whether an address can only be reached from this machine. */
 export const isLoopback = (host: string): boolean =>

@@ -66,7 +66,11 @@ describe("settings", () => {
     expect((await failure({ ...whole, cluster: "a.b" })).message).toContain("--cluster")
     expect((await failure({ ...whole, shards: "1025" })).message).toContain("at most 1024 shards")
     expect((await failure({ ...whole, "log-replicas": "1" })).message).toContain("--unsafe-log")
-    expect((await failure({ ...whole, redis: "redis://user:pw@r:6379" })).message).toContain("without a password")
+    for (const name of ["redis", "nats"]) {
+      const { message } = await failure({ ...whole, [name]: `x:1,${name}://user:s3cret@r:6379` })
+      expect(message).toContain(`${name}://(hidden)@r:6379`)
+      expect(message).not.toContain("s3cret")
+    }
   })
 
   it("of a cluster's logins and certificates are whole: a half is named, and no password with it", async () => {

@@ -5,7 +5,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { connect, type NatsConnection, nkeyAuthenticator, nkeys } from "@nats-io/transport-node"
+import { connect, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node"
 import { Context, Effect, Exit, Layer, Logger, Scope } from "effect"
 import { connectNats, type NatsOptions } from "@parley/storage/jetstream/Nats"
 import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"

@@ -1,7 +1,7 @@
 /** The lease bucket on real NATS: what is refused, who wins, and what a directory reads. */
 import { assert, describe, it } from "@effect/vitest"
 import { jetstreamManager } from "@nats-io/jetstream"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Exit, Fiber, Layer } from "effect"
 import { ClusterLeases } from "@parley/actors/cluster/ClusterLeases"
 import { conflict, openLeaseBucket } from "@parley/actors/cluster/LeaseBucket"
 import { LeaseView } from "@parley/actors/cluster/LeaseView"
@@ -12,7 +12,12 @@ import { layerNatsOwnerDirectory } from "@parley/actors/cluster/NatsOwnerDirecto
 import { OwnerDirectory, type ShardOwnership } from "@parley/actors/cluster/OwnerDirectory"
 import { connected, connectedThrough, proxied, temporaryBucket, until } from "./RealNats.ts"
 
-const opened = (bucket: string, over: { readonly replicas?: number; readonly shardCount?: number } = {}) =>
+interface Over {
+  readonly replicas?: number
+  readonly shardCount?: number
+  readonly joins?: boolean
+}
+const opened = (bucket: string, over: Over = {}) =>
   Effect.flatMap(connected(), (connection) =>
     openLeaseBucket(connection, { bucket, replicas: 3, shardCount: 8, requestMsMax: 2_000, ...over })
   )
@@ -26,6 +31,23 @@ describe("the lease bucket", () => {
       assert.strictEqual(error._tag, "LeaseBucketUnfit")
       assert.include(error.message, "the cluster has 8 shards and this node is configured for 16")
       yield* opened(name)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("†2 who only joins makes nothing and waits for who does; he is held to the same number of shards", () =>
+    Effect.gen(function* () {
+      const name = yield* temporaryBucket
+      const joining = yield* Effect.forkChild(opened(name, { joins: true }))
+      const manager = yield* Effect.flatMap(connected(), (connection) =>
+        Effect.promise(() => jetstreamManager(connection))
+      )
+      const there = Effect.tryPromise(() => manager.streams.info(`KV_${name}`))
+      for (let times = 0; times < 5; times++) assert.isTrue(Exit.isFailure(yield* Effect.exit(there)))
+      yield* opened(name)
+      const bucket = yield* Fiber.join(joining)
+      assert.include((yield* Effect.promise(() => bucket.read("settings")))?.text, "8")
+      const error = yield* Effect.flip(opened(name, { joins: true, shardCount: 16 }))
+      assert.include(error.message, "the cluster has 8 shards and this node is configured for 16")
     }).pipe(Effect.scoped)
   )
 
