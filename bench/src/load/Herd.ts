@@ -177,7 +177,10 @@ export class Herd {
             await this.#resume(user)
             return performance.now() - begun
           } catch (error) {
-            if (!(error instanceof Error) || !/not let in|overloaded|rate_limited|unavailable|moved/.test(error.message))
+            if (
+              !(error instanceof Error) ||
+              !/not let in|overloaded|rate_limited|unavailable|moved/.test(error.message)
+            )
               throw error
             this.#clients[user]?.close()
             refused++
