@@ -94,6 +94,7 @@ export const startRoleCluster = async (): Promise<RoleCluster> => {
       logStreams: streams,
       logReplicas: "1",
       unsafeLog: true,
+      eventLoopLagMs: 60_000,
       drainWindowMs: 0,
       drainDeadlineMs: 100,
       nats,
