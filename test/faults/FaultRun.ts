@@ -25,6 +25,8 @@ export interface Fault {
   readonly happen: (scene: Scene) => Promise<void>
   /** Part of the short set, which every run of the tests has. */
   readonly short: boolean
+  /** Half of the devices speak as clients of the next release. */
+  readonly nextClients?: boolean
   /** How long sends may stand still, in ms; beyond it the run fails. */
   readonly pauseMsMax: number
 }
@@ -60,7 +62,8 @@ export const runFault = async (cluster: LocalCluster, fault: Fault, random: Rand
   const tag = `${process.pid}x${++runs}`
   const notes: Array<string> = []
   const url = () => random.pick(cluster.nodes.map((node) => node.url))
-  const workload = new Workload({ random, url, mutationsMax, pauseMs: 30, tag })
+  const { nextClients = false } = fault
+  const workload = new Workload({ random, url, mutationsMax, pauseMs: 30, tag, nextClients })
   const pauses = watchPauses(workload)
   try {
     await workload.prepare()
