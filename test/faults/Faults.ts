@@ -229,6 +229,7 @@ export const faults: ReadonlyArray<Fault> = [
     short: false,
     pauseMsMax: 5_000,
     nextClients: true,
+    loadPauseMs: 800,
     happen: async (scene) => {
       const restart = async (index: number, release: Readonly<Record<string, string>>) => {
         await scene.cluster.stopNode(index)
