@@ -139,8 +139,8 @@ export class LocalCluster implements AsyncDisposable {
     return { name, url: `http://${host}:${this.#ports[index]}`, log: join(this.#options.data, name, "node.log") }
   }
 
-  /** Starts a node that does not run, and waits until it serves. */
-  async startNode(index: number): Promise<void> {
+  /** Starts a node that does not run, and waits until it serves; `environment`: settings of this start alone. */
+  async startNode(index: number, environment: Readonly<Record<string, string>> = {}): Promise<void> {
     const { log, name, url } = this.place(index)
     const data = join(this.#options.data, name)
     mkdirSync(data, { recursive: true, mode: 0o700 })
@@ -165,7 +165,8 @@ export class LocalCluster implements AsyncDisposable {
           PARLEY_NAME: name,
           PARLEY_DATA: data,
           PARLEY_PORT: String(this.#ports[index]),
-          ...this.#options.environment
+          ...this.#options.environment,
+          ...environment
         },
         stdio: ["ignore", output, output]
       }

@@ -25,6 +25,10 @@ export interface Fault {
   readonly happen: (scene: Scene) => Promise<void>
   /** Part of the short set, which every run of the tests has. */
   readonly short: boolean
+  /** Half of the devices speak as clients of the next release. */
+  readonly nextClients?: boolean
+  /** Of each of the 24 lanes between two steps; a fault that takes long needs a load that lasts. Default 30 ms. */
+  readonly loadPauseMs?: number
   /** How long sends may stand still, in ms; beyond it the run fails. */
   readonly pauseMsMax: number
 }
@@ -60,7 +64,8 @@ export const runFault = async (cluster: LocalCluster, fault: Fault, random: Rand
   const tag = `${process.pid}x${++runs}`
   const notes: Array<string> = []
   const url = () => random.pick(cluster.nodes.map((node) => node.url))
-  const workload = new Workload({ random, url, mutationsMax, pauseMs: 30, tag })
+  const { loadPauseMs = 30, nextClients = false } = fault
+  const workload = new Workload({ random, url, mutationsMax, pauseMs: loadPauseMs, tag, nextClients })
   const pauses = watchPauses(workload)
   try {
     await workload.prepare()

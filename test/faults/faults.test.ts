@@ -10,6 +10,7 @@ import { type LocalCluster, startCluster } from "../../infra/cluster/LocalNodes.
 import { Random } from "../harness/Random.ts"
 import { runFault } from "./FaultRun.ts"
 import { faultEnvironment, faults } from "./Faults.ts"
+import { operatorLooks } from "./Operators.ts"
 
 const startMsMax = 400_000
 const faultMsMax = 300_000
@@ -24,6 +25,13 @@ describe("a cluster keeps its promises", () => {
     await cluster?.[Symbol.asyncDispose]()
     rmSync(data, { recursive: true, force: true, maxRetries: 5 })
   }, startMsMax)
+
+  for (const { look, name } of operatorLooks) {
+    it(`for operators: ${name}`, { timeout: faultMsMax }, async () => {
+      if (cluster === undefined) throw new Error("the cluster did not start")
+      await look(cluster)
+    })
+  }
 
   for (const fault of faults.filter(({ short }) => short)) {
     it(`${fault.name}: ${fault.about}`, { timeout: faultMsMax }, async () => {

@@ -32,6 +32,8 @@ export interface WorkloadOptions {
   readonly pauseMs: number
   /** After every name of a user and channel, so that several teams may work on the same servers. */
   readonly tag?: string
+  /** Every other device speaks as a client of the next release; default false. */
+  readonly nextClients?: boolean
   /** How often a step is taken, where it is not as usual. */
   readonly weights?: Partial<Record<keyof typeof weights, number>>
 }
@@ -76,16 +78,23 @@ export class Workload {
   constructor(options: WorkloadOptions) {
     this.#options = options
     this.#random = options.random
-    const { tag = "", url } = options
+    const { nextClients = false, tag = "", url } = options
     this.#tag = tag
     this.#users = users.map((user) => user + tag)
     this.owner = this.#users[0] ?? ""
-    this.devices = devices.map((name) => {
+    this.devices = devices.map((name, index) => {
       const [who = "", number = ""] = name.split("-")
       const user = who + tag
       const device = `${user}-${number}`
       // Second devices lie in a pocket: they watch nothing.
-      return new Device({ user, device, url, recorder: this.recorder, watches: !device.endsWith("-2") })
+      return new Device({
+        user,
+        device,
+        url,
+        recorder: this.recorder,
+        watches: !device.endsWith("-2"),
+        next: nextClients && index % 2 === 1
+      })
     })
   }
 

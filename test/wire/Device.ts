@@ -32,6 +32,8 @@ export interface DeviceOptions {
   readonly recorder: Recorder
   /** Shows all channels on its screen; default true. Where the fan-out is by read, one that does not has to `look`. */
   readonly watches?: boolean
+  /** Speaks as a client of the release after this one; default false. */
+  readonly next?: boolean
 }
 
 /** A fact without where it was seen. */
@@ -200,15 +202,20 @@ export class Device {
     const connection = ++connections
     this.#connection = connection
     this.#watched.clear()
-    const socket = await WireSocket.open(url, {
-      onPush: (push) => this.#pushed(push, this.#seat(connection)),
-      onBroken: (what) => this.#record({ _tag: "Broken", what }, this.#seat(connection)),
-      onText: (direction, text) => this.#trace.add(connection, direction, text)
-    })
+    const { next = false } = this.#options
+    const onBroken = (what: string) => this.#record({ _tag: "Broken", what }, this.#seat(connection))
+    const events = {
+      onPush: (push: Push) => this.#pushed(push, this.#seat(connection)),
+      onBroken,
+      onText: (direction: "out" | "in", text: string) => this.#trace.add(connection, direction, text)
+    }
+    const socket = await WireSocket.open(url, events, next)
     this.#socket = socket
     if (socket === undefined) return undefined
     const hello = await socket.request("hello", { token: this.#token, device: this.device, client: "test/1" })
     if (hello._tag === "Error" && !hello.error.retryable) this.#token = undefined
+    const code = next && hello._tag === "Ok" ? await socket.unknownOp() : "unknown_op"
+    if (code !== "unknown_op" && code !== "Lost") onBroken(`an op of a later release is answered ${code}`)
     return hello._tag === "Ok" && (await this.#resync()) ? socket : undefined
   }
 

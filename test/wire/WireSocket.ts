@@ -15,6 +15,9 @@ import {
 } from "@parley/protocol/Frame"
 import { WebSocket } from "ws"
 
+/** Pushes and fields of the release after this one, which a client that does not know them ignores. */
+export const nextRelease = { push: "next_release", subprotocol: "parley.v2.json", op: "next_release" } as const
+
 /** A request that is not answered for so long counts as lost, and the connection is given up. */
 const answerMsMax = 20_000
 
@@ -41,12 +44,14 @@ export class WireSocket {
   readonly #socket: WebSocket
   readonly #events: SocketEvents
   readonly #waiting = new Map<number, Waiting>()
+  readonly #next: boolean
   #id = 0
   /** Settles with the close code. */
   readonly closed: Promise<number>
 
-  private constructor(socket: WebSocket, events: SocketEvents) {
+  private constructor(socket: WebSocket, events: SocketEvents, next: boolean) {
     this.#socket = socket
+    this.#next = next
     this.#events = events
     socket.on("message", (data, binary) => this.#receive(binary ? "" : String(data)))
     socket.on("error", () => {})
@@ -60,12 +65,13 @@ export class WireSocket {
   }
 
   /** `url` is that of the server, `http://…`. Undefined: nobody took the connection. */
-  static open(url: string, events: SocketEvents): Promise<WireSocket | undefined> {
-    const socket = new WebSocket(url.replace(/^http/, "ws") + socketPath, [subprotocol], {
+  static open(url: string, events: SocketEvents, next = false): Promise<WireSocket | undefined> {
+    const offered = next ? [nextRelease.subprotocol, subprotocol] : [subprotocol]
+    const socket = new WebSocket(url.replace(/^http/, "ws") + socketPath, offered, {
       perMessageDeflate: false,
       handshakeTimeout: 5_000
     })
-    const wire = new WireSocket(socket, events)
+    const wire = new WireSocket(socket, events, next)
     return new Promise((resolve) => {
       socket.on("open", () => resolve(wire))
       void wire.closed.then(() => resolve(undefined))
@@ -92,10 +98,18 @@ export class WireSocket {
         else resolve({ _tag: "Error", error: reply.error as typeof ErrorBody.Type })
       }
       this.#waiting.set(id, { op, settle, timer })
-      const text = JSON.stringify({ id, op, ...fields })
+      const more = this.#next ? { next_release: [1, { a: null }] } : {}
+      const text = JSON.stringify({ id, ...more, op, ...fields })
       this.#events.onText?.("out", text)
       this.#socket.send(text)
     })
+  }
+
+  /** The code with which an op is answered that this server can't know. */
+  async unknownOp(): Promise<string> {
+    // No op of this release, on purpose.
+    const reply = await this.request(nextRelease.op as OpName, {})
+    return reply._tag === "Error" ? reply.error.code : reply._tag
   }
 
   /** As if the network went: no closing handshake. */
@@ -127,6 +141,7 @@ export class WireSocket {
   }
 
   #push(frame: { readonly ev: unknown }, text: string): void {
+    if (frame.ev === nextRelease.push) return
     const name = Object.keys(pushes).find((name) => name === frame.ev)
     if (name === undefined) return this.#events.onBroken(`unknown push: ${text.slice(0, 200)}`)
     // One of the keys of `pushes`.

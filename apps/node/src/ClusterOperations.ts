@@ -3,7 +3,9 @@ import { Context, Effect, Layer } from "effect"
 import { ClusterLeases } from "@parley/actors/cluster/ClusterLeases"
 import type { LeaseBucketUnavailable } from "@parley/actors/cluster/LeaseBucket"
 import type { ClusterStatus } from "@parley/protocol/HttpApi"
+import { EdgeDirectory } from "./edge/EdgeDirectory.ts"
 import { NodeConfig } from "./NodeConfig.ts"
+import { ShardLoads } from "./ShardLoads.ts"
 
 /** A runner or shard that is not there. */
 export interface Unknown {
@@ -19,6 +21,8 @@ export interface Operations {
   readonly uncordon: (runner: string) => Wish
   readonly move: (shard: number, runner: string) => Wish
   readonly release: (shard: number) => Wish
+  /** An edge's clients go elsewhere; with false it takes connections again. */
+  readonly leave: (edge: string, leaves: boolean) => Wish
 }
 
 export const ClusterOperations = Context.Reference<Operations | undefined>("@parley/node/ClusterOperations", {
@@ -30,11 +34,21 @@ export const layerClusterOperations = Layer.effect(
   Effect.gen(function* () {
     const { cluster } = yield* NodeConfig
     const leases = yield* ClusterLeases
-    return operationsOf(cluster, leases)
+    return operationsOf(cluster, leases, yield* ShardLoads, yield* EdgeDirectory)
   })
 )
 
-export const operationsOf = (cluster: string, leases: ClusterLeases["Service"]): Operations => {
+/** A shard with more than this share of what each runner would have if all had the same is hot, … */
+const hotShare = 0.5
+/** … where there is anything to do at all, a second. */
+const hotLoadMin = 20
+
+export const operationsOf = (
+  cluster: string,
+  leases: ClusterLeases["Service"],
+  loads: ShardLoads["Service"],
+  edges: EdgeDirectory["Service"]
+): Operations => {
   const { shardCount, timings, view } = leases
   const known = (runner: string, wish: Wish): Wish =>
     view.runners.has(runner) ? wish : Effect.fail({ _tag: "Unknown", what: `there is no runner ${runner}` })
@@ -46,11 +60,14 @@ export const operationsOf = (cluster: string, leases: ClusterLeases["Service"]):
     status: () => {
       const now = performance.now()
       const held = new Map<string, number>()
+      const loadOf = new Map<string, number>()
       const shards = Array.from({ length: shardCount }, (_, index) => {
         const shard = index + 1
         const { epoch = 0, runner = "" } = view.shards.get(shard) ?? {}
+        const load = runner === "" ? 0 : loads.of(shard)
         held.set(runner, (held.get(runner) ?? 0) + 1)
-        return { shard, runner, epoch, wanted: view.moves.get(shard) ?? "" }
+        loadOf.set(runner, (loadOf.get(runner) ?? 0) + load)
+        return { shard, runner, epoch, wanted: view.moves.get(shard) ?? "", load }
       })
       const runners = [...view.runners]
         .filter(([, { state }]) => state !== "gone")
@@ -61,13 +78,27 @@ export const operationsOf = (cluster: string, leases: ClusterLeases["Service"]):
             now - seenAt > timings.leaseMs ? ("silent" as const) : state === "draining" ? state : ("active" as const),
           shards: held.get(runner) ?? 0,
           cordoned: view.cordoned.has(runner),
+          load: oneDecimal(loadOf.get(runner) ?? 0),
           heard_ms: Math.max(0, Math.round(now - seenAt))
         }))
-      return { cluster, runners, shards }
+      const total = shards.reduce((sum, { load }) => sum + load, 0)
+      const hotFrom = Math.max(hotLoadMin, (hotShare * total) / Math.max(1, runners.length))
+      return {
+        cluster,
+        runners,
+        edges: edges.all().map(({ heardMs, name, ...edge }) => ({ edge: name, ...edge, heard_ms: heardMs })),
+        shards: shards.map((shard) => ({ ...shard, hot: runners.length > 1 && shard.load > hotFrom }))
+      }
     },
     cordon: (runner) => known(runner, leases.cordon(runner)),
     uncordon: (runner) => known(runner, leases.uncordon(runner)),
     move: (shard, runner) => inRange(shard, known(runner, leases.move(shard, runner))),
-    release: (shard) => inRange(shard, leases.forgetMove(shard))
+    release: (shard) => inRange(shard, leases.forgetMove(shard)),
+    leave: (edge, leaves) =>
+      Effect.flatMap(edges.leave(edge, leaves), (heard) =>
+        heard ? Effect.void : Effect.fail({ _tag: "Unknown", what: `there is no edge ${edge}` })
+      )
   }
 }
+
+const oneDecimal = (load: number): number => Math.round(load * 10) / 10

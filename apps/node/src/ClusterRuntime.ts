@@ -2,7 +2,6 @@
  * Everything behind the edge of a node of a cluster: the bus, the leases, and, where the node is a runner, its shards
  * with their entities and the consumers of their logs. The same parts as `Runtime` has on one machine, over NATS.
  */
-import { randomBytes } from "node:crypto"
 import { Effect, Layer } from "effect"
 import { layerAllOwned, layerNatsClient, layerNatsLeases, layerNatsRunner } from "@parley/actors/cluster/NatsCluster"
 import { NatsBus } from "@parley/actors/cluster/NatsBus"
@@ -16,6 +15,7 @@ import { layerBusMetrics } from "./http/BusMetrics.ts"
 import { layerOwnerMetrics } from "./http/OwnerMetrics.ts"
 import { NodeConfig } from "./NodeConfig.ts"
 import { clusterPrefix, isRunner, leaseBucket, nodeName } from "./NodeIdentity.ts"
+import { freshStart, NodeStart, runnerNameOf } from "./NodeStart.ts"
 import { layerPersister } from "./workers/Persister.ts"
 
 /** Least time between two records of a shard under load: larger records, fewer round trips to three disks. */
@@ -66,11 +66,13 @@ export const layerEdgeRuntime = Layer.unwrap(
 )
 
 export const layerClusterRuntime = Layer.unwrap(
-  Effect.map(clusterOf, ({ below, cluster, settings }) => {
+  Effect.gen(function* () {
+    const { below, cluster, settings } = yield* clusterOf
+    const start = (yield* NodeStart) ?? freshStart()
     const bytes = Math.floor(settings.residentBytes / settings.shards)
     const runner = layerNatsRunner({
       ...cluster,
-      name: `${settings.name === "" ? "node" : settings.name}-${randomBytes(6).toString("hex")}`,
+      name: runnerNameOf(settings, start),
       bounds: {
         residentBytesMax: bytes,
         warmBytesMax: bytes,

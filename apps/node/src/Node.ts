@@ -24,9 +24,11 @@ import { checkNotMoved } from "./migrate/MovedDirectory.ts"
 import { NodeConfig } from "./NodeConfig.ts"
 import { clusterPrefix, isRunner } from "./NodeIdentity.ts"
 import { layerRuntime } from "./Runtime.ts"
-import { layerAckBeforeCommit, layerLoseLastLink, layerStall } from "./TestFaults.ts"
+import { layerNodeStart } from "./NodeStart.ts"
+import { layerAckBeforeCommit, layerLoseLastLink, layerNextRelease, layerStall } from "./TestFaults.ts"
 import { layerReadinessOfCluster, layerReadinessOfEdge, layerReadinessOfShards } from "./ReadinessOfShards.ts"
 import { checkShards } from "./ShardCount.ts"
+import { ShardLoads } from "./ShardLoads.ts"
 
 /** Log and stores in the data directory, which nobody else has. */
 const layerEmbeddedStorage = Layer.unwrap(
@@ -80,7 +82,8 @@ const layerEmbeddedNode = layerHttp.pipe(
 const layerClusterEdges = Layer.unwrap(
   Effect.gen(function* () {
     const { calls } = yield* ClusterConnections
-    return EdgeDirectory.layerNats({ connection: calls, subject: subjectsOf(clusterPrefix(yield* NodeConfig)).edges })
+    const { edges, edgeWish } = subjectsOf(clusterPrefix(yield* NodeConfig))
+    return EdgeDirectory.layerNats({ connection: calls, subject: edges, wishSubject: edgeWish })
   })
 )
 
@@ -89,22 +92,32 @@ const layerLockedDirectory = Layer.effectDiscard(
   Effect.flatMap(NodeConfig, ({ data }) => DataDirectoryLock.acquire(data))
 )
 
+const layerClusterLoads = Layer.unwrap(
+  Effect.gen(function* () {
+    const { calls } = yield* ClusterConnections
+    return ShardLoads.layerNats({ connection: calls, subject: subjectsOf(clusterPrefix(yield* NodeConfig)).loads })
+  })
+)
+
 const layerClusterEdge = layerHttp.pipe(
-  Layer.provide(layerClusterEdges),
+  Layer.provide(layerClusterOperations),
+  Layer.provide([layerClusterEdges, layerClusterLoads]),
   Layer.provideMerge(Edge.layer),
   Layer.provideMerge(Authentication.layer)
 )
 
 /** A node that has no shards: its user at NATS may do less, and it needs no log and no Redis. */
 export const layerEdgeOverStorage = layerClusterEdge.pipe(
-  Layer.provide([layerReadinessOfEdge, layerClusterOperations]),
+  Layer.provide(layerReadinessOfEdge),
   Layer.provideMerge(layerEdgeRuntime),
+  Layer.provide([layerNodeStart, layerNextRelease]),
   Layer.provideMerge(ClusterConnections.layer)
 )
 
 export const layerRunnerOverStorage = layerClusterEdge.pipe(
-  Layer.provide([layerReadinessOfCluster, layerClusterOperations]),
+  Layer.provide(layerReadinessOfCluster),
   Layer.provideMerge(layerClusterRuntime),
+  Layer.provide([layerNodeStart, layerNextRelease]),
   Layer.provideMerge(ClusterConnections.layer)
 )
 

@@ -193,8 +193,8 @@ export const settings = {
   unsafeLog: flag(false, "Allows settings that break the promises of the log; for tests only."),
   testFault: oneOf(
     "none",
-    ["none", "ack-before-commit", "forget-ids", "lose-last-link", "stall"],
-    "Builds a known defect in, for tests of the tests; needs --unsafe-log."
+    ["none", "ack-before-commit", "forget-ids", "lose-last-link", "stall", "next-release", "next-release-alone"],
+    "Builds a known defect in, for tests of the tests, or speaks as the release after this one; needs --unsafe-log."
   ),
 
   ...clusterSettings

@@ -4,8 +4,11 @@
  */
 import { writeSync } from "node:fs"
 import { Effect, Layer } from "effect"
+import { speakNextWire } from "@parley/actors/cluster/codec/WireRelease"
 import { LocalBus } from "@parley/actors/fanout/LocalBus"
 import { EventLog } from "@parley/storage/EventLog"
+import { speakNextToClients } from "./edge/ClientRelease.ts"
+import { NodeConfig } from "./NodeConfig.ts"
 
 /** Link messages that arrive empty, one in so many. */
 const blankOneIn = 20
@@ -49,5 +52,20 @@ export const layerLoseLastLink = Layer.effectDiscard(
     const bus = yield* LocalBus
     let turn = 0
     bus.setLinkFault((message) => (message.items.length > 0 && ++turn % blankOneIn === 0 ? "blank" : "deliver"))
+  })
+)
+
+/**
+ * No defect: the release after this one, which reads this one's wire and its own, and writes this one's until it is told
+ * (`next-release-alone`) that all others read its own.
+ */
+export const layerNextRelease = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const { testFault } = yield* NodeConfig
+    if (testFault !== "next-release" && testFault !== "next-release-alone") return
+    yield* Effect.acquireRelease(
+      Effect.sync(() => [speakNextWire(testFault === "next-release-alone"), speakNextToClients()]),
+      (undo) => Effect.sync(() => undo.forEach((it) => it()))
+    )
   })
 )

@@ -25,7 +25,7 @@ const commands: Readonly<
   },
   cluster: {
     about:
-      "show who holds which shards of a cluster, and move them: parley cluster [status|cordon|uncordon|move|release]",
+      "show a cluster, drain a node, even shards out: parley cluster [status|drain|undrain|rebalance|cordon|uncordon|move|release]",
     run: async () => (await import("./cli/ClusterCommand.ts")).clusterCommand
   },
   migrate: {

@@ -396,23 +396,40 @@ export const ClusterRunner = Schema.Struct({
   ),
   shards: Seq.pipe(means("How many shards it holds.")),
   cordoned: Schema.Boolean.pipe(means("It keeps what it has and takes no more, unless nobody else is there.")),
+  load: Schema.Finite.pipe(means("Of its shards together.")),
   heard_ms: Seq.pipe(means("Milliseconds since the asked node heard of it."))
 }).annotate({ identifier: "ClusterRunner", description: "A process that holds shards." })
 export const ClusterShard = Schema.Struct({
   shard: Seq,
   runner: Schema.String.pipe(means("Who holds it; empty: nobody.")),
   epoch: Seq.pipe(means("Grows with each holder.")),
-  wanted: Schema.String.pipe(means("Where an operator wants it; empty: nobody said so."))
-}).annotate({ identifier: "ClusterShard", description: "Where a shard is." })
+  wanted: Schema.String.pipe(means("Where an operator wants it; empty: nobody said so.")),
+  load: Schema.Finite.pipe(
+    means("Requests that it took and messages that it sent to edges, a second, over the last two seconds.")
+  ),
+  hot: Schema.Boolean.pipe(
+    means("It has more to do than half of a runner's even share: moving others away from it is all that helps.")
+  )
+}).annotate({ identifier: "ClusterShard", description: "Where a shard is, and what it has to do." })
+export const ClusterEdge = Schema.Struct({
+  edge: Schema.String.pipe(means("Its name: the runner's of the same process, where that is both.")),
+  url: Schema.String,
+  zone: Schema.String,
+  connections: Seq,
+  open: Schema.Boolean.pipe(means("It takes connections: it is neither leaving nor overloaded.")),
+  heard_ms: Seq.pipe(means("Milliseconds since the asked node heard of it."))
+}).annotate({ identifier: "ClusterEdge", description: "A process that clients connect to." })
 export const ClusterStatus = Schema.Struct({
   cluster: Schema.String.pipe(means("The cluster's name.")),
   runners: Schema.Array(ClusterRunner).pipe(means("By name.")),
+  edges: Schema.Array(ClusterEdge).pipe(means("By name.")),
   shards: Schema.Array(ClusterShard).pipe(means("By number."))
 }).annotate({ identifier: "ClusterStatus", description: "The cluster as the asked node sees it." })
 
 const Done = Schema.Struct({ done: Schema.Literal(true) })
 const runnerPath = { runner: Schema.String.check(Schema.isMaxLength(128)) }
 const shardPath = { shard: Seq }
+const edgePath = { edge: Schema.String.check(Schema.isMaxLength(128)) }
 
 const cluster = HttpApiGroup.make("cluster")
   .add(
@@ -434,6 +451,21 @@ const cluster = HttpApiGroup.make("cluster")
       success: Done,
       error: httpErrors
     }).annotateMerge(about("Give a runner shards again", "Needs an API key or the operator's key.")),
+    HttpApiEndpoint.put("leave", "/v1/cluster/edges/:edge/leaving", {
+      params: edgePath,
+      success: Done,
+      error: httpErrors
+    }).annotateMerge(
+      about(
+        "Have an edge's clients move",
+        "It takes no more connections, tells its clients to move, spread over its window, and goes on answering HTTP. Needs an API key or the operator's key."
+      )
+    ),
+    HttpApiEndpoint.delete("comeBack", "/v1/cluster/edges/:edge/leaving", {
+      params: edgePath,
+      success: Done,
+      error: httpErrors
+    }).annotateMerge(about("Let an edge take connections again", "Needs an API key or the operator's key.")),
     HttpApiEndpoint.put("move", "/v1/cluster/shards/:shard/runner/:runner", {
       params: { ...shardPath, ...runnerPath },
       success: Done,

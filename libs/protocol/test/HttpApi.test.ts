@@ -120,7 +120,9 @@ const Others = Layer.mergeAll(
         cordon: done,
         uncordon: done,
         move: done,
-        release: done
+        release: done,
+        leave: done,
+        comeBack: done
       })
     })
   ),

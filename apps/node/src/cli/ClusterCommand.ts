@@ -1,82 +1,95 @@
 /**
- * `parley cluster`: who holds which shards (`status`), and what an operator wants otherwise: `cordon RUNNER`, `uncordon
- * RUNNER`, `move SHARD RUNNER`, `release SHARD`. To drain a node, stop it (SIGTERM): it hands its shards over first.
+ * `parley cluster`: who holds which shards and what they have to do (`status`), and what an operator wants otherwise:
+ * `drain NODE` before it is stopped and `undrain NODE`, `rebalance`, and by hand `cordon RUNNER`, `uncordon RUNNER`,
+ * `move SHARD RUNNER`, `release SHARD`. Asks any node, also the one that is drained.
  */
-import { operatorCall, operatorFlags, type OperatorMethod } from "./OperatorCall.ts"
+import {
+  type ClusterApi,
+  clusterApiAt,
+  cordonPath,
+  movePath,
+  releasePath,
+  type WishMethod
+} from "./cluster/ClusterApi.ts"
+import { drainNode, undrainNode } from "./cluster/Drain.ts"
+import { systemPace } from "./cluster/Pace.ts"
+import { movesDefault, movesMax, rebalance } from "./cluster/Rebalance.ts"
+import { statusText } from "./cluster/StatusText.ts"
+import { operatorAccess, operatorFlags } from "./OperatorCall.ts"
 import { parseFlags, unknownFlag } from "./Flags.ts"
 
-const usage =
-  "usage: parley cluster [status] | cluster cordon|uncordon RUNNER | cluster move SHARD RUNNER | cluster release SHARD [--url URL] [--key KEY | --data DIR]"
+const usage = `usage: parley cluster ACTION [--url URL] [--key KEY | --data DIR]
+  status                 who holds what, and what it has to do
+  drain NODE             its shards and clients go elsewhere; says when it may be stopped
+  undrain NODE           it takes shards and clients again
+  rebalance              runners get about as much to do: --moves N shards at most (${movesDefault}), --dry only says which
+  cordon RUNNER          it takes no more shards; uncordon RUNNER: it does again
+  move SHARD RUNNER      the shard goes there and stays
+  release SHARD          it is placed as all others again`
 
-interface Wish {
-  readonly method: OperatorMethod
-  readonly path: string
-}
+type Flags = Readonly<Record<string, string>>
+type Action = (api: ClusterApi) => Promise<void>
 
-const wishOf = ([action = "status", first = "", second = "", ...more]: ReadonlyArray<string>): Wish | undefined => {
-  if (more.length > 0) return undefined
-  const runner = (name: string) => encodeURIComponent(name)
+const say = (line: string): void => void process.stdout.write(`${line}\n`)
+
+const wish =
+  (method: WishMethod, path: string): Action =>
+  async (api) => {
+    await api.wish(method, path)
+    say("done")
+  }
+
+/** Undefined: it is none. */
+const actionOf = (words: ReadonlyArray<string>, flags: Flags): Action | undefined => {
+  const [action = "status", first = "", second = ""] = words
+  const wanted = { status: 1, rebalance: 1, move: 3 }[action] ?? 2
+  if (words.length > wanted || (words.length < wanted && wanted > 1)) return undefined
+  const shard = /^\d+$/.test(first) ? Number(first) : undefined
   switch (action) {
     case "status":
-      return first === "" ? { method: "GET", path: "/v1/cluster" } : undefined
+      return async (api) => say(statusText(await api.status()).trimEnd())
+    case "drain":
+      return (api) => drainNode(api, first, systemPace, say)
+    case "undrain":
+      return async (api) => {
+        await undrainNode(api, first)
+        say("done")
+      }
+    case "rebalance": {
+      const moves = Number(flags["moves"] ?? movesDefault)
+      if (!Number.isInteger(moves) || moves < 1 || moves > movesMax) return undefined
+      const dry = flags["dry"] !== undefined
+      return async (api) => void (await rebalance(api, { pace: systemPace, say, moves, dry }))
+    }
     case "cordon":
+      return wish("PUT", cordonPath(first))
     case "uncordon":
-      if (first === "" || second !== "") return undefined
-      return { method: action === "cordon" ? "PUT" : "DELETE", path: `/v1/cluster/runners/${runner(first)}/cordon` }
+      return wish("DELETE", cordonPath(first))
     case "move":
-      if (!/^\d+$/.test(first) || second === "") return undefined
-      return { method: "PUT", path: `/v1/cluster/shards/${first}/runner/${runner(second)}` }
+      return shard === undefined ? undefined : wish("PUT", movePath(shard, second))
     case "release":
-      return /^\d+$/.test(first) && second === ""
-        ? { method: "DELETE", path: `/v1/cluster/shards/${first}/runner` }
-        : undefined
+      return shard === undefined ? undefined : wish("DELETE", releasePath(shard))
     default:
       return undefined
   }
 }
 
-interface Status {
-  readonly cluster: string
-  readonly runners: ReadonlyArray<{
-    readonly runner: string
-    readonly state: string
-    readonly shards: number
-    readonly cordoned: boolean
-    readonly heard_ms: number
-  }>
-  readonly shards: ReadonlyArray<{
-    readonly shard: number
-    readonly runner: string
-    readonly epoch: number
-    readonly wanted: string
-  }>
-}
-
-const show = ({ cluster, runners, shards }: Status): string =>
-  [
-    `cluster ${cluster}`,
-    ...runners.map(
-      ({ cordoned, heard_ms, runner, shards, state }) =>
-        `${runner}  ${state}${cordoned ? ", cordoned" : ""}  ${shards} shards  heard ${heard_ms} ms ago`
-    ),
-    ...shards.map(
-      ({ epoch, runner, shard, wanted }) =>
-        `shard ${shard}  ${runner === "" ? "nobody" : runner}  epoch ${epoch}${wanted === "" ? "" : `  wanted at ${wanted}`}`
-    ),
-    ""
-  ].join("\n")
-
 export const clusterCommand = async (args: ReadonlyArray<string>): Promise<number> => {
   const { flags, rest } = parseFlags(args)
-  const wish = wishOf(rest)
-  const wrong = unknownFlag(flags, operatorFlags) ?? (wish === undefined ? usage : undefined)
-  if (wish === undefined || wrong !== undefined) {
+  const action = actionOf(rest, flags)
+  const ofRebalance = rest[0] === "rebalance" ? ["moves", "dry"] : []
+  const wrong = unknownFlag(flags, [...operatorFlags, ...ofRebalance])
+  if (action === undefined || wrong !== undefined) {
     process.stderr.write(`parley cluster: ${wrong ?? usage}\n`)
     return 2
   }
-  const answer = await operatorCall("cluster", flags, wish.path, wish.method)
-  if (typeof answer === "number") return answer
-  // as: the server's ClusterStatus
-  process.stdout.write(wish.method === "GET" ? show(answer as Status) : "done\n")
-  return 0
+  const access = operatorAccess("cluster", flags)
+  if (typeof access === "number") return access
+  try {
+    await action(clusterApiAt(access.url, access.key))
+    return 0
+  } catch (error) {
+    process.stderr.write(`parley cluster: ${error instanceof Error ? error.message : String(error)}\n`)
+    return 1
+  }
 }

@@ -18,6 +18,17 @@ const keyOf = (flags: Flags): string | undefined => {
   return existsSync(file) ? readFileSync(file, "utf8").trim() : undefined
 }
 
+/** Where to ask and with what, or the command's exit code after it was said what is missing. */
+export const operatorAccess = (
+  command: string,
+  flags: Flags
+): { readonly url: string; readonly key: string } | number => {
+  const key = keyOf(flags)
+  if (key !== undefined) return { url: flags["url"] ?? "http://127.0.0.1:8080", key }
+  process.stderr.write(`parley ${command}: no key: give --key, PARLEY_API_KEY, or the server's --data directory\n`)
+  return 2
+}
+
 /** The answer, or the command's exit code after it was said why there is none. */
 export const operatorCall = async (
   command: string,
@@ -29,9 +40,9 @@ export const operatorCall = async (
     process.stderr.write(`parley ${command}: ${what}\n`)
     return code
   }
-  const key = keyOf(flags)
-  if (key === undefined) return complain("no key: give --key, PARLEY_API_KEY, or the server's --data directory", 2)
-  const url = flags["url"] ?? "http://127.0.0.1:8080"
+  const access = operatorAccess(command, flags)
+  if (typeof access === "number") return access
+  const { key, url } = access
   try {
     const answer = await fetch(`${url}${path}`, { method, headers: { authorization: `Bearer ${key}` } })
     const text = await answer.text()

@@ -7,6 +7,7 @@ import { Context, Effect, Layer } from "effect"
 import { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import { renderFailure } from "@parley/protocol/ApiError"
 import { NodeConfig } from "../NodeConfig.ts"
+import { NodeStart } from "../NodeStart.ts"
 import { Authentication } from "./Authentication.ts"
 import type { Connections } from "./Connections.ts"
 import type { EdgeLinks } from "./EdgeLinks.ts"
@@ -38,6 +39,10 @@ export class Edge extends Context.Service<
     readonly connections: Connections
     readonly links: EdgeLinks
     readonly draining: () => boolean
+    /** Takes no more connections and tells those that are here to move, as at a stop, but goes on living. */
+    readonly leave: () => void
+    /** Takes connections again; who was not told yet to move stays. */
+    readonly comeBack: () => void
   }
 >()("@parley/node/Edge") {
   static readonly layer: Layer.Layer<
@@ -47,7 +52,7 @@ export class Edge extends Context.Service<
   > = Layer.effectContext(
     Effect.gen(function* () {
       const settings = yield* NodeConfig
-      const parts = assembleEdge(settings, yield* OwnerCalls, yield* LinkBus, yield* Authentication)
+      const parts = assembleEdge(settings, yield* OwnerCalls, yield* LinkBus, yield* Authentication, yield* NodeStart)
       const server = createServer({
         headersTimeout: settings.helloTimeoutMs,
         requestTimeout: 30_000,

@@ -14,21 +14,41 @@ export interface EdgeAddress {
   readonly zone: string
 }
 
+export interface SeenEdge extends EdgeAddress {
+  readonly name: string
+  readonly connections: number
+  /** It takes connections: neither overloaded nor leaving. */
+  readonly open: boolean
+  readonly heardMs: number
+}
+
 export class EdgeDirectory extends Context.Service<
   EdgeDirectory,
   {
     /** Those of the zone first, then by load; one that stops or is overloaded is not among them. */
     choose(zone: string): ReadonlyArray<EdgeAddress>
+    /** All that were heard lately, by name. */
+    readonly all: () => ReadonlyArray<SeenEdge>
+    /** Has an edge tell its clients to move and take no more, or take them again; false: nobody of that name is known. */
+    readonly leave: (name: string, leaves: boolean) => Effect.Effect<boolean>
   }
 >()("@parley/node/EdgeDirectory") {
   /** Nobody is sent elsewhere. */
-  static readonly layerAlone = Layer.succeed(EdgeDirectory, { choose: () => [] })
+  static readonly layerAlone = Layer.succeed(EdgeDirectory, {
+    choose: () => [],
+    all: () => [],
+    leave: () => Effect.succeed(false)
+  })
 
-  static readonly layerNats = (options: { readonly connection: NatsConnection; readonly subject: string }) =>
+  static readonly layerNats = (options: {
+    readonly connection: NatsConnection
+    readonly subject: string
+    readonly wishSubject: (edge: string) => string
+  }) =>
     Layer.effect(
       EdgeDirectory,
       Effect.gen(function* () {
-        const { connection, subject } = options
+        const { connection, subject, wishSubject } = options
         const edges = new EdgesHeard()
         yield* Effect.acquireRelease(
           Effect.sync(() =>
@@ -42,8 +62,18 @@ export class EdgeDirectory extends Context.Service<
           ),
           (subscription) => Effect.sync(() => subscription.unsubscribe())
         )
+        yield* takeWishes(connection, wishSubject)
         yield* announce(connection, subject).pipe(Effect.forkScoped)
-        return { choose: (zone) => edges.choose(zone, performance.now()) }
+        return {
+          choose: (zone) => edges.choose(zone, performance.now()),
+          all: () => edges.all(performance.now()),
+          leave: (name, leaves) =>
+            Effect.sync(() => {
+              if (!edges.knows(name) || connection.isClosed()) return false
+              connection.publish(wishSubject(name), leaves ? leaveWord : comeBackWord)
+              return true
+            })
+        }
       })
     )
 }
@@ -54,13 +84,36 @@ export const silenceMsMax = 3_500
 /** Edges that are kept in mind. */
 const edgesMax = 4_096
 
+/** An operator's wish is said once; that it was heard shows in what the edge says of itself next. */
+const leaveWord = "leave"
+const comeBackWord = "come back"
+
+const takeWishes = Effect.fnUntraced(function* (connection: NatsConnection, wishSubject: (edge: string) => string) {
+  const edge = yield* Edge
+  yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      connection.subscribe(wishSubject(edge.name), {
+        callback: (error, message) => {
+          if (error !== null) return
+          const wish = message.string()
+          if (wish === leaveWord) edge.leave()
+          else if (wish === comeBackWord) edge.comeBack()
+        }
+      })
+    ),
+    (subscription) => Effect.sync(() => subscription.unsubscribe())
+  )
+})
+
 /** What an edge says of itself. `load`: the share of its connections that is taken. */
 const Word = Schema.Struct({
   name: Schema.String,
   url: Schema.String,
   zone: Schema.String,
   load: Schema.Number,
-  open: Schema.Boolean
+  open: Schema.Boolean,
+  /** Those of an older version don't say it. */
+  connections: Schema.optionalKey(Schema.Int)
 })
 type Word = (typeof Word)["Type"]
 
@@ -79,7 +132,8 @@ const announce = Effect.fnUntraced(function* (connection: NatsConnection, subjec
       url,
       zone: settings.zone,
       load: edge.runtime.connections.size / settings.connectionsMax,
-      open: !edge.draining() && !edge.runtime.lag.overloaded
+      open: !edge.draining() && !edge.runtime.lag.overloaded,
+      connections: edge.runtime.connections.size
     }
     connection.publish(subject, JSON.stringify(word))
   })
@@ -104,6 +158,24 @@ export class EdgesHeard {
       if (now - at <= silenceMsMax && this.#words.size <= edgesMax) break
       this.#words.delete(name)
     }
+  }
+
+  knows(name: string): boolean {
+    return this.#words.has(name)
+  }
+
+  all(now: number): ReadonlyArray<SeenEdge> {
+    return [...this.#words.values()]
+      .filter(({ at }) => now - at <= silenceMsMax)
+      .sort((a, b) => (a.word.name < b.word.name ? -1 : 1))
+      .map(({ at, word: { connections = 0, name, open, url, zone } }) => ({
+        name,
+        url,
+        zone,
+        open,
+        connections,
+        heardMs: Math.max(0, Math.round(now - at))
+      }))
   }
 
   choose(zone: string, now: number): ReadonlyArray<EdgeAddress> {

@@ -2,12 +2,12 @@
  * Makes one edge's parts and ties them together: what an owner's answer to an attach means for a topic, what a personal
  * event means for connections, what starts and stops in which order.
  */
-import { randomBytes } from "node:crypto"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { edgeName } from "@parley/actors/cluster/Subjects"
 import type { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import type { NodeSettings } from "../NodeConfig.ts"
 import { nodeName } from "../NodeIdentity.ts"
+import { freshStart } from "../NodeStart.ts"
 import type { Authentication } from "./Authentication.ts"
 import type { Connection } from "./Connection.ts"
 import { Connections } from "./Connections.ts"
@@ -38,10 +38,11 @@ export const assembleEdge = (
   settings: NodeSettings,
   calls: OwnerCalls["Service"],
   bus: LinkBus["Service"],
-  authentication: Authentication["Service"]
+  authentication: Authentication["Service"],
+  start: string = freshStart()
 ) => {
   // A new name at each start: owners number their links by it from 1.
-  const name = edgeName(nodeName(settings), randomBytes(6).toString("hex"))
+  const name = edgeName(nodeName(settings), start)
   let isDraining = false
   const lag = new Lag(settings.eventLoopLagMs)
   const close: EdgeRuntime["close"] = (connection, why, reason) => connections.close(connection, why, reason)
@@ -122,6 +123,7 @@ export const assembleEdge = (
     onConnection: (socket, address) => connections.accept(socket, address)
   })
   let sweeper: NodeJS.Timeout | undefined = undefined
+  let leaving: Fiber.Fiber<void> | undefined = undefined
   return {
     name,
     runtime,
@@ -141,8 +143,19 @@ export const assembleEdge = (
         interest.sweep(performance.now())
       }, sweepMs).unref()
     },
+    leave: () => {
+      isDraining = true
+      leaving ??= Effect.runFork(drain(runtime))
+    },
+    comeBack: () => {
+      isDraining = false
+      const told = leaving
+      leaving = undefined
+      if (told !== undefined) Effect.runFork(Fiber.interrupt(told))
+    },
     stop: Effect.gen(function* () {
       isDraining = true
+      if (leaving !== undefined) yield* Fiber.interrupt(leaving)
       yield* drain(runtime)
       presence.flush()
       clearInterval(sweeper)

@@ -9,6 +9,7 @@
  * The one that has to come last, the close, is sent after `flushNow`.
  */
 import type { WireText } from "@parley/protocol/WireText"
+import { spokenBy } from "./ClientRelease.ts"
 import type { Connection } from "./Connection.ts"
 
 /** Sockets written in one go before other work gets its turn. */
@@ -17,7 +18,8 @@ export const flushSocketsMax = 256
 const finText = 0x81
 
 /** A server's (unmasked) text frame: header and payload as a one-byte string. */
-export const frameOf = (payload: WireText): WireText => {
+export const frameOf = (text: WireText): WireText => {
+  const payload = spokenBy(text)
   const length = payload.length
   if (length < 126) return String.fromCharCode(finText, length) + payload
   if (length < 65_536) return String.fromCharCode(finText, 126, length >>> 8, length & 0xff) + payload

@@ -7,6 +7,7 @@ import type { Duplex } from "node:stream"
 import { type WebSocket, WebSocketServer } from "ws"
 import { subprotocol } from "@parley/protocol/Frame"
 import type { NodeSettings } from "../NodeConfig.ts"
+import { subprotocolOf } from "./ClientRelease.ts"
 import { EdgeSocket, type SocketHandlers } from "./EdgeSocket.ts"
 import type { Lag } from "./Lag.ts"
 import { plainAddress, type RawSockets } from "./RawSockets.ts"
@@ -61,7 +62,7 @@ export class Upgrade {
       perMessageDeflate: false,
       // Of the class it needs no more than this (ws 8.23).
       WebSocket: Opening as unknown as typeof WebSocket,
-      handleProtocols: (protocols) => (protocols.has(subprotocol) ? subprotocol : false)
+      handleProtocols: (protocols) => subprotocolOf(protocols) ?? false
     })
   }
 
@@ -159,8 +160,10 @@ const refuse = (socket: Duplex, { retryAfterSeconds, status, text }: Refusal): v
   )
 }
 
-const offersProtocol = (request: IncomingMessage): boolean =>
-  (request.headers["sec-websocket-protocol"] ?? "").split(",").some((name) => name.trim() === subprotocol)
+const offersProtocol = (request: IncomingMessage): boolean => {
+  const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim())
+  return subprotocolOf(new Set(offered)) !== undefined
+}
 
 /** Programs send no Origin; browsers do, and can't be made to lie. */
 export const originAllowed = (origins: ReadonlyArray<string>, request: IncomingMessage): boolean => {

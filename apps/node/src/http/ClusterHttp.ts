@@ -28,6 +28,8 @@ export const layerClusterHttp = HttpApiBuilder.group(
       status: () => Effect.map(operated, ({ status }) => status()),
       cordon: ({ params }) => wish(({ cordon }) => cordon(params.runner)),
       uncordon: ({ params }) => wish(({ uncordon }) => uncordon(params.runner)),
+      leave: ({ params }) => wish(({ leave }) => leave(params.edge, true)),
+      comeBack: ({ params }) => wish(({ leave }) => leave(params.edge, false)),
       move: ({ params }) => wish(({ move }) => move(params.shard, params.runner)),
       release: ({ params }) => wish(({ release }) => release(params.shard))
     })

@@ -32,6 +32,20 @@ describe("the directory of edges", () => {
     expect(names(edges, "", silenceMsMax + 1).length).toBe(8)
   })
 
+  it("shows all that were heard lately, also those that are closed, with their connections", () => {
+    const edges = new EdgesHeard(() => 0)
+    edges.heard(edge("gone", "", 0), 0)
+    edges.heard({ ...edge("b", "x", 0.5, false), connections: 7 }, 3_000)
+    // An older version does not count them.
+    edges.heard(edge("a", "", 0), 3_500)
+    const rest = (name: string) => ({ name, url: `https://${name}.example.com` })
+    expect(edges.all(4_000)).toEqual([
+      { ...rest("a"), zone: "", open: true, connections: 0, heardMs: 500 },
+      { ...rest("b"), zone: "x", open: false, connections: 7, heardMs: 1_000 }
+    ])
+    expect([edges.knows("b"), edges.knows("never")]).toEqual([true, false])
+  })
+
   it("spreads those who ask at once over edges that are as full", () => {
     let seed = 1
     const edges = new EdgesHeard(() => (seed = (seed * 16_807) % 2_147_483_647) / 2_147_483_647)

@@ -24,7 +24,14 @@ const common = ({ node, prefix }: BusGrantsOptions): NatsGrants => {
   const subjects = subjectsOf(prefix)
   return {
     publish: [...jetStreamGrants, `${prefix}.run.*`, `${prefix}.entities.*`, subjects.edges],
-    subscribe: [`${subjects.answersTo(node)}.>`, subjects.edgesOf(node), subjects.edges, subjects.owned, subjects.hint]
+    subscribe: [
+      `${subjects.answersTo(node)}.>`,
+      subjects.edgesOf(node),
+      subjects.edges,
+      subjects.loads,
+      subjects.owned,
+      subjects.hint
+    ]
   }
 }
 
@@ -45,6 +52,7 @@ export const runnerBusGrants = (options: BusGrantsOptions): NatsGrants => {
       // Answers to any node, live delivery to any edge.
       `${prefix}.in.>`,
       `${prefix}.edge.>`,
+      subjects.loads,
       subjects.owned,
       subjects.hint,
       `$KV.${bucket}.>`,

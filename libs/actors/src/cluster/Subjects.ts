@@ -12,7 +12,9 @@
  * | `<prefix>.in.<node>.<process>.<runner>` | the runner | … calls |
  * | `<prefix>.in.<node>.<session>` | the runner | … entities |
  * | `<prefix>.edge.<node>.<start>` | runners | the edge |
+ * | `<prefix>.edge.<node>.<start>-wish` | runners | the edge: an operator's wish |
  * | `<prefix>.edges` | edges | edges |
+ * | `<prefix>.loads` | runners | everybody who asks |
  * | `<prefix>.owned` | runners | everybody who asks |
  * | `<prefix>.hint` | runners, consumers | runners, consumers |
  */
@@ -24,6 +26,7 @@ export interface Subjects {
   readonly owned: string
   readonly hint: string
   readonly edges: string
+  readonly loads: string
   run(runner: string): string
   entities(runner: string): string
   /** What all answers to a node come below; a connection's `inboxPrefix`. */
@@ -36,6 +39,8 @@ export interface Subjects {
   session(node: string, session: string): string
   /** By the edge's name, of `edgeName`. */
   edge(edge: string): string
+  /** What operators want of an edge; among those that its node may hear. */
+  edgeWish(edge: string): string
   /** All links that a node's edges may have. */
   edgesOf(node: string): string
 }
@@ -50,19 +55,22 @@ export const subjectsOf = (prefix: string): Subjects => {
     owned: `${prefix}.owned`,
     hint: `${prefix}.hint`,
     edges: `${prefix}.edges`,
+    loads: `${prefix}.loads`,
     run: (runner) => `${prefix}.run.${token(runner)}`,
     entities: (runner) => `${prefix}.entities.${token(runner)}`,
     answersTo: (node) => `${prefix}.in.${token(node)}`,
     inbox: (node, process) => `${prefix}.in.${token(node)}.${token(process)}.*`,
     answers: (node, process, runner) => `${prefix}.in.${token(node)}.${token(process)}.${token(runner)}`,
     session: (node, session) => `${prefix}.in.${token(node)}.${token(session)}`,
-    edge: (edge) => {
-      const slash = edge.lastIndexOf("/")
-      const own = slash < 0 ? token(edge) : `${token(edge.slice(0, slash))}.${token(edge.slice(slash + 1))}`
-      return `${prefix}.edge.${own}`
-    },
+    edge: (edge) => `${prefix}.edge.${edgeTokens(edge)}`,
+    edgeWish: (edge) => `${prefix}.edge.${edgeTokens(edge)}-wish`,
     edgesOf: (node) => `${prefix}.edge.${token(node)}.*`
   }
+}
+
+const edgeTokens = (edge: string): string => {
+  const slash = edge.lastIndexOf("/")
+  return slash < 0 ? token(edge) : `${token(edge.slice(0, slash))}.${token(edge.slice(slash + 1))}`
 }
 
 /** Host names have dots, and a dot, a star or a space means something in a subject. Different names stay different. */

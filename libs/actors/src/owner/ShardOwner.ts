@@ -46,6 +46,8 @@ export class ShardOwner {
   readonly parked = new ParkedHere()
   readonly log: ShardLog<PendingEvent>
   readonly checkpoints: Checkpoints
+  /** Requests that it took and messages that it sent to edges, since it was opened: what it costs, more or less. */
+  work = 0
   #state: "serving" | "draining" | "out" = "serving"
   /** The store has all that precedes what was replayed: before that, nothing below a tail is read from it. */
   readonly #storeNeeded: LogPosition
@@ -112,6 +114,7 @@ export class ShardOwner {
       notMine()
       return
     }
+    this.work++
     switch (request._tag) {
       case "Mutate":
       case "Sync":
@@ -211,7 +214,10 @@ export class ShardOwner {
 
   /** Sends an item to the edges that want its topic. */
   publish(item: LinkItem): void {
-    for (const edge of this.interest.edgesOf(item.topic)) this.context.links.push(edge, item)
+    for (const edge of this.interest.edgesOf(item.topic)) {
+      this.work++
+      this.context.links.push(edge, item)
+    }
   }
 
   /** The persister has written everything up to here (†25), but for what it has parked (†26). */

@@ -177,18 +177,40 @@ export const httpExamples = {
     answer: {
       cluster: "chat",
       runners: [
-        { runner: "a1-3f9a52c07d11", state: "active", shards: 1, cordoned: false, heard_ms: 412 },
-        { runner: "a2-90be14d7aa03", state: "draining", shards: 1, cordoned: true, heard_ms: 95 }
+        { runner: "a1-3f9a52c07d11", state: "active", shards: 1, cordoned: false, load: 240.5, heard_ms: 412 },
+        { runner: "a2-90be14d7aa03", state: "draining", shards: 1, cordoned: true, load: 12, heard_ms: 95 }
+      ],
+      edges: [
+        {
+          edge: "a1-3f9a52c07d11",
+          url: "https://a1.chat.example.com",
+          zone: "a",
+          connections: 8123,
+          open: true,
+          heard_ms: 412
+        }
       ],
       shards: [
-        { shard: 1, runner: "a1-3f9a52c07d11", epoch: 1207, wanted: "" },
-        { shard: 2, runner: "a2-90be14d7aa03", epoch: 1198, wanted: "a1-3f9a52c07d11" }
+        { shard: 1, runner: "a1-3f9a52c07d11", epoch: 1207, wanted: "", load: 240.5, hot: true },
+        { shard: 2, runner: "a2-90be14d7aa03", epoch: 1198, wanted: "a1-3f9a52c07d11", load: 12, hot: false }
       ]
     } satisfies (typeof ClusterStatus)["Encoded"]
   },
   "cluster.cordon": {
     method: "PUT",
     path: "/v1/cluster/runners/a2-90be14d7aa03/cordon",
+    status: 200,
+    answer: { done: true }
+  },
+  "cluster.leave": {
+    method: "PUT",
+    path: "/v1/cluster/edges/a2-90be14d7aa03/leaving",
+    status: 200,
+    answer: { done: true }
+  },
+  "cluster.comeBack": {
+    method: "DELETE",
+    path: "/v1/cluster/edges/a2-90be14d7aa03/leaving",
     status: 200,
     answer: { done: true }
   },

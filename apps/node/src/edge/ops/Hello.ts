@@ -7,8 +7,10 @@ import type { Op } from "@parley/protocol/Frame"
 import { userTopic } from "@parley/actors/owner/OwnerProtocol"
 import type { ApiFailure } from "@parley/protocol/ApiError"
 import type { Verified } from "../Authentication.ts"
+import { pushAfterHello } from "../ClientRelease.ts"
 import type { Connection } from "../Connection.ts"
 import { answerFailure, answerOk, type EdgeRuntime } from "../EdgeRuntime.ts"
+import { frameOf } from "../Outbound.ts"
 import { ask } from "../OwnerAnswers.ts"
 import { isServed } from "../Topic.ts"
 
@@ -81,6 +83,8 @@ const openSession = (
     edge.heartbeats.add(connection)
     edge.presence.came(user, connection.device)
     answerHello(edge, connection, re, reply.ok.position)
+    const push = pushAfterHello()
+    if (push !== undefined) edge.outbound.push(connection, frameOf(push), true)
     onLive(connection)
   })
 }

@@ -4,6 +4,8 @@
  * takes. Plain TypeScript on the hot path: bench `remotecalls`.
  */
 
+import { wireRelease } from "./WireRelease.ts"
+
 /** What a text costs to write by a native call is more than a loop costs for so many chars. */
 const loopCharsMax = 24
 const bytesAtFirst = 4_096
@@ -110,6 +112,8 @@ export class ByteWriter {
   }
 
   end(begun: number): void {
+    const { more } = wireRelease()
+    if (more.length > 0) this.raw(more)
     this.#bytes.writeUInt32LE(this.#at - begun, begun - 4)
   }
 

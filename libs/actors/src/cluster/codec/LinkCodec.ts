@@ -7,6 +7,7 @@ import type { ByteReader } from "./ByteReader.ts"
 import type { ByteWriter } from "./ByteWriter.ts"
 import { readPresenceChanges, writePresenceChanges } from "./ReplyCodec.ts"
 import { numbersOf } from "./RequestCodec.ts"
+import { wireRelease } from "./WireRelease.ts"
 
 const items = ["Event", "Covered", "Ephemeral", "Presence", "Personal"] as const satisfies ReadonlyArray<
   LinkItem["_tag"]
@@ -21,9 +22,13 @@ export const writeLinkMessage = (to: ByteWriter, message: LinkMessage): void => 
   to.number(message.items.length)
   for (const item of message.items) writeItem(to, item)
   to.bool(message.digest !== null)
-  if (message.digest === null) return
-  to.number(message.digest.length)
-  for (const { epoch, interestVersion, shard } of message.digest) {
+  if (message.digest !== null) writeDigest(to, message.digest)
+  to.raw(wireRelease().more)
+}
+
+const writeDigest = (to: ByteWriter, digest: NonNullable<LinkMessage["digest"]>): void => {
+  to.number(digest.length)
+  for (const { epoch, interestVersion, shard } of digest) {
     to.number(shard)
     to.number(epoch)
     to.number(interestVersion)

@@ -1,0 +1,20 @@
+/** The cluster's status as lines for a person. */
+import type { Status } from "./ClusterApi.ts"
+
+export const statusText = ({ cluster, edges, runners, shards }: Status): string =>
+  [
+    `cluster ${cluster}`,
+    ...runners.map(
+      ({ cordoned, heard_ms, load, runner, shards, state }) =>
+        `runner ${runner}  ${state}${cordoned ? ", cordoned" : ""}  ${shards} shards  load ${load}/s  heard ${heard_ms} ms ago`
+    ),
+    ...edges.map(
+      ({ connections, edge, open, url, zone }) =>
+        `edge ${edge}  ${open ? "open" : "closed"}  ${connections} connections  ${url}${zone === "" ? "" : `  zone ${zone}`}`
+    ),
+    ...shards.map(
+      ({ epoch, hot, load, runner, shard, wanted }) =>
+        `shard ${shard}  ${runner === "" ? "nobody" : runner}  epoch ${epoch}  load ${load}/s${hot ? "  HOT" : ""}${wanted === "" ? "" : `  wanted at ${wanted}`}`
+    ),
+    ""
+  ].join("\n")
