@@ -16,7 +16,7 @@ import {
 import { WebSocket } from "ws"
 
 /** A request that is not answered for so long counts as lost, and the connection is given up. */
-const answerMsMax = 20_000
+const answerMsMax = 50_000
 
 export type Reply<Name extends OpName> =
   | { readonly _tag: "Ok"; readonly ok: Answer<Name> }
@@ -63,6 +63,8 @@ export class WireSocket {
   static open(url: string, events: SocketEvents): Promise<WireSocket | undefined> {
     const socket = new WebSocket(url.replace(/^http/, "ws") + socketPath, [subprotocol], {
       perMessageDeflate: false,
+      // One frame a turn, as browsers have it: an answer is taken before the push that follows it.
+      allowSynchronousEvents: false,
       handshakeTimeout: 5_000
     })
     const wire = new WireSocket(socket, events)
