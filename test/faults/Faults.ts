@@ -1,7 +1,16 @@
 /** The faults, each a few lines over `Scene`: what happens, for how long, and that it is over at the end. */
 import { setTimeout as delay } from "node:timers/promises"
 import { Redis } from "ioredis"
+import { brokenBuilds } from "./BrokenBuilds.ts"
+import { clientFaults } from "./ClientFaults.ts"
+import { diskFaults } from "./DiskFaults.ts"
 import type { Fault, Scene } from "./FaultRun.ts"
+import { networkFaults } from "./NetworkFaults.ts"
+import { operatorEnvironment } from "./Operator.ts"
+import { ownerFaults } from "./OwnerFaults.ts"
+import { powerFaults } from "./PowerFaults.ts"
+import { restoreFaults } from "./RestoreFaults.ts"
+import { storeFaults } from "./StoreFaults.ts"
 
 /** Acks that a fault lies between. */
 const between = async ({ workload }: Scene, acks: number): Promise<void> => {
@@ -173,7 +182,15 @@ export const faults: ReadonlyArray<Fault> = [
       await Promise.all(all.map((index) => scene.cluster.killNode(index)))
       await Promise.all(all.map((index) => scene.cluster.startNode(index)))
     }
-  }
+  },
+  ...networkFaults,
+  ...brokenBuilds,
+  ...ownerFaults,
+  ...storeFaults,
+  ...powerFaults,
+  ...diskFaults,
+  ...restoreFaults,
+  ...clientFaults
 ]
 
 /** Rates that a handful of busy test users stay below. */
@@ -186,5 +203,6 @@ export const faultEnvironment: Readonly<Record<string, string>> = {
   PARLEY_CONNECTS_PER_ADDRESS_PER_SECOND: "100000",
   // Others use the machine as well: late is not overloaded.
   PARLEY_EVENT_LOOP_LAG_MS: "5000",
-  PARLEY_DRAIN_WINDOW_MS: "2000"
+  PARLEY_DRAIN_WINDOW_MS: "2000",
+  ...operatorEnvironment
 }
