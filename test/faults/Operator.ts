@@ -84,7 +84,15 @@ export const retryParked = async (
   topic: string,
   id: string
 ): Promise<void> => {
-  await call(cluster, "POST", `/v1/parked/${encodeURIComponent(consumer)}/${topic}/${encodeURIComponent(id)}/retry`)
+  const path = `/v1/parked/${encodeURIComponent(consumer)}/${topic}/${encodeURIComponent(id)}/retry`
+  const refusals: Array<string> = []
+  // Only the node that works on the shard can do it, and shards move.
+  for (const { url } of cluster.nodes) {
+    const refused = await call(cluster, "POST", path, url).then(() => undefined, String)
+    if (refused === undefined) return
+    refusals.push(refused)
+  }
+  throw new Error(refusals.join("; "))
 }
 
 /** Until what is parked is so; false: the time is over. */
