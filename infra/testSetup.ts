@@ -6,13 +6,14 @@
  * test's own, after installing what is missing if it may (`test-setup.sh`). Elsewhere it says why not in one line;
  * the tests that need it are then skipped and listed as not run. `PARLEY_FUSE=0` leaves the machine alone.
  */
-import { spawnSync } from "node:child_process"
 import { join } from "node:path"
 import type { TestProject } from "vitest/node"
+import { prepareFuse } from "./faults/Fuse.ts"
 import { startTestServices } from "./services/TestServices.ts"
 
 export const setup = async (project: TestProject): Promise<() => Promise<void>> => {
-  prepareFuse()
+  const why = prepareFuse()
+  if (why !== undefined) console.log(`Tests that need FUSE are not run: ${why}`)
   const services = await startTestServices(join(import.meta.dirname, ".."), await filesOfRun(project))
   return () => services.stop()
 }
@@ -23,19 +24,4 @@ const filesOfRun = async (project: TestProject): Promise<ReadonlyArray<string>> 
   const filters: unknown = Reflect.get(project.vitest, "filenamePattern")
   const { testFiles } = await project.globTestFiles(Array.isArray(filters) ? filters.map(String) : [])
   return testFiles
-}
-
-const prepareFuse = (): void => {
-  if (process.env["PARLEY_FUSE"] !== undefined) return
-  const script = join(import.meta.dirname, "test-setup.sh")
-  const { error, status, stderr, stdout } = spawnSync("bash", [script], { encoding: "utf8", timeout: 300_000 })
-  const python = stdout?.trim().split("\n").at(-1)
-  if (status === 0 && python !== undefined) {
-    process.env["PARLEY_FUSE"] = "1"
-    process.env["PARLEY_PYTHON"] = python
-    return
-  }
-  process.env["PARLEY_FUSE"] = "0"
-  const reason = stderr?.trim().split("\n").at(-1) ?? error?.message ?? "no reason given"
-  console.log(`Tests that need FUSE are not run: ${reason}`)
 }

@@ -8,7 +8,7 @@ import { browserPath, openBrowser, PageHost } from "./browser/Browser.ts"
 import { Folder } from "./harness/Folder.ts"
 import { Server } from "./harness/Server.ts"
 import { newClientId } from "./wire/ClientIds.ts"
-import { developmentToken } from "./wire/Device.ts"
+import { developmentToken } from "./wire/Tokens.ts"
 import { RawClient } from "./wire/RawClient.ts"
 
 const channel = "public:browser"

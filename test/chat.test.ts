@@ -10,7 +10,7 @@ import { Server } from "./harness/Server.ts"
 import { TcpProxy } from "./proxy/TcpProxy.ts"
 import { hasTerminals, LineChat, ScreenChat } from "./terminal/ChatProcess.ts"
 import { until } from "./terminal/Waiting.ts"
-import { developmentToken } from "./wire/Device.ts"
+import { developmentToken } from "./wire/Tokens.ts"
 
 /** A server on an address that stays the same when it is killed and started again. */
 class Place implements AsyncDisposable {

@@ -15,7 +15,7 @@ import { Random } from "./harness/Random.ts"
 import { Server } from "./harness/Server.ts"
 import { type LineMode, TcpProxy } from "./proxy/TcpProxy.ts"
 import { until, waitMsMax } from "./terminal/Waiting.ts"
-import { developmentToken } from "./wire/Device.ts"
+import { developmentToken } from "./wire/Tokens.ts"
 
 const faults = 24
 const kills = 2

@@ -17,7 +17,8 @@ import { Server } from "./harness/Server.ts"
 import { expectSound, verdict } from "./harness/Verdict.ts"
 import { Workload } from "./harness/Workload.ts"
 import { newClientId } from "./wire/ClientIds.ts"
-import { developmentToken, Device } from "./wire/Device.ts"
+import { Device } from "./wire/Device.ts"
+import { developmentToken } from "./wire/Tokens.ts"
 
 const shards = 8
 

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { Folder } from "./harness/Folder.ts"
 import { Server } from "./harness/Server.ts"
 import { newClientId } from "./wire/ClientIds.ts"
-import { developmentToken } from "./wire/Device.ts"
+import { developmentToken } from "./wire/Tokens.ts"
 import { RawClient, type RawFrame, until } from "./wire/RawClient.ts"
 
 const badgeMsMax = 1_000

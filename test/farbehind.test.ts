@@ -6,7 +6,7 @@ import { seed, type SeedOptions } from "@parley/bench/seed/Seed"
 import { expect, it } from "vitest"
 import { Folder } from "./harness/Folder.ts"
 import { Server } from "./harness/Server.ts"
-import { developmentToken } from "./wire/Device.ts"
+import { developmentToken } from "./wire/Tokens.ts"
 import { RawClient } from "./wire/RawClient.ts"
 
 const busyMessages = 900_000

@@ -10,7 +10,7 @@ import { Folder } from "./harness/Folder.ts"
 import { HeldStore } from "./harness/HeldStore.ts"
 import { Server } from "./harness/Server.ts"
 import { newClientId } from "./wire/ClientIds.ts"
-import { developmentToken } from "./wire/Device.ts"
+import { developmentToken } from "./wire/Tokens.ts"
 
 const waitMsMax = 30_000
 const authSecret = `auth-secret-${randomBytes(24).toString("hex")}`

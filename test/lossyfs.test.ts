@@ -81,6 +81,19 @@ const cases: ReadonlyArray<readonly [string, (directory: string) => void, (direc
     },
     (at) => expect(existsSync(join(at, "folder"))).toBe(false)
   ],
+  [
+    "does not bring a file back into a directory that is gone for good",
+    (at) => {
+      mkdirSync(join(at, "folder"))
+      writeFileSync(join(at, "folder", "new"), "x")
+      sync(join(at, "folder", "new"))
+      sync(join(at, "folder"))
+      sync(at)
+      rmSync(join(at, "folder"), { recursive: true })
+      sync(at)
+    },
+    (at) => expect(existsSync(join(at, "folder"))).toBe(false)
+  ],
   ["brings back what was removed", (at) => rmSync(join(at, "old")), (at) => expect(text(at, "old")).toBe("before")],
   [
     "takes back a rename over another file",
@@ -108,6 +121,24 @@ describe("the file system that loses power", () => {
     const why = noFuse()
     if (why !== undefined) return ctx.skip(why)
     await afterCut(act, look)
+  })
+
+  it("with a journal a sync of a file keeps its name, and the names before it", async (ctx) => {
+    const why = noFuse()
+    if (why !== undefined) return ctx.skip(why)
+    await using folder = await Folder.make()
+    await using mount = await LossyMount.mount(folder.in("disk"), folder.in("mount"), undefined, true)
+    writeFileSync(join(mount.path, "first"), "x")
+    writeFileSync(join(mount.path, "second"), "x")
+    sync(join(mount.path, "second"))
+    writeFileSync(join(mount.path, "third"), "x")
+    mount.cut()
+    expect(["first", "second", "third"].map((name) => existsSync(join(mount.backing, name)))).toEqual([
+      true,
+      true,
+      false
+    ])
+    expect([text(mount.backing, "first"), text(mount.backing, "second")]).toEqual(["", "x"])
   })
 
   it("with a seed keeps a part of the writes, and all that was synced", async (ctx) => {

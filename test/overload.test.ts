@@ -6,7 +6,7 @@ import { expect, it } from "vitest"
 import { Folder } from "./harness/Folder.ts"
 import { Server } from "./harness/Server.ts"
 import { newClientId } from "./wire/ClientIds.ts"
-import { developmentToken } from "./wire/Device.ts"
+import { developmentToken } from "./wire/Tokens.ts"
 import { RawClient, until } from "./wire/RawClient.ts"
 
 const channel = "group:stalled"

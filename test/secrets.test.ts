@@ -16,7 +16,7 @@ import { redisSentinel, redisServer } from "../libs/storage/test/redis/RedisServ
 import { redisRules, sentinelCommands } from "@parley/storage/redis/RedisGrants"
 import { Folder } from "./harness/Folder.ts"
 import { Server } from "./harness/Server.ts"
-import { developmentToken } from "./wire/Device.ts"
+import { developmentToken } from "./wire/Tokens.ts"
 import { newClientId } from "./wire/ClientIds.ts"
 import { WireSocket } from "./wire/WireSocket.ts"
 

@@ -4,23 +4,22 @@
  * killed and started again, by a person or by a test.
  */
 import { type ChildProcess, spawn } from "node:child_process"
-import { randomBytes } from "node:crypto"
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs"
+import { closeSync, mkdirSync, openSync } from "node:fs"
 import { join } from "node:path"
 import { waitFor } from "../services/Readiness.ts"
 import { environmentOf } from "../services/Environment.ts"
 import { untilPaused } from "../services/Pause.ts"
-import { choosePorts, isFree } from "../services/Ports.ts"
-import { type RunningServices, startServices } from "../services/Services.ts"
+import { type RunningServices, type ServicesOptions, startServices } from "../services/Services.ts"
 import { ServicesError } from "../services/ServicesError.ts"
+import { atSite, type SiteOf } from "../services/Site.ts"
+import { loopback, nodeName, portsOf, sharedSecret } from "./NodePlaces.ts"
 import { localCluster, nodeUsers, systemUserOf } from "./NodeUsers.ts"
 
 const root = join(import.meta.dirname, "../..")
-/** A node's start: code, connections, and the shards that it takes. */
-const startMsMax = 120_000
+/** A node's start: code, connections, the shards that it takes, and of the first one the tables; on a busy machine. */
+const startMsMax = 240_000
 /** It drains first; what is left then is killed. */
 const stopMsMax = 30_000
-const host = "127.0.0.1"
 
 export interface ClusterOptions {
   readonly data: string
@@ -29,11 +28,27 @@ export interface ClusterOptions {
   readonly port: number
   /** Further settings of every node, as `PARLEY_…`. */
   readonly environment?: Readonly<Record<string, string>>
+  /** And of one node, by its place. */
+  readonly environmentOf?: (index: number) => Readonly<Record<string, string>>
+  /** Nodes and services that have a network of their own, by name. */
+  readonly siteOf?: SiteOf
+  /** Services that run already, and go on when the cluster ends; otherwise it has its own. */
+  readonly over?: RunningServices
+  /** How its own services differ from the usual: three NATS servers, one Cassandra node, Redis. */
+  readonly services?: Pick<ServicesOptions, "nats" | "cassandra">
   /** Of node, before the script. */
   readonly nodeFlags?: ReadonlyArray<string>
   readonly say?: (line: string) => void
   /** With the services there and before any node: settings of this cluster as `PARLEY_…`. */
   readonly beforeNodes?: (environment: Readonly<Record<string, string>>) => Promise<void>
+}
+
+/** What one start of a node has beside its cluster's. */
+export interface NodeChange {
+  readonly environment?: Readonly<Record<string, string>>
+  readonly nodeFlags?: ReadonlyArray<string>
+  /** What is waited for; `/livez`: it answers, though it may not want traffic. */
+  readonly probe?: "/readyz" | "/livez"
 }
 
 export interface LocalNode {
@@ -43,18 +58,24 @@ export interface LocalNode {
   readonly log: string
 }
 
+/** Of a cluster's own services; in it, a folder a node. */
+export const servicesFolder = (data: string): string => join(data, "services")
+
 /** Services, then nodes; all or nothing. */
 export const startCluster = async (options: ClusterOptions): Promise<LocalCluster> => {
   const say = options.say ?? (() => undefined)
   mkdirSync(options.data, { recursive: true, mode: 0o700 })
   const ports = await portsOf(options)
-  const services = await startServices({
-    data: join(options.data, "services"),
-    nats: { nodes: 3, ...nodeUsers(ports.map((_port, index) => nameOf(index))) },
-    cassandra: { nodes: 1 },
-    redis: true,
-    say
-  })
+  const services =
+    options.over ??
+    (await startServices({
+      data: servicesFolder(options.data),
+      nats: { nodes: 3, ...nodeUsers(ports.map((_port, index) => nodeName(index))), ...options.services?.nats },
+      cassandra: { nodes: 1, ...options.services?.cassandra },
+      redis: true,
+      say,
+      ...(options.siteOf === undefined ? {} : { siteOf: options.siteOf })
+    }))
   const cluster = new LocalCluster(options, services, ports, say)
   try {
     await options.beforeNodes?.(cluster.environment)
@@ -66,29 +87,6 @@ export const startCluster = async (options: ClusterOptions): Promise<LocalCluste
     await cluster[Symbol.asyncDispose]()
     throw error
   }
-}
-
-const portsOf = async ({ count, port }: ClusterOptions): Promise<ReadonlyArray<number>> => {
-  if (port === 0) {
-    const names = Array.from({ length: count }, (_, index) => `node-${index + 1}`)
-    return Object.values(await choosePorts(names, [host]))
-  }
-  const ports = Array.from({ length: count }, (_, index) => port + index)
-  for (const wanted of ports) {
-    if (!(await isFree(wanted, [host]))) {
-      throw new ServicesError(`Port ${wanted} is taken: end what listens there, or choose another with --port.`)
-    }
-  }
-  return ports
-}
-
-const nameOf = (index: number): string => `node-${index + 1}`
-
-/** Of development tokens: every node must know it. */
-const sharedSecret = (data: string): string => {
-  const file = join(data, "auth.secret")
-  if (!existsSync(file)) writeFileSync(file, randomBytes(32).toString("base64url"), { mode: 0o600 })
-  return readFileSync(file, "utf8")
 }
 
 export class LocalCluster implements AsyncDisposable {
@@ -120,13 +118,25 @@ export class LocalCluster implements AsyncDisposable {
     return [...this.#children].sort(([a], [b]) => a - b).map(([index, { pid = 0 }]) => ({ ...this.place(index), pid }))
   }
 
+  /** Its folder: services, and one of each node. */
+  get data(): string {
+    return this.#options.data
+  }
+
+  /** Signs tokens that every node takes. */
+  get secret(): string {
+    return sharedSecret(this.#options.data)
+  }
+
   /** What all nodes have in common. */
   get environment(): Readonly<Record<string, string>> {
-    const { data, environment } = this.#options
+    const { environment, siteOf } = this.#options
+    const copies = Math.min(3, this.services.state.cassandraContactPoints?.length ?? 1)
     return {
-      PARLEY_MODE: "development",
-      PARLEY_AUTH_SECRET: sharedSecret(data),
-      PARLEY_CASSANDRA_REPLICATION: `${this.services.state.cassandraDatacenter ?? "datacenter1"}:1`,
+      // Development mode hands tokens out, so it stays on loopback.
+      PARLEY_MODE: siteOf === undefined ? "development" : "production",
+      PARLEY_AUTH_SECRET: this.secret,
+      PARLEY_CASSANDRA_REPLICATION: `${this.services.state.cassandraDatacenter ?? "datacenter1"}:${copies}`,
       PARLEY_CASSANDRA_SYNC_MS: "0",
       ...environmentOf(this.services.state, "PARLEY_"),
       PARLEY_CLUSTER: localCluster,
@@ -135,42 +145,44 @@ export class LocalCluster implements AsyncDisposable {
   }
 
   place(index: number): Omit<LocalNode, "pid"> {
-    const name = nameOf(index)
-    return { name, url: `http://${host}:${this.#ports[index]}`, log: join(this.#options.data, name, "node.log") }
+    const name = nodeName(index)
+    const at = this.#options.siteOf?.(name)?.host ?? loopback
+    return { name, url: `http://${at}:${this.#ports[index]}`, log: join(this.#options.data, name, "node.log") }
   }
 
-  /** Starts a node that does not run, and waits until it serves; `environment`: settings of this start alone. */
-  async startNode(index: number, environment: Readonly<Record<string, string>> = {}): Promise<void> {
+  /** Starts a node that does not run, and waits until it serves; `change`: settings of this start only. */
+  async startNode(index: number, change: NodeChange = {}): Promise<void> {
     const { log, name, url } = this.place(index)
     const data = join(this.#options.data, name)
     mkdirSync(data, { recursive: true, mode: 0o700 })
     const output = openSync(log, "a", 0o600)
     const inherited = Object.entries(process.env).filter(([key]) => !key.startsWith("PARLEY_"))
-    const child = spawn(
-      process.execPath,
-      [
-        ...(this.#options.nodeFlags ?? []),
-        "--import",
-        endWithParent,
-        join(root, "infra/launch.mjs"),
-        "apps/node/src/main.ts",
-        "serve"
-      ],
-      {
-        cwd: root,
-        env: {
-          ...Object.fromEntries(inherited),
-          ...this.environment,
-          ...this.#logins(name),
-          PARLEY_NAME: name,
-          PARLEY_DATA: data,
-          PARLEY_PORT: String(this.#ports[index]),
-          ...this.#options.environment,
-          ...environment
-        },
-        stdio: ["ignore", output, output]
-      }
-    )
+    const site = this.#options.siteOf?.(name)
+    const command = atSite(site, process.execPath, [
+      ...(this.#options.nodeFlags ?? []),
+      ...(change.nodeFlags ?? []),
+      "--import",
+      endWithParent,
+      join(root, "infra/launch.mjs"),
+      "apps/node/src/main.ts",
+      "serve"
+    ])
+    const child = spawn(command.command, command.args, {
+      cwd: root,
+      env: {
+        ...Object.fromEntries(inherited),
+        ...this.environment,
+        ...this.#logins(name),
+        PARLEY_NAME: name,
+        PARLEY_DATA: data,
+        PARLEY_PORT: String(this.#ports[index]),
+        ...(site === undefined ? {} : { PARLEY_HOST: site.host }),
+        ...this.#options.environment,
+        ...this.#options.environmentOf?.(index),
+        ...change.environment
+      },
+      stdio: ["ignore", output, output]
+    })
     closeSync(output)
     this.#children.set(index, child)
     let ended = false
@@ -184,14 +196,16 @@ export class LocalCluster implements AsyncDisposable {
       msMax: startMsMax,
       log,
       runs: () => !ended,
-      answers: () => isReady(url)
+      answers: () => isReady(url, change.probe ?? "/readyz")
     })
     this.#say(`${name} serves at ${url}`)
   }
 
   /** Its own users at NATS, where that was started here; who names servers in the environment names their users, too. */
   #logins(name: string): Readonly<Record<string, string>> {
-    return this.services.state.origins.nats === "environment"
+    // They are of the usual name: a cluster of another one has what the services' own user may.
+    const other = (this.environment["PARLEY_CLUSTER"] ?? localCluster) !== localCluster
+    return this.services.state.origins.nats === "environment" || other
       ? {}
       : { PARLEY_NATS_USER: name, PARLEY_NATS_SYSTEM_USER: systemUserOf(name) }
   }
@@ -225,13 +239,13 @@ export class LocalCluster implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#children.keys()].map((index) => this.stopNode(index)))
-    await this.services.stop()
+    if (this.#options.over === undefined) await this.services.stop()
   }
 }
 
-const isReady = async (url: string): Promise<boolean> => {
+const isReady = async (url: string, probe: string): Promise<boolean> => {
   try {
-    return (await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(2_000) })).ok
+    return (await fetch(url + probe, { signal: AbortSignal.timeout(2_000) })).ok
   } catch {
     return false
   }

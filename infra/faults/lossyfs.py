@@ -6,9 +6,11 @@ mount is the power cut. From then on each change fails with EIO, and in the back
 find after it: by default nothing of what was unsynced; with a seed, of each unsynced write some blocks of 512 bytes
 and of others none, as disks write back in whatever order they like. Start the program again on the backing directory.
 
-    python lossyfs.py BACKING MOUNT [SEED]     # in the foreground; needs /dev/fuse and fusermount
-    touch MOUNT/.cut                           # cut; the number of dropped writes is then in BACKING.cut
+    python lossyfs.py BACKING MOUNT [SEED|-] [journal]   # in the foreground; needs /dev/fuse and fusermount
+    touch MOUNT/.cut                                     # cut; the number of dropped writes is then in BACKING.cut
     fusermount -u MOUNT
+
+With `journal` each sync of a file also keeps all changes of names before it, as the journals of ext4 and XFS do.
 
 What a sync covers is kept whole. Truncation is not delayed: it keeps the order in which disks do it, not its time.
 One thread, some thousand operations a second.
@@ -35,7 +37,7 @@ SECTOR = 512
 
 
 class LossyFs(fuse.Operations):
-    def __init__(self, backing, seed=None):
+    def __init__(self, backing, seed=None, journal=False):
         self.backing = os.path.abspath(backing)
         self.trash = self.backing + ".trash"
         os.makedirs(self.trash, exist_ok=True)
@@ -45,6 +47,7 @@ class LossyFs(fuse.Operations):
         self.names = []  # changes of directories that were not synced: (directories, undo), in order
         self.trashed = 0
         self.is_cut = False
+        self.journal = journal
 
     def real(self, path):
         return self.backing + path
@@ -81,7 +84,10 @@ class LossyFs(fuse.Operations):
         self.unsynced.clear()
         self.sizes.clear()
         for _, undo in reversed(self.names):
-            undo()
+            try:
+                undo()
+            except FileNotFoundError:
+                pass  # its directory is gone for good: that was synced
         self.names.clear()
         with open(self.backing + ".cut", "w") as out:
             out.write(f"{dropped}\n")
@@ -184,6 +190,8 @@ class LossyFs(fuse.Operations):
     def fsync(self, path, datasync, fh):
         self.changeable()
         self.push(path)
+        if self.journal:
+            self.names.clear()
 
     def flush(self, path, fh):
         pass
@@ -231,9 +239,9 @@ class LossyFs(fuse.Operations):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (3, 4):
+    if len(sys.argv) not in (3, 4, 5) or sys.argv[4:] not in ([], ["journal"]):
         sys.exit(__doc__)
     # Ends, and unmounts, with the process that started it (PR_SET_PDEATHSIG).
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-    seed = int(sys.argv[3]) if len(sys.argv) == 4 else None
-    fuse.FUSE(LossyFs(sys.argv[1], seed), sys.argv[2], foreground=True, nothreads=True, big_writes=True)
+    seed = int(sys.argv[3]) if sys.argv[3:4] not in ([], ["-"]) else None
+    fuse.FUSE(LossyFs(sys.argv[1], seed, len(sys.argv) == 5), sys.argv[2], foreground=True, nothreads=True, big_writes=True)

@@ -12,7 +12,7 @@ import { installed } from "./Installation.ts"
 import { findJava, javaAdvice } from "./Java.ts"
 import { chooseProgram, containerProgram, type Program } from "./Program.ts"
 import { cassandraAnswers } from "./Readiness.ts"
-import { hostAndPort, type Service, type StartContext, startNodes } from "./Service.ts"
+import { hostAndPort, type Service, type ProgramContext, type StartContext, startNodes } from "./Service.ts"
 import { ServicesError } from "./ServicesError.ts"
 import { isAtLeast, versionIn } from "./Version.ts"
 
@@ -105,7 +105,7 @@ interface CassandraProgram extends Program {
   readonly agent: string | undefined
 }
 
-const cassandraProgram = ({ cache, environment, say }: StartContext): Promise<CassandraProgram> =>
+export const cassandraProgram = ({ cache, environment, say }: ProgramContext): Promise<CassandraProgram> =>
   chooseProgram<CassandraProgram>(
     "Cassandra",
     {

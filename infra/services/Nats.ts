@@ -10,7 +10,14 @@ import { installed } from "./Installation.ts"
 import { natsServerConfigText, type NatsTls, type NatsUser } from "./NatsServerConfig.ts"
 import { binaryProgram, chooseProgram, containerProgram, type Program } from "./Program.ts"
 import { natsAnswers, natsIsHealthy } from "./Readiness.ts"
-import { hostAndPort, type PlannedNode, type Service, type StartContext, startNodes } from "./Service.ts"
+import {
+  hostAndPort,
+  type PlannedNode,
+  type ProgramContext,
+  type Service,
+  type StartContext,
+  startNodes
+} from "./Service.ts"
 import { ServicesError } from "./ServicesError.ts"
 import { isAtLeast, versionOf } from "./Version.ts"
 import type { State } from "./State.ts"
@@ -30,6 +37,8 @@ export interface NatsOptions {
   readonly users?: (password: string) => ReadonlyArray<NatsUser>
   readonly systemUsers?: (password: string) => ReadonlyArray<NatsUser>
   readonly tls?: NatsTls
+  /** Other than `always`: for tests of what is lost then. */
+  readonly syncInterval?: string
 }
 
 export const nats: Service = {
@@ -95,7 +104,7 @@ const configOf = (
   node: PlannedNode,
   nodes: ReadonlyArray<PlannedNode>,
   kept: State["kept"],
-  { systemUsers = () => [], tls, users = () => [] }: NatsOptions
+  { syncInterval = "always", systemUsers = () => [], tls, users = () => [] }: NatsOptions
 ): string =>
   natsServerConfigText({
     serverName: node.name,
@@ -107,7 +116,7 @@ const configOf = (
       storeFolder: join(node.folder, "jetstream"),
       memoryBytesMax: 512 * megabyte,
       fileBytesMax: 4_096 * megabyte,
-      syncInterval: "always"
+      syncInterval
     },
     ...(nodes.length === 1
       ? {}
@@ -135,7 +144,7 @@ const configOf = (
     systemAccount: "SYS"
   })
 
-const natsProgram = ({ cache, environment, say }: StartContext): Promise<Program> =>
+export const natsProgram = ({ cache, environment, say }: ProgramContext): Promise<Program> =>
   chooseProgram(
     "NATS",
     {

@@ -2,7 +2,7 @@
 import { aptInstall, onPath } from "./Command.ts"
 import { binaryProgram, chooseProgram, containerProgram, type Program } from "./Program.ts"
 import { redisAnswers } from "./Readiness.ts"
-import { hostAndPort, type Service, type StartContext, startNodes } from "./Service.ts"
+import { hostAndPort, type Service, type ProgramContext, type StartContext, startNodes } from "./Service.ts"
 import { ServicesError } from "./ServicesError.ts"
 import { isAtLeast, versionOf } from "./Version.ts"
 
@@ -10,6 +10,8 @@ import { isAtLeast, versionOf } from "./Version.ts"
 const versionMin = [7, 0, 0]
 const image = "redis:7.2-alpine"
 const host = "127.0.0.1"
+
+const isLoopback = (address: string): boolean => address.startsWith("127.")
 
 export const redis: Service = {
   name: "redis",
@@ -40,13 +42,16 @@ export const startRedis = async (context: StartContext): Promise<void> =>
     portNames: ["client"],
     prepare: ({ folder, host, ports }) =>
       ["--bind", host, "--port", String(ports.client), "--dir", folder, "--daemonize", "no"].concat(
-        "--maxmemory 256mb --appendonly no --save".split(" "),
+        "--maxmemory 256mb --appendonly no".split(" "),
+        // In a network of its own nobody else can reach it.
+        isLoopback(host) ? [] : ["--protected-mode", "no"],
+        "--save",
         ""
       ),
     addresses: (nodes) => ({ redisUrl: `redis://${nodes[0]?.host}:${nodes[0]?.ports.client}` })
   })
 
-const redisProgram = ({ environment, say }: StartContext): Promise<Program> =>
+export const redisProgram = ({ environment, say }: ProgramContext): Promise<Program> =>
   chooseProgram(
     "Redis",
     {

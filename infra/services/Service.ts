@@ -9,6 +9,7 @@ import { kill, launch, type Launch, runningMark } from "./Process.ts"
 import type { Place, Program } from "./Program.ts"
 import { tail, waitFor } from "./Readiness.ts"
 import { sentenceOf, ServicesError } from "./ServicesError.ts"
+import { atSite, type SiteOf } from "./Site.ts"
 import type { NodeState, ServiceName, State, StateWriter } from "./State.ts"
 
 export interface StartContext {
@@ -18,8 +19,13 @@ export interface StartContext {
   readonly cache: string
   /** Of the nodes that are started; see `NodeState`. */
   readonly owner: string | undefined
+  /** Nodes that have a network of their own. */
+  readonly siteOf?: SiteOf
   readonly say: (line: string) => void
 }
+
+/** What finding a program needs. */
+export type ProgramContext = Pick<StartContext, "environment" | "cache" | "say">
 
 export type Addresses = Omit<Partial<State>, "version" | "origins" | "nodes" | "kept">
 
@@ -87,7 +93,10 @@ const placeNodes = async (context: StartContext, plan: NodesPlan, anew: boolean)
   const names = hosts.map((_, index) => `${service.name}-${index + 1}`)
   const own = names.flatMap((name) => plan.portNames.map((port) => `${name}.${port}`))
   const shared = (plan.sharedPortNames ?? []).map((port) => `${service.name}.${port}`)
-  const ports = await choosePorts([...own, ...shared], [...new Set(hosts)], anew ? {} : state.kept.ports)
+  const siteOf = context.siteOf ?? (() => undefined)
+  // In a network of its own every port is free, and from here it can't be asked.
+  const asked = hosts.filter((_, index) => siteOf(names[index] ?? "") === undefined)
+  const ports = await choosePorts([...own, ...shared], [...new Set(asked)], anew ? {} : state.kept.ports)
   const portsOf = (name: string): NodeState["ports"] => {
     const of = (prefix: string, all: ReadonlyArray<string>) => all.map((port) => [port, ports[`${prefix}.${port}`]])
     return Object.fromEntries([...of(name, plan.portNames), ...of(service.name, plan.sharedPortNames ?? [])])
@@ -95,11 +104,19 @@ const placeNodes = async (context: StartContext, plan: NodesPlan, anew: boolean)
   const planned = names.map((name, index): PlannedNode => {
     const folder = join(data, name)
     mkdirSync(folder, { recursive: true, mode: 0o700 })
-    return { name, host: hosts[index] ?? "127.0.0.1", folder, ports: portsOf(name) }
+    const host = siteOf(name)?.host ?? hosts[index] ?? "127.0.0.1"
+    return { name, host, folder, ports: portsOf(name) }
   })
   const nodes = planned.map((node): NodeState => {
     const place: Place = { folder: node.folder, containerName: `${state.kept.clusterName}-${node.name}` }
-    const command = program.command(place, plan.prepare(node, planned))
+    const { container, ...direct } = program.command(place, plan.prepare(node, planned))
+    const site = siteOf(node.name)
+    if (site !== undefined && container !== undefined) {
+      throw new ServicesError(
+        `${service.title} runs in a container here, which can't be put into a network of its own.`
+      )
+    }
+    const command = { ...atSite(site, direct.command, direct.args), ...(container === undefined ? {} : { container }) }
     const log = join(node.folder, `${node.name}.log`)
     const launch: Launch = { ...command, cwd: node.folder, log, pidFile: join(node.folder, `${node.name}.pid`) }
     const owner = context.owner === undefined ? {} : { owner: context.owner }

@@ -5,15 +5,16 @@
 import { randomUUID } from "node:crypto"
 import { resolve } from "node:path"
 import { isDeepStrictEqual } from "node:util"
-import { type CassandraOptions, startCassandra } from "./Cassandra.ts"
+import { type CassandraOptions, cassandraProgram, startCassandra } from "./Cassandra.ts"
 import { services } from "./Ending.ts"
 import { endGuarded, startGuardian } from "./Guardian.ts"
 import { cacheFolder } from "./Installation.ts"
-import { type NatsOptions, startNats } from "./Nats.ts"
+import { type NatsOptions, natsProgram, startNats } from "./Nats.ts"
 import { kill, launch, runningMark, signal, stop } from "./Process.ts"
-import { startRedis } from "./Redis.ts"
+import { redisProgram, startRedis } from "./Redis.ts"
 import { removeNodes, startAgain, type StartContext, waitForNode } from "./Service.ts"
 import { sentenceOf, ServicesError } from "./ServicesError.ts"
+import type { SiteOf } from "./Site.ts"
 import { type NodeState, type ServiceName, serviceNames, type State, StateWriter } from "./State.ts"
 
 export interface ServicesOptions {
@@ -22,6 +23,8 @@ export interface ServicesOptions {
   readonly nats?: NatsOptions & { readonly nodes?: number }
   readonly cassandra?: CassandraOptions & { readonly nodes?: number }
   readonly redis?: boolean
+  /** Nodes that have a network of their own, by name. */
+  readonly siteOf?: SiteOf
   /** They go on when this program ends. Otherwise they end with it, even if it is killed. */
   readonly outlive?: boolean
   /** The data is removed when they end; only with services that do not outlive. */
@@ -49,7 +52,8 @@ export const startEach = async (options: ServicesOptions): Promise<RunningServic
   const context = {
     environment: options.environment ?? process.env,
     say: options.say ?? (() => undefined),
-    owner
+    owner,
+    ...(options.siteOf === undefined ? {} : { siteOf: options.siteOf })
   }
   const failures = new Map<ServiceName, ServicesError>()
   const wanted = serviceNames.filter((name) => options[name] !== undefined && options[name] !== false)
@@ -71,6 +75,14 @@ export const startEach = async (options: ServicesOptions): Promise<RunningServic
     await end()
     throw error
   }
+}
+
+/** Has all of them on this machine, and starts none: for who goes where nothing can be fetched. */
+export const installServices = async (say: (line: string) => void): Promise<void> => {
+  const context = { environment: process.env, cache: cacheFolder(process.env), say }
+  await natsProgram(context)
+  await cassandraProgram(context)
+  await redisProgram(context)
 }
 
 /** What the system refused is a failure as well, and says why: a full disk, a folder of somebody else. */

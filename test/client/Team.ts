@@ -7,7 +7,7 @@ import { ChatClient } from "@parley/client/ChatClient"
 import type { Sent } from "@parley/client/Outbox"
 import { MutationFailed } from "@parley/client/OutboxEntry"
 import type { Random } from "../harness/Random.ts"
-import { developmentToken } from "../wire/Device.ts"
+import { developmentToken } from "../wire/Tokens.ts"
 import { hurriedEnvironment } from "./HurriedEnvironment.ts"
 
 /** Makes every channel, and is never out of one: what he reads at the end is all there is. */

@@ -14,7 +14,8 @@ import {
   type FreshView,
   viewDifferences
 } from "../checker/FinalState.ts"
-import { developmentToken, type Device } from "../wire/Device.ts"
+import type { Device } from "../wire/Device.ts"
+import { tokenFor } from "../wire/Tokens.ts"
 import { WireSocket } from "../wire/WireSocket.ts"
 
 /** Pages of one reading; far more than a run has. */
@@ -107,7 +108,7 @@ const asFresh = async <A>(
   if (socket === undefined) throw new Error("no connection")
   const timer = setTimeout(() => socket.terminate(), readMsMax)
   try {
-    const token = await developmentToken(url, user)
+    const token = await tokenFor(url, user)
     ok(await socket.request("hello", { token, device: `reader-${++readers}` }))
     const result = await use(socket)
     if (broken.length > 0) throw new Error(broken.join("; "))

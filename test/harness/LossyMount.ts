@@ -20,10 +20,10 @@ export class LossyMount implements AsyncDisposable {
   readonly #ended: Promise<void>
   #output = ""
 
-  private constructor(backing: string, path: string, seed: number | undefined) {
+  private constructor(backing: string, path: string, seed: number | undefined, journal: boolean) {
     this.backing = backing
     this.path = path
-    const args = [script, backing, path, ...(seed === undefined ? [] : [String(seed)])]
+    const args = [script, backing, path, String(seed ?? "-"), ...(journal ? ["journal"] : [])]
     this.#child = spawn(process.env["PARLEY_PYTHON"] ?? "python3", args, { stdio: ["ignore", "pipe", "pipe"] })
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on("data", (chunk: Buffer) => (this.#output = (this.#output + chunk.toString()).slice(-4_096)))
@@ -35,12 +35,15 @@ export class LossyMount implements AsyncDisposable {
     process.once("exit", this.#unmountNow)
   }
 
-  /** With a seed, the cut leaves a random part of what was not synced; without, nothing of it. */
-  static async mount(backing: string, path: string, seed?: number): Promise<LossyMount> {
+  /**
+   * With a seed, the cut leaves a random part of what was not synced; without, nothing of it. With `journal` a sync of a
+   * file keeps the names that were changed before it, as on ext4 and XFS; without, only that of their directory does.
+   */
+  static async mount(backing: string, path: string, seed?: number, journal = false): Promise<LossyMount> {
     mkdirSync(backing, { recursive: true })
     mkdirSync(path, { recursive: true })
     const before = statSync(path).dev
-    const mount = new LossyMount(backing, path, seed)
+    const mount = new LossyMount(backing, path, seed, journal)
     for (const until = Date.now() + mountMsMax; Date.now() < until && mount.#child.exitCode === null; await delay(10)) {
       if (statSync(path).dev !== before) return mount
     }

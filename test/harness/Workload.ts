@@ -34,6 +34,8 @@ export interface WorkloadOptions {
   readonly tag?: string
   /** Every other device speaks as a client of the next release; default false. */
   readonly nextClients?: boolean
+  /** Channels beside the usual ones, with everybody in them. */
+  readonly moreChannels?: number
   /** How often a step is taken, where it is not as usual. */
   readonly weights?: Partial<Record<keyof typeof weights, number>>
 }
@@ -103,11 +105,15 @@ export class Workload {
     await this.#asOwner((device) =>
       this.#createAll(
         device,
-        channels.map((channel) => channel + this.#tag)
+        [...channels, ...this.#more()].map((channel) => channel + this.#tag)
       )
     )
     for (const device of this.devices) device.start()
     await Promise.all(this.devices.map((device) => device.whenReady()))
+  }
+
+  #more(): ReadonlyArray<string> {
+    return Array.from({ length: this.#options.moreChannels ?? 0 }, (_, index) => `group:more${index}`)
   }
 
   /** One message each in channels where nothing was said before and nothing will be: what is lost then stays lost. */
@@ -123,6 +129,27 @@ export class Workload {
         await delay(pauseMs)
       }
     })
+  }
+
+  /** One more message in each channel, by a connection of its own. */
+  async sayEverywhere(): Promise<void> {
+    await this.#asOwner(async (device) => {
+      for (const channel of this.channels) await this.#carryOut(device, this.#message(channel))
+    })
+  }
+
+  /** Devices that lack what was acknowledged in a channel that they hold, each with what it lacks. */
+  lateDevices(): ReadonlyArray<string> {
+    const heads = new Map<string, number>()
+    for (const fact of this.recorder.facts) {
+      if (fact._tag === "Acked") heads.set(fact.channel, Math.max(heads.get(fact.channel) ?? 0, fact.seq))
+    }
+    return this.devices.flatMap(({ channels, device }) =>
+      [...channels].flatMap(([channel, { position }]) => {
+        const head = heads.get(channel) ?? 0
+        return position >= 0 && position < head ? [`${device} is at ${position} of ${head} in ${channel}`] : []
+      })
+    )
   }
 
   async #createAll(device: Device, made: ReadonlyArray<string>): Promise<void> {

@@ -11,6 +11,7 @@ import { laterCursor } from "@parley/storage/CursorStore"
 import type { DeviceView } from "../checker/FinalState.ts"
 import type { Fact, Mutation, Recorder, Seat } from "../checker/History.ts"
 import { ChannelCopy } from "./ChannelCopy.ts"
+import { tokenFor } from "./Tokens.ts"
 import { Trace } from "./Trace.ts"
 import { type Reply, WireSocket } from "./WireSocket.ts"
 
@@ -198,7 +199,7 @@ export class Device {
   async #connect(): Promise<WireSocket | undefined> {
     const url = this.#options.url()
     if (url === undefined) return undefined
-    this.#token ??= await developmentToken(url, this.user)
+    this.#token ??= await tokenFor(url, this.user)
     const connection = ++connections
     this.#connection = connection
     this.#watched.clear()
@@ -484,19 +485,4 @@ const ownEvent = (mutation: Mutation, by: string, seq: number, at: number, n: nu
     default:
       return undefined
   }
-}
-
-/** A token of development mode, which any user gets. */
-export const developmentToken = async (url: string, user: string): Promise<string> => {
-  const response = await fetch(`${url}/v1/tokens`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ user }),
-    signal: AbortSignal.timeout(5_000)
-  })
-  const body: unknown = await response.json()
-  if (typeof body !== "object" || body === null || !("token" in body) || typeof body.token !== "string") {
-    throw new Error(`no token: ${response.status} ${JSON.stringify(body)}`)
-  }
-  return body.token
 }

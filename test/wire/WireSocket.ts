@@ -19,7 +19,7 @@ import { WebSocket } from "ws"
 export const nextRelease = { push: "next_release", subprotocol: "parley.v2.json", op: "next_release" } as const
 
 /** A request that is not answered for so long counts as lost, and the connection is given up. */
-const answerMsMax = 20_000
+const answerMsMax = 50_000
 
 export type Reply<Name extends OpName> =
   | { readonly _tag: "Ok"; readonly ok: Answer<Name> }
@@ -69,6 +69,8 @@ export class WireSocket {
     const offered = next ? [nextRelease.subprotocol, subprotocol] : [subprotocol]
     const socket = new WebSocket(url.replace(/^http/, "ws") + socketPath, offered, {
       perMessageDeflate: false,
+      // One frame a turn, as browsers have it: an answer is taken before the push that follows it.
+      allowSynchronousEvents: false,
       handshakeTimeout: 5_000
     })
     const wire = new WireSocket(socket, events, next)

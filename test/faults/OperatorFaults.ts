@@ -1,0 +1,92 @@
+/** What an operator does to a cluster under load: empties a node, spreads shards anew, brings a new release. */
+import type { Status } from "@parley/node/cli/cluster/ClusterApi"
+import type { Fault, Scene } from "./FaultRun.ts"
+import { Operator, runnerOf } from "./Operator.ts"
+
+/** Acks that a fault lies between. */
+const between = async ({ workload }: Scene, acks: number): Promise<void> => {
+  await workload.untilAcked(acks, 30_000)
+}
+
+const someNode = ({ cluster, random }: Scene): number => random.between(0, cluster.count - 1)
+
+const nextRelease = (fault: string): Readonly<Record<string, string>> => ({
+  PARLEY_TEST_FAULT: fault,
+  PARLEY_UNSAFE_LOG: "true"
+})
+
+export const operatorFaults: ReadonlyArray<Fault> = [
+  {
+    name: "node-emptied",
+    about:
+      "`parley cluster drain` of a node: its shards and clients leave it, it is stopped when it says so, and comes back",
+    short: true,
+    pauseMsMax: 5_000,
+    happen: async (scene) => {
+      const index = someNode(scene)
+      const { name } = scene.cluster.place(index)
+      const operator = new Operator(scene.cluster, (index + 1) % scene.cluster.count)
+      const said = await operator.parley("drain", name)
+      if (said.code !== 0 || !said.out.includes("is empty: it may be stopped now")) {
+        throw new Error(`${name} was not drained: ${said.out}${said.error}`)
+      }
+      const { edges, shards } = await operator.api.status()
+      const left = shards.filter(({ runner }) => runner.startsWith(`${name}-`)).length
+      const connections = edges.find(({ edge }) => edge.startsWith(`${name}/`))?.connections ?? 0
+      if (left + connections > 0) throw new Error(`${name} has ${left} shards and ${connections} connections`)
+      await scene.cluster.stopNode(index)
+      await between(scene, 40)
+      await scene.cluster.startNode(index)
+    }
+  },
+  {
+    name: "shards-rebalanced",
+    about: "all busy shards moved to one node, which shows as hot; `parley cluster rebalance` spreads them again",
+    short: true,
+    pauseMsMax: 5_000,
+    happen: async (scene) => {
+      const operator = new Operator(scene.cluster, 0)
+      const { shards } = await operator.api.status()
+      const target = runnerOf(await operator.api.status(), scene.cluster.place(someNode(scene)).name)
+      const busy = [...shards].sort((a, b) => b.load - a.load).slice(0, 3)
+      for (const { shard } of busy) await operator.api.wish("PUT", `/v1/cluster/shards/${shard}/runner/${target}`)
+      const gathered = (status: Status) =>
+        busy.every(({ shard }) => status.shards.some((it) => it.shard === shard && it.runner === target && it.load > 0))
+      await operator.until("the busy shards at one node", 60_000, gathered)
+      await operator.until("a hot shard", 60_000, (status) => status.shards.some(({ hot }) => hot))
+      const said = await operator.parley("rebalance", "--moves", "6")
+      scene.note(said.out.trim().replaceAll("\n", ", "))
+      if (said.code !== 0 || !said.out.includes("shard "))
+        throw new Error(`nothing was moved: ${said.out}${said.error}`)
+      await between(scene, 40)
+      const after = await operator.api.status()
+      if (busy.every(({ shard }) => after.shards.some((it) => it.shard === shard && it.runner === target))) {
+        throw new Error("all busy shards are where they were")
+      }
+      for (const { shard, wanted } of after.shards) {
+        if (wanted !== "") await operator.api.wish("DELETE", `/v1/cluster/shards/${shard}/runner`)
+      }
+    }
+  },
+  {
+    name: "upgraded",
+    about:
+      "node after node is restarted as the next release, one of them then writes that release's wire, and node after node goes back; half of the clients are of the next release",
+    short: false,
+    pauseMsMax: 5_000,
+    nextClients: true,
+    loadPauseMs: 800,
+    happen: async (scene) => {
+      const restart = async (index: number, release: Readonly<Record<string, string>>) => {
+        await scene.cluster.stopNode(index)
+        await between(scene, 20)
+        await scene.cluster.startNode(index, { environment: release })
+        await between(scene, 20)
+      }
+      const all = Array.from({ length: scene.cluster.count }, (_, index) => index)
+      for (const index of all) await restart(index, nextRelease("next-release"))
+      await restart(0, nextRelease("next-release-alone"))
+      for (const index of all) await restart(index, {})
+    }
+  }
+]
