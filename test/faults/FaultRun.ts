@@ -106,6 +106,7 @@ export const runFault = async (
     random,
     url,
     mutationsMax,
+    lasting: true,
     pauseMs: fault.loadPauseMs ?? 30,
     tag,
     moreChannels,
@@ -139,6 +140,7 @@ export const runFault = async (
       wrong.push(`no ack for longer than ${fault.pauseMsMax} ms`)
     }
     await workload.end(isBroken ? endBrokenMsMax : endMsMax)
+    if (!isBroken) await workload.offerReads()
     const judged = () => ({ url: url(), output: logsOf(cluster) })
     const settleMsMax = fault.settleMsMax ?? (isBroken ? 2 * endBrokenMsMax : settleMsMaxUsual)
     const judgement = await verdict(workload, judged, random, settleMsMax)

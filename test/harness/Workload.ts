@@ -20,6 +20,8 @@ const lanes = 4
 const triesMax = 400
 /** A try that began before the end is waited for a little longer. */
 const answerMsMax = 2_000
+/** Times its pause that a lane of a lasting load waits at most. */
+const thinningMax = 100
 /** Acknowledged mutations that may be sent again on purpose. */
 const rememberedMax = 256
 
@@ -30,6 +32,8 @@ export interface WorkloadOptions {
   readonly mutationsMax: number
   /** Of each step, in ms: how fast one lane goes. */
   readonly pauseMs: number
+  /** The load thins out as it comes near `mutationsMax`, so that it lasts however slow the machine is; default false. */
+  readonly lasting?: boolean
   /** After every name of a user and channel, so that several teams may work on the same servers. */
   readonly tag?: string
   /** Every other device speaks as a client of the next release; default false. */
@@ -131,6 +135,11 @@ export class Workload {
     })
   }
 
+  /** Devices say again what was read, as they do at a sync: an owner that was killed takes its last half second of marks along. */
+  async offerReads(): Promise<void> {
+    await Promise.all(this.devices.map((device) => device.offerReads()))
+  }
+
   /** One more message in each channel, by a connection of its own. */
   async sayEverywhere(): Promise<void> {
     await this.#asOwner(async (device) => {
@@ -217,8 +226,15 @@ export class Workload {
   async #lane(device: Device): Promise<void> {
     while (this.#working && this.#mutations < this.#options.mutationsMax) {
       await this.#step(device)
-      await delay(this.#options.pauseMs * this.#random.next() * 2)
+      await delay(this.#options.pauseMs * this.#thinning * this.#random.next() * 2)
     }
+  }
+
+  /** How many times its pause a lane waits. */
+  get #thinning(): number {
+    const { lasting = false, mutationsMax } = this.#options
+    const left = 1 - this.#mutations / mutationsMax
+    return lasting ? Math.min(thinningMax, 1 / (left * left)) : 1
   }
 
   async #step(device: Device): Promise<void> {
