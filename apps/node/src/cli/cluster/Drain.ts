@@ -22,10 +22,13 @@ interface Node {
   readonly edge: string
 }
 
-/** The one process that is meant. */
+/** The one process that is meant. A runner that was killed is seen for a while, and isn't, where there is one that lives. */
 export const nodeCalled = ({ edges, runners }: Status, name: string): Node => {
   const all = [...runners.map(({ runner }) => runner), ...edges.map(({ edge }) => edge)].sort()
-  const meant = all.filter((it) => isNodeCalled(it, name))
+  const called = all.filter((it) => isNodeCalled(it, name))
+  const silent = new Set(runners.filter(({ state }) => state === "silent").map(({ runner }) => runner))
+  const living = called.filter((it) => !silent.has(it))
+  const meant = living.length > 0 ? living : called
   const [only] = meant
   if (only === undefined) throw new DrainRefused(`no node is called ${name}: there are ${all.join(", ")}`)
   const start = startOf(only)

@@ -60,6 +60,12 @@ describe("parley cluster drain", () => {
     expect(nodeCalled(status, b)).toEqual({ runner: b, edge: b })
     expect(() => nodeCalled(status, "b")).toThrow(`say which of ${b}, ${b}, b-ffffffffffff, b-ffffffffffff`)
     expect(() => nodeCalled(status, "x")).toThrow("no node is called x")
+    const killed = {
+      ...status,
+      runners: status.runners.map((it) => (it.runner === b ? { ...it, state: "silent" as const } : it)),
+      edges: status.edges.filter(({ edge }) => edge !== b)
+    }
+    expect(nodeCalled(killed, "b")).toEqual({ runner: "b-ffffffffffff", edge: "b-ffffffffffff" })
     const edgeOnly = { ...status, runners: [] }
     expect(nodeCalled(edgeOnly, "a")).toEqual({ runner: "", edge: a })
   })
