@@ -106,7 +106,14 @@ export class Herd {
       const at = this.#at[this.#slot(user, layer)] ?? -1
       if (at >= 0) held.push([idOf(channelOf(this.#shape, user, layer)), 1, at])
     }
-    const answer = await sync(client, held, this.#sessions[user] ?? { generation: 0, seq: 0 })
+    const session = this.#sessions[user]
+    let answer = await sync(client, held, session ?? { generation: 0, seq: 0 })
+    // Who was just made a member hears of it a moment later.
+    const until = performance.now() + settleMsMax
+    while (session === undefined && answer.channels.length < this.#shape.channelsEach && performance.now() < until) {
+      await pause(500)
+      answer = await sync(client, held, { generation: 0, seq: 0 })
+    }
     if (answer.channels.length !== this.#shape.channelsEach) {
       throw new Error(`u${user} has ${answer.channels.length} channels instead of ${this.#shape.channelsEach}`)
     }
