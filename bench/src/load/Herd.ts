@@ -109,8 +109,8 @@ export class Herd {
     const session = this.#sessions[user]
     let answer = await sync(client, held, session ?? { generation: 0, seq: 0 })
     // Who was just made a member hears of it a moment later.
-    const until = performance.now() + settleMsMax
-    while (session === undefined && answer.channels.length < this.#shape.channelsEach && performance.now() < until) {
+    const until = performance.now() + (session === undefined ? settleMsMax : 0)
+    while (answer.channels.length < this.#shape.channelsEach && performance.now() < until) {
       await pause(500)
       answer = await sync(client, held, { generation: 0, seq: 0 })
     }
