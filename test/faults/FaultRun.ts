@@ -88,6 +88,13 @@ const logLines = 30
 
 let runs = 0
 
+/** Acks that a fault lies between. */
+export const between = async ({ workload }: Scene, acks: number): Promise<void> => {
+  await workload.untilAcked(acks, 30_000)
+}
+
+export const someNode = ({ cluster, random }: Scene): number => random.between(0, cluster.count - 1)
+
 export const runFault = async (
   cluster: LocalCluster,
   fault: Fault,

@@ -4,7 +4,7 @@ import { Redis } from "ioredis"
 import { brokenBuilds } from "./BrokenBuilds.ts"
 import { clientFaults } from "./ClientFaults.ts"
 import { diskFaults } from "./DiskFaults.ts"
-import type { Fault, Scene } from "./FaultRun.ts"
+import { between, someNode, type Fault } from "./FaultRun.ts"
 import { networkFaults } from "./NetworkFaults.ts"
 import { operatorEnvironment } from "./ClusterCalls.ts"
 import { operatorFaults } from "./OperatorFaults.ts"
@@ -12,13 +12,6 @@ import { ownerFaults } from "./OwnerFaults.ts"
 import { powerFaults } from "./PowerFaults.ts"
 import { restoreFaults } from "./RestoreFaults.ts"
 import { storeFaults } from "./StoreFaults.ts"
-
-/** Acks that a fault lies between. */
-const between = async ({ workload }: Scene, acks: number): Promise<void> => {
-  await workload.untilAcked(acks, 30_000)
-}
-
-const someNode = ({ cluster, random }: Scene): number => random.between(0, cluster.count - 1)
 
 export const faults: ReadonlyArray<Fault> = [
   {

@@ -1,14 +1,7 @@
 /** What an operator does to a cluster under load: empties a node, spreads shards anew, brings a new release. */
 import type { Status } from "@parley/node/cli/cluster/ClusterApi"
-import type { Fault, Scene } from "./FaultRun.ts"
+import { between, someNode, type Fault } from "./FaultRun.ts"
 import { Operator, runnerOf } from "./Operator.ts"
-
-/** Acks that a fault lies between. */
-const between = async ({ workload }: Scene, acks: number): Promise<void> => {
-  await workload.untilAcked(acks, 30_000)
-}
-
-const someNode = ({ cluster, random }: Scene): number => random.between(0, cluster.count - 1)
 
 const nextRelease = (fault: string): Readonly<Record<string, string>> => ({
   PARLEY_TEST_FAULT: fault,

@@ -6,7 +6,7 @@ import { shardOf } from "@parley/actors/fanout/ShardHash"
 import { newClientId } from "../wire/ClientIds.ts"
 import { RawClient } from "../wire/RawClient.ts"
 import { tokenFor } from "../wire/Tokens.ts"
-import type { Fault, Scene } from "./FaultRun.ts"
+import { someNode, type Fault, type Scene } from "./FaultRun.ts"
 import { networkOf } from "./NetworkFaults.ts"
 import { tamper } from "./NodeTampering.ts"
 import { askToMove, clusterView, untilView } from "./ClusterCalls.ts"
@@ -22,8 +22,6 @@ const retriedSends = 20
 const depositions = 10
 /** As many as a cluster has if nobody says otherwise. */
 const logStreams = 4
-
-const someNode = ({ cluster, random }: Scene): number => random.between(0, cluster.count - 1)
 
 export const ownerFaults: ReadonlyArray<Fault> = [
   {

@@ -264,11 +264,19 @@ describe("before hello", () => {
   })
 
   it("survives 1,000 silent sockets of one address: refuses most, frees the rest, and answers others meanwhile", async () => {
+    const begun = performance.now()
     const silent = Array.from({ length: 1_000 }, () => new TestClient(harness.url))
     const done = (client: TestClient) =>
       client.refusedWith !== undefined || client.socket.readyState === 1 || client.closed !== undefined
-    await until(() => silent.every(done))
-    expect(silent.filter((client) => client.refusedWith === 429).length).toBeGreaterThan(500)
+    let most = 0
+    await until(() => {
+      most = Math.max(most, harness.edge.upgrade.unauthenticatedOf("127.0.0.1"))
+      return silent.every(done)
+    })
+    expect(most).toBeLessThanOrEqual(50)
+    // Each of the 50 places is freed after a second at the soonest, and given again on a machine that is so slow.
+    const places = 50 * (1 + Math.floor((performance.now() - begun) / 1_000))
+    expect(silent.filter((client) => client.refusedWith === 429).length).toBeGreaterThanOrEqual(1_000 - places)
     const other = await TestClient.open(harness.url, { localAddress: "127.0.0.2" })
     const hello = await other.request("hello", { token: await harness.token("ann"), device: "d" })
     expect(hello["ok"]).toBeDefined()

@@ -65,6 +65,22 @@ const consumed = Effect.gen(function* () {
   return true
 }).pipe(Effect.orDie)
 
+/** A channel with one message that these stores have, and no log. */
+const storedOnly = (stores: Layer.Layer<Layer.Success<typeof layerMemoryStores>>) =>
+  Effect.flatMap(aLog, (log) =>
+    during(
+      log,
+      stores
+    )(
+      Effect.gen(function* () {
+        const { create, send } = yield* world
+        yield* create("ana", "group:one", ["ana", "ben"])
+        yield* send("ana", "group:one", "old")
+        yield* until("it is stored", consumed)
+      })
+    )
+  )
+
 /** A log that holds appends back while it is told to. */
 const held = (log: Layer.Layer<EventLog>) =>
   Effect.gen(function* () {
@@ -151,17 +167,7 @@ describe("WRITE-BEHIND-SAFE: a shard is taken over while the store is away", () 
   it.live("and a channel that was woken from it is there, by an incremental checkpoint", () =>
     Effect.gen(function* () {
       const { layer, state } = yield* makeStores
-      yield* during(
-        yield* aLog,
-        layer
-      )(
-        Effect.gen(function* () {
-          const { create, send } = yield* world
-          yield* create("ana", "group:one", ["ana", "ben"])
-          yield* send("ana", "group:one", "old")
-          yield* until("it is stored", consumed)
-        })
-      )
+      yield* storedOnly(layer)
       // Nothing of it is in the log any more.
       const log = yield* aLog
       yield* during(
@@ -202,17 +208,7 @@ describe("WRITE-BEHIND-SAFE: a shard is taken over while the store is away", () 
   it.live("and a channel that was woken while its shard's last full checkpoint was on its way is there", () =>
     Effect.gen(function* () {
       const { layer, state } = yield* makeStores
-      yield* during(
-        yield* aLog,
-        layer
-      )(
-        Effect.gen(function* () {
-          const { create, send } = yield* world
-          yield* create("ana", "group:one", ["ana", "ben"])
-          yield* send("ana", "group:one", "old")
-          yield* until("it is stored", consumed)
-        })
-      )
+      yield* storedOnly(layer)
       const log = yield* aLog
       const holding = yield* held(log)
       yield* during(

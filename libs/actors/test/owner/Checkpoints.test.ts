@@ -121,17 +121,18 @@ describe("a checkpoint", () => {
       const log = yield* EventLog
       const channels = Array.from({ length: 8 }, (_, at) => `group:${at}`)
       for (const channel of channels) yield* create(channel)
-      // Not in step, so that something always gathers while something is on its way.
-      const writers = yield* Effect.forEach(channels, (channel) =>
-        Effect.forkChild(Effect.forever(Effect.suspend(() => send(channel, "x")))).pipe(Effect.tap(Effect.sleep(7)))
-      )
+      // Nobody waits for an ack before the next send, so that something always gathers while something is on its way.
+      const sends = Effect.forEach(channels, (channel) => Effect.forkChild(Effect.suspend(() => send(channel, "x"))), {
+        discard: true
+      })
+      const writer = yield* Effect.forkChild(Effect.forever(Effect.andThen(sends, Effect.sleep(3))))
       yield* runner.close(shard)
       assert.isUndefined(runner.owner(shard))
       const records = (yield* log.readAfter(shard, 0, 100_000_000)).map(({ bytes }) =>
         Result.getOrThrow(decodeRecord(bytes))
       )
       assert.isTrue(records.some(({ kind }) => kind === "full"))
-      for (const writer of writers) yield* Fiber.await(writer)
+      yield* Fiber.interrupt(writer)
     }).pipe(Effect.provide(Layer.mergeAll(slowLog, MemoryStores.layer)))
   )
 
