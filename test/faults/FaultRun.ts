@@ -147,7 +147,6 @@ export const runFault = async (
       wrong.push(`no ack for longer than ${fault.pauseMsMax} ms`)
     }
     await workload.end(isBroken ? endBrokenMsMax : endMsMax)
-    if (!isBroken) await workload.offerReads()
     const judged = () => ({ url: url(), output: logsOf(cluster) })
     const settleMsMax = fault.settleMsMax ?? (isBroken ? 2 * endBrokenMsMax : settleMsMaxUsual)
     const judgement = await verdict(workload, judged, random, settleMsMax)

@@ -135,11 +135,6 @@ export class Workload {
     })
   }
 
-  /** Devices say again what was read, as they do at a sync: an owner that was killed takes its last half second of marks along. */
-  async offerReads(): Promise<void> {
-    await Promise.all(this.devices.map((device) => device.offerReads()))
-  }
-
   /** One more message in each channel, by a connection of its own. */
   async sayEverywhere(): Promise<void> {
     await this.#asOwner(async (device) => {

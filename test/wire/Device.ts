@@ -253,7 +253,7 @@ export class Device {
       } while (more !== null)
       if (!behind) break
     }
-    await this.offerReads()
+    await this.#offerReads()
     return socket.open
   }
 
@@ -331,7 +331,7 @@ export class Device {
   }
 
   /** A read mark may be lost with the server, which writes it behind: who knows of it says it again (†5). */
-  async offerReads(): Promise<void> {
+  async #offerReads(): Promise<void> {
     for (const channel of this.channels.keys()) await this.#offerRead(channel)
   }
 

@@ -24,6 +24,7 @@ import { watchedUsers } from "./ops/Live.ts"
 import { Outbound, pingFrame } from "./Outbound.ts"
 import { ask } from "./OwnerAnswers.ts"
 import { PresenceReports } from "./PresenceReports.ts"
+import { ReadMarks } from "./ReadMarks.ts"
 import { RawSockets } from "./RawSockets.ts"
 import { type OpRates, ratePerSecond, RateTable } from "./RateLimit.ts"
 import type { Personal, Topic } from "./Topic.ts"
@@ -60,10 +61,12 @@ export const assembleEdge = (
     close
   })
   const repair = new TopicRepair({ calls, topics: () => topics, close })
+  const readMarks = new ReadMarks({ edge: name, calls, now: () => performance.now() })
   const interest: Interest = new Interest({
     edge: name,
     calls,
     onAttached: (answer) => takeAttached(runtime, repair, answer),
+    onMoved: (shard) => readMarks.moved(shard),
     topicsOf: (shard) => wantedOf(topics.ofShard(shard))
   })
   const topics: EdgeTopics = new EdgeTopics({
@@ -94,6 +97,7 @@ export const assembleEdge = (
     topics,
     interest,
     presence,
+    readMarks,
     lag,
     turns: new Turns(),
     // Nobody waits for them.
@@ -141,6 +145,7 @@ export const assembleEdge = (
         topics.sweep(performance.now())
         links.sweep(performance.now())
         interest.sweep(performance.now())
+        readMarks.sweep()
       }, sweepMs).unref()
     },
     leave: () => {

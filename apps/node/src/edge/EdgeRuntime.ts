@@ -17,6 +17,7 @@ import type { Interest } from "./Interest.ts"
 import type { Lag } from "./Lag.ts"
 import { frameOf, type Outbound } from "./Outbound.ts"
 import type { PresenceReports } from "./PresenceReports.ts"
+import type { ReadMarks } from "./ReadMarks.ts"
 import type { OpRates, Rate, RateTable } from "./RateLimit.ts"
 import type { Turns } from "./Turns.ts"
 
@@ -31,6 +32,7 @@ export interface EdgeRuntime {
   readonly topics: EdgeTopics
   readonly interest: Interest
   readonly presence: PresenceReports
+  readonly readMarks: ReadMarks
   readonly lag: Lag
   /** For what a herd of clients asks at once. */
   readonly turns: Turns

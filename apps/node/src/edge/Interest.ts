@@ -68,6 +68,8 @@ export interface InterestOptions {
   readonly calls: OwnerCalls["Service"]
   /** A batch was answered for a topic. */
   readonly onAttached: (answer: AttachedTopic) => void
+  /** Another owner than before answered for a shard. */
+  readonly onMoved: (shard: number) => void
   /** All topics of a shard, with the users they are for. */
   readonly topicsOf: (shard: number) => Iterable<{ readonly topic: TopicName; readonly users: Iterable<string> }>
 }
@@ -271,6 +273,7 @@ export class Interest {
       for (const { done, user } of wish.waiters) done({ head, generation, denied: denied.includes(user) })
     }
     if (left.size > 0) this.#unsaid(interest, left)
+    if (moved) this.#options.onMoved(interest.shard)
     // Another owner answered: it has heard of this batch only.
     if (moved && epoch !== interest.expectedEpoch) this.attachAgain(interest.shard)
     // Asked before everything was attached again, joined after it: the owner may be another by now.

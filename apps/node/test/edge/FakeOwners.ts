@@ -287,7 +287,9 @@ export class FakeOwners {
       case "MoveCursor": {
         const session = this.session(request.caller.user)
         const before = session.cursors.get(request.channel) ?? { generation: 0, seq: 0 }
-        const cursor = before.seq >= request.seq ? before : { generation: before.generation, seq: request.seq }
+        const stays =
+          before.seq >= request.seq || (request.generation !== null && request.generation !== before.generation)
+        const cursor = stays ? before : { generation: before.generation, seq: request.seq }
         session.cursors.set(request.channel, cursor)
         if (cursor !== before) this.cursorPush(request.caller, request.channel, { ...request, cursor })
         return reply({ ok: { cursor, userSeq: session.userSeq } })

@@ -11,6 +11,7 @@ class Owner {
   readonly held = new Map<string, ReadonlyArray<string>>()
   /** Topics that the owner can't look at now. */
   readonly unsaid = new Set<string>()
+  readonly moved: Array<number> = []
   epoch = 1
   version = 0
   #replies: Array<() => void> = []
@@ -32,6 +33,7 @@ class Owner {
       resend: () => {}
     }),
     onAttached: (answer) => this.attached.push(answer),
+    onMoved: (shard) => this.moved.push(shard),
     topicsOf: () => [...this.held].map(([topic, users]) => ({ topic, users }))
   })
 
@@ -139,6 +141,7 @@ describe("interest", () => {
     owner.digest()
     await owner.settle()
     expect(owner.attaches.length).toBe(2)
+    expect(owner.moved).toEqual([1])
   })
 
   it("attaches everything again when the owner no longer lists the shard, or nobody does (†9)", async () => {

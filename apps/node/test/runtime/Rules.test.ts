@@ -243,7 +243,16 @@ describe("†10 †11 the member fan-out", () => {
           Effect.map((places) => places.toSorted((a, b) => b.place - a.place).map(({ channel }) => channel))
         )
       const read = (user: string, channel: string, seq: number) =>
-        ask(user, { _tag: "MoveCursor", caller: callerOf(user), channel, seq, unread: 0, mentions: 0, head: seq })
+        ask(user, {
+          _tag: "MoveCursor",
+          caller: callerOf(user),
+          channel,
+          seq,
+          unread: 0,
+          mentions: 0,
+          head: seq,
+          generation: null
+        })
       const channels = ["group:one", "group:two", "group:three"]
       for (const channel of channels) yield* create("ana", channel, ["ana", "ben"])
       yield* create("ana", "group:other", ["ana"])

@@ -21,7 +21,8 @@ const moveTo = (seq: number) => ({
   seq,
   unread: 0,
   mentions: 0,
-  head: seq
+  head: seq,
+  generation: null
 })
 
 describe("sessions behind the edge", () => {

@@ -163,6 +163,8 @@ export type SessionRequest =
       readonly unread: number
       readonly mentions: number
       readonly head: number
+      /** Null: of whatever generation the cursor is; else a cursor of another generation stays where it is. */
+      readonly generation: number | null
     }
   | {
       readonly _tag: "MarkUnread"

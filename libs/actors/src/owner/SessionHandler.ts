@@ -78,7 +78,7 @@ export class SessionHandler {
             })
           }
           case "MoveCursor": {
-            const { cursor, moved } = moveCursor(state, request.channel, request.seq)
+            const { cursor, moved } = moveCursor(state, request.channel, request.seq, request.generation)
             if (moved) {
               this.#cursorsChanged(resident)
               this.#showCursor(state, request, cursor, request.caller)

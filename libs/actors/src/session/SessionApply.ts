@@ -335,10 +335,12 @@ export const replay = (state: SessionState, entry: Entry): void => {
 export const moveCursor = (
   state: SessionState,
   channel: string,
-  seq: number
+  seq: number,
+  generation: number | null = null
 ): { readonly cursor: Position; readonly moved: boolean } => {
   const before = state.cursorOf(channel)
-  if (seq <= before.seq) return { cursor: before, moved: false }
+  if (seq <= before.seq || (generation !== null && generation !== before.generation))
+    return { cursor: before, moved: false }
   const cursor = { generation: before.generation, seq }
   state.setCursor(channel, cursor)
   return { cursor, moved: true }

@@ -86,7 +86,7 @@ export const requestArbitrary: fc.Arbitrary<OwnerRequest> = fc.oneof(
   fc.record({ _tag: fc.constant("Standing" as const), user: id }),
   fc.record({ _tag: fc.constant("Open" as const), user: id, after: position }),
   fc.record({ _tag: fc.constant("Inbox" as const), user: id, asOf: natural }),
-  fc.record({ _tag: fc.constant("MoveCursor" as const), ...moved }),
+  fc.record({ _tag: fc.constant("MoveCursor" as const), ...moved, generation: fc.option(natural, { nil: null }) }),
   fc.record({ _tag: fc.constant("MarkUnread" as const), ...moved, cid: id }),
   fc.record({
     _tag: fc.constant("Notice" as const),

@@ -271,6 +271,14 @@ describe("cursors", () => {
     )
   })
 
+  it("stay where an offer is of another generation (†5)", () => {
+    const state = SessionState.empty("ann")
+    state.mergeCursor(room, { generation: 3, seq: 2 })
+    for (const generation of [0, 2, 4])
+      expect(moveCursor(state, room, 9, generation)).toEqual({ cursor: { generation: 3, seq: 2 }, moved: false })
+    expect(moveCursor(state, room, 9, 3)).toEqual({ cursor: { generation: 3, seq: 9 }, moved: true })
+  })
+
   it("go back by a mark-unread, in a new generation, and not again by its retry (†5)", () => {
     const state = SessionState.empty("ann")
     noticed(state, notice("added", 1))

@@ -101,9 +101,13 @@ const moveCursor = (
       seq,
       unread,
       mentions,
-      head
+      head,
+      generation: null
     },
-    done
+    (moved) => {
+      if ("ok" in moved) edge.readMarks.taken(caller.user, channel, moved.ok.cursor)
+      done(moved)
+    }
   )
 
 export const markUnread = (edge: EdgeRuntime, connection: Connection, frame: Op<"mark_unread">): void => {

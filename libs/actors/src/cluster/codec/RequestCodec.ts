@@ -119,6 +119,7 @@ export const writeRequest = (to: ByteWriter, request: OwnerRequest): void => {
       to.number(request.mentions)
       to.number(request.head)
       if (request._tag === "MarkUnread") to.text(request.cid)
+      else to.maybe(request.generation)
       return
     case "Notice":
       to.text(request.user)
@@ -225,7 +226,9 @@ export const readRequest = (from: ByteReader): OwnerRequest | undefined => {
       const mentions = from.number()
       const head = from.number()
       const moved = { caller, channel, seq, unread, mentions, head }
-      return _tag === "MoveCursor" ? { _tag, ...moved } : { _tag, ...moved, cid: from.text() }
+      if (_tag === "MarkUnread") return { _tag, ...moved, cid: from.text() }
+      // Who does not say it means any.
+      return { _tag, ...moved, generation: from.left === 0 ? null : from.maybe() }
     }
     case "Notice": {
       const user = from.text()
