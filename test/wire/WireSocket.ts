@@ -19,7 +19,7 @@ import { WebSocket } from "ws"
 export const nextRelease = { push: "next_release", subprotocol: "parley.v2.json", op: "next_release" } as const
 
 /** A request that is not answered for so long counts as lost, and the connection is given up. */
-const answerMsMax = 50_000
+const answerMsMax = 30_000
 
 export type Reply<Name extends OpName> =
   | { readonly _tag: "Ok"; readonly ok: Answer<Name> }

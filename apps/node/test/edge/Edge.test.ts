@@ -58,6 +58,30 @@ describe("the edge", () => {
     expect(well.unavailable).toBeUndefined()
   })
 
+  it.each(["Attach", "Sync"] as const)(
+    "answers a sync for the other channels when an owner does not answer its %s, and takes no late answer for news",
+    async (asked) => {
+      const [well, slow, user] = [`team:fast${asked}`, `team:slow${asked}`, `lil${asked}`]
+      for (const channel of [well, slow]) harness.owners.channel(channel, [user])
+      const client = await harness.hello(user)
+      const sync = () => client.request("sync", { channels: [], session: { generation: 0, seq: 0 } })
+      const isSlow = (id: string) => harness.owners.calls.shardOf(id) === harness.owners.calls.shardOf(slow)
+      harness.owners.holds = (request) =>
+        (asked === "Sync" && request._tag === "Sync" && request.items.some(({ channel }) => channel === slow)) ||
+        (asked === "Attach" && request._tag === "Attach" && request.topics.some(({ topic }) => topic === `c/${slow}`))
+      expect(isSlow(well)).toBe(false)
+      const { channels, unavailable } = (await sync())["ok"]
+      expect(channels.map((one: { head: { channel: string } }) => one.head.channel)).toEqual([well])
+      expect(unavailable).toEqual([slow])
+      harness.owners.append(slow, "message", "dan", { text: "meanwhile", cid: clientId() })
+      harness.owners.release()
+      expect((await sync())["ok"].channels).toHaveLength(2)
+      harness.owners.append(slow, "message", "dan", { text: "after", cid: clientId() })
+      await until(() => client.events(slow).length === 1)
+      expect(client.events(slow)).toEqual([3])
+    }
+  )
+
   it("answers a sync with what the device missed, and holds back what comes meanwhile (†8)", async () => {
     harness.owners.channel("team:sync", ["cat"])
     for (let i = 0; i < 3; i++) harness.owners.append("team:sync", "message", "dan", { text: `m${i}`, cid: clientId() })

@@ -17,6 +17,12 @@ import { ask } from "../OwnerAnswers.ts"
 import { isServed, type Topic } from "../Topic.ts"
 import { type InboxPlace, inOrder, type PageToken, readToken, tokenAfter, writeToken } from "./SyncOrder.ts"
 
+/**
+ * How long a page waits for the owners of its channels to attach it, and again to say what is new: whose owner has not
+ * answered then is named `unavailable`, and the others are not kept from the user any longer.
+ */
+export const ownersWaitMsMax = 5_000
+
 interface Lost {
   readonly channel: string
   readonly seq: number
@@ -72,6 +78,8 @@ interface Part {
   joins: boolean
   /** It is on the topic, and what comes live waits. */
   joining: boolean
+  /** Its owner was asked something and has not answered. */
+  waits: boolean
   result: Synced | undefined
 }
 
@@ -90,6 +98,7 @@ class SyncPage {
   #more: string | null = null
   /** The user's inbox; undefined: nothing has to be put in order yet. */
   #inbox: ReadonlyArray<InboxPlace> | undefined = undefined
+  #timer: NodeJS.Timeout | undefined = undefined
 
   constructor(
     edge: EdgeRuntime,
@@ -111,15 +120,19 @@ class SyncPage {
     else this.#readInbox(() => this.#choose())
   }
 
-  /** Without an inbox it goes by ids. */
+  /** Without an inbox it goes by ids, and so where that takes too long. */
   #readInbox(then: () => void): void {
     const { calls } = this.#edge
     const { user } = this.#connection
     const asOf = (this.#token?.session ?? this.#view.position).seq
-    ask(calls, calls.shardOf(user), { _tag: "Inbox", user, asOf }, (reply) => {
-      this.#inbox = "ok" in reply ? reply.ok : []
+    const take = (places: ReadonlyArray<InboxPlace>) => {
+      if (this.#inbox !== undefined) return
+      clearTimeout(this.#timer)
+      this.#inbox = places
       then()
-    })
+    }
+    this.#timer = setTimeout(() => take([]), ownersWaitMsMax)
+    ask(calls, calls.shardOf(user), { _tag: "Inbox", user, asOf }, (reply) => take("ok" in reply ? reply.ok : []))
   }
 
   #choose(): void {
@@ -141,6 +154,7 @@ class SyncPage {
         topic: topicsOfPage[at] ?? topics.channel(channel),
         joins: false,
         joining: false,
+        waits: false,
         result: undefined
       }
     })
@@ -168,7 +182,10 @@ class SyncPage {
         waiting--
         continue
       }
+      part.waits = true
       interest.want(topic.shard, topic.name, connection.user, (result) => {
+        if (!part.waits) return
+        part.waits = false
         if ("failure" in result) this.#unavailable.set(topic.id, result.failure)
         // The owner will say `Lost`, and since when, to the sync.
         else if (!result.denied) this.#begin(part)
@@ -177,6 +194,7 @@ class SyncPage {
     }
     // Never from within `want`: it answers later.
     if (waiting === 0) return this.#ask()
+    this.#waitFor(() => this.#ask())
     // Meanwhile nobody else may be on those that are served: they would be dropped, or not attached again with the rest.
     for (const part of this.#parts) if (part.joins) this.#begin(part)
   }
@@ -186,12 +204,26 @@ class SyncPage {
     part.joins = part.joining = this.#edge.topics.beginJoin(part.topic, this.#connection)
   }
 
+  /** Then it goes on without those that did not answer. */
+  #waitFor(then: () => void): void {
+    this.#timer = setTimeout(() => {
+      for (const part of this.#parts) {
+        if (!part.waits) continue
+        part.waits = false
+        this.#giveUp(part, { code: "unavailable" })
+      }
+      then()
+    }, ownersWaitMsMax)
+  }
+
   /** One request a shard. */
   #ask(): void {
+    clearTimeout(this.#timer)
     const byShard = new Map<number, Array<Part>>()
     for (const part of this.#parts) {
       const { id, shard } = part.topic
       if (this.#unavailable.has(id)) continue
+      part.waits = true
       const parts = byShard.get(shard)
       if (parts === undefined) byShard.set(shard, [part])
       else parts.push(part)
@@ -210,7 +242,9 @@ class SyncPage {
           bytesMax: Limits.syncPageBytesMax
         },
         (reply) => {
+          if (parts[0]?.waits !== true) return
           parts.forEach((part, index) => {
+            part.waits = false
             // One result an item, in their order.
             const result = "ok" in reply ? reply.ok[index] : undefined
             if (result !== undefined) this.#take(part, result)
@@ -221,7 +255,9 @@ class SyncPage {
       )
     }
     // Answered in this very turn, no live event came between. Otherwise they wait from here on.
-    if (waiting > 0) for (const part of this.#parts) if (part.joins && !part.joining) this.#begin(part)
+    if (waiting === 0) return
+    for (const part of this.#parts) if (part.joins && !part.joining) this.#begin(part)
+    this.#waitFor(() => this.#answer())
   }
 
   #take(part: Part, result: SyncResult): void {
@@ -250,6 +286,7 @@ class SyncPage {
   }
 
   #answer(): void {
+    clearTimeout(this.#timer)
     if (this.#connection.state !== "live") return
     const [failure] = this.#unavailable.values()
     // None of the page: then it is not about some channel, and the whole sync is worth repeating.
