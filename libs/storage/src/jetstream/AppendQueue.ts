@@ -6,7 +6,7 @@
  * Hot path, plain TypeScript (bench `remote`).
  */
 import { hash } from "node:crypto"
-import type { Append, AppendOutcome, LogPosition } from "../EventLog.ts"
+import type { Append, AppendOutcome, LogPosition, LogRecord } from "../EventLog.ts"
 import type { Silence } from "./LogHealth.ts"
 import type { LogStreams } from "./LogStreams.ts"
 import { ambiguous } from "./PublishAnswer.ts"
@@ -25,7 +25,9 @@ export interface AppendQueueOptions {
   readonly rooms: ReadonlyArray<StreamRoom>
   readonly silence: Silence
   readonly recordBytesMax: number
-  readonly committed: (shard: number, position: LogPosition) => void
+  readonly committed: (shard: number, follows: LogPosition, record: LogRecord) => void
+  /** An append ended otherwise, and was not refused before it was tried: what is last in the shard is not known. */
+  readonly unknown: (shard: number) => void
 }
 
 export class AppendQueue {
@@ -91,18 +93,20 @@ export class AppendQueue {
       expectedLast: append.expectedLast,
       id: identityOf(append, bytes),
       bytes,
-      settle: (outcome) => this.#settle(append, room, size, outcome)
+      settle: (outcome) => this.#settle(append, bytes, room, size, outcome)
     })
   }
 
-  #settle(append: Append, room: StreamRoom, size: number, outcome: AppendOutcome): void {
+  #settle(append: Append, bytes: Uint8Array, room: StreamRoom, size: number, outcome: AppendOutcome): void {
     this.#inFlightBytes -= size
     const { silence, streams } = this.#options
     silence.ended(streams.streamOf(append.shard), outcome._tag !== "Ambiguous")
     room.settled(size, outcome._tag === "Committed" || outcome._tag === "Ambiguous")
     if (outcome._tag === "Ambiguous") this.#doubtful.set(append.shard, append.expectedLast)
     else if (outcome._tag !== "Refused") this.#doubtful.delete(append.shard)
-    if (outcome._tag === "Committed") this.#options.committed(append.shard, outcome.position)
+    if (outcome._tag === "Committed") {
+      this.#options.committed(append.shard, append.expectedLast, { position: outcome.position, bytes })
+    } else this.#options.unknown(append.shard)
     append.settle(outcome)
     this.#schedule()
   }

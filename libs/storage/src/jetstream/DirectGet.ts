@@ -1,6 +1,7 @@
 /**
  * Reads in batches from whichever replica of a stream answers first ("direct get"). Messages come by core NATS, at most
- * once, so a batch may have a hole; the caller checks that. One subscription a batch, gone when it is whole.
+ * once, so a batch may have a hole; the caller checks that. One inbox for all batches: the servers of a cluster tell each
+ * other of every subscription that comes and goes.
  */
 import { createInbox, type Msg, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node"
 
@@ -21,13 +22,31 @@ export interface LastOf {
   readonly upTo: number
 }
 
+interface Batch {
+  readonly stream: string
+  readonly records: Array<StoredRecord>
+  readonly resolve: (found: LastOf) => void
+  readonly reject: (failure: Error) => void
+  timer: NodeJS.Timeout
+}
+
 export class DirectGet {
   readonly #connection: NatsConnection
-  readonly #inboxPrefix: string | undefined
+  readonly #inbox: string
+  readonly #batches = new Map<string, Batch>()
+  #token = 0
 
   constructor(connection: NatsConnection, inboxPrefix?: string) {
     this.#connection = connection
-    this.#inboxPrefix = inboxPrefix
+    this.#inbox = createInbox(inboxPrefix)
+    connection.subscribe(`${this.#inbox}.*`, {
+      callback: (error, message) => {
+        if (error !== null) return this.#failAll(error)
+        const batch = this.#batches.get(message.subject.slice(this.#inbox.length + 1))
+        // Given up already.
+        if (batch !== undefined) this.#take(batch, message)
+      }
+    })
   }
 
   /** A subject's records from a place on, in order; the server ends a batch with the record that passes `bytesMax`. */
@@ -51,34 +70,32 @@ export class DirectGet {
   }
 
   #batch(stream: string, query: object): Promise<LastOf> {
-    return new Promise((resolve, reject) => {
-      const inbox = createInbox(this.#inboxPrefix)
-      const records: Array<StoredRecord> = []
-      const end = (failure?: Error, upTo = 0): void => {
-        clearTimeout(timer)
-        subscription.unsubscribe()
-        if (failure === undefined) resolve({ records, upTo })
-        else reject(failure)
-      }
-      const timer = setTimeout(() => end(new Error(`no replica of ${stream} answers`)), batchMsMax)
-      const subscription = this.#connection.subscribe(inbox, {
-        callback: (error, message) => {
-          if (error !== null) return end(error)
-          const { headers } = message
-          if (headers === undefined) return end(new Error("a record without headers"))
-          // 204: the end of the batch; 404: nothing there.
-          if (headers.code === 204 || headers.code === 404) return end(undefined, number(headers, "Nats-UpTo-Sequence"))
-          if (headers.code !== 0) return end(new Error(headers.status))
-          timer.refresh()
-          records.push(storedRecord(message, headers))
-        }
-      })
-      try {
-        this.#connection.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(query), { reply: inbox })
-      } catch (cause) {
-        end(cause instanceof Error ? cause : new Error(String(cause)))
-      }
+    const token = (++this.#token).toString(36)
+    return new Promise<LastOf>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`no replica of ${stream} answers`)), batchMsMax)
+      this.#batches.set(token, { stream, records: [], resolve, reject, timer })
+      const reply = `${this.#inbox}.${token}`
+      this.#connection.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(query), { reply })
+    }).finally(() => {
+      clearTimeout(this.#batches.get(token)?.timer)
+      this.#batches.delete(token)
     })
+  }
+
+  #take({ records, reject, resolve, timer }: Batch, message: Msg): void {
+    const { headers } = message
+    // 503: nobody has the stream.
+    if (headers === undefined) return reject(new Error("a record without headers"))
+    // 204: the end of the batch; 404: nothing there.
+    if (headers.code === 204 || headers.code === 404)
+      return resolve({ records, upTo: number(headers, "Nats-UpTo-Sequence") })
+    if (headers.code !== 0) return reject(new Error(headers.status))
+    timer.refresh()
+    records.push(storedRecord(message, headers))
+  }
+
+  #failAll(failure: Error): void {
+    for (const { reject } of this.#batches.values()) reject(failure)
   }
 }
 

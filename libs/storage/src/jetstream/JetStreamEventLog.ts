@@ -58,7 +58,8 @@ const make = Effect.gen(function* () {
     publisher,
     rooms,
     recordBytesMax,
-    committed: (shard, position) => reads.knows(shard, position)
+    committed: (shard, follows, record) => reads.appended(shard, follows, record),
+    unknown: (shard) => reads.forget(shard)
   })
   const positions = new ConsumerPositions({ streams, manager, direct, publisher })
   yield* storePositions(positions)

@@ -9,6 +9,7 @@ import type { NatsConnection } from "@nats-io/transport-node"
 import { LogDamaged, type LogPosition, type LogRecord } from "../EventLog.ts"
 import type { DirectGet, StoredRecord } from "./DirectGet.ts"
 import type { LogStreams } from "./LogStreams.ts"
+import { OwnRecords } from "./OwnRecords.ts"
 import { headerBytesMax } from "./Publisher.ts"
 
 /** One question to a stream. */
@@ -33,6 +34,7 @@ export class LogReads {
   readonly #streams: LogStreams
   readonly #manager: JetStreamManager
   readonly #direct: DirectGet
+  readonly #own = new OwnRecords()
   /** By shard: a record that is there. */
   readonly #known = new Map<number, LogPosition>()
   /** By shard: the last purge, and what was last then. The log is cut in rounds, mostly where nothing has changed. */
@@ -57,6 +59,17 @@ export class LogReads {
     return position < 1 ? undefined : this.#fromLeader(shard, { seq: position })
   }
 
+  /** This node appended a record. */
+  appended(shard: number, follows: LogPosition, record: LogRecord): void {
+    this.knows(shard, record.position)
+    this.#own.appended(shard, follows, record)
+  }
+
+  /** What this node appended to the shard may not be the last there any more. */
+  forget(shard: number): void {
+    this.#own.forget(shard)
+  }
+
   /** The shard has a record at this place: whoever reads and gets less asked a replica that is behind. */
   knows(shard: number, position: LogPosition): void {
     if (position > (this.#known.get(shard) ?? 0)) this.#known.set(shard, position)
@@ -74,6 +87,10 @@ export class LogReads {
   }
 
   async readAfter(shard: number, after: LogPosition, bytesMax: number): Promise<ReadonlyArray<LogRecord>> {
+    return this.#own.readAfter(shard, after, bytesMax) ?? this.#readLog(shard, after, bytesMax)
+  }
+
+  async #readLog(shard: number, after: LogPosition, bytesMax: number): Promise<ReadonlyArray<LogRecord>> {
     const subject = this.#streams.subjectOf(shard)
     const found = await this.#direct.records(this.#streams.nameOf(shard), {
       subject,
@@ -138,6 +155,7 @@ export class LogReads {
       this.#purged.set(shard, purged)
       return false
     }
+    this.#own.purged(shard, keepFrom - 1)
     await this.#manager.streams.purge(this.#streams.nameOf(shard), {
       filter: this.#streams.subjectOf(shard),
       seq: keepFrom
