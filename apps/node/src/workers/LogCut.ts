@@ -14,14 +14,24 @@ import { EventLog } from "@parley/storage/EventLog"
 /** The part of the log's soft bound from which on it keeps nothing for consumers that may be cut loose. */
 export const looseLogPart = 0.5
 
-/** One look at every shard that is worked on here. What the holding consumers have done is durable since before their positions moved. */
-export const cutLog = Effect.gen(function* () {
+/** Shards looked at in one round while there is room: a cut costs the log as much as an append, or more. */
+export const cutShardsMax = 16
+/** From this part of the log's soft bound on every round looks at every shard. */
+export const hurriedLogPart = 0.25
+
+/**
+ * One round: a look at the next few of the shards that are worked on here, at all of them where room is scarce. What the
+ * holding consumers have done is durable since before their positions moved.
+ */
+export const cutLog = Effect.fnUntraced(function* (round: number) {
   const log = yield* EventLog
   const loose = yield* LooseConsumers
   const { bytes, softBytes } = yield* log.usage
   const room = bytes < softBytes * looseLogPart
   const works = yield* WorkedShards
-  for (const shard of (yield* log.shards).filter(works)) {
+  const shards = (yield* log.shards).filter(works)
+  const rounds = bytes < softBytes * hurriedLogPart ? Math.ceil(shards.length / cutShardsMax) : 1
+  for (const shard of shards.filter((_, at) => at % rounds === round % rounds)) {
     const last = yield* Effect.option(log.last(shard).pipe(Effect.flatMap(Effect.fromOption)))
     // An empty shard, or a damaged one: that is left as it is, and the others are cut all the same (†24).
     if (Option.isNone(last)) continue

@@ -114,7 +114,8 @@ export const layerPersister = Layer.effectDiscard(
       moved: (shard, position) => signal.stored(shard, position, parking.of(shard))
     })
 
-    yield* cutLog.pipe(
+    let round = 0
+    yield* Effect.suspend(() => cutLog(round++)).pipe(
       Effect.catch((error) => Effect.logWarning("log not cut, trying again later", error)),
       Effect.delay(purgeEveryMs),
       Effect.forever,

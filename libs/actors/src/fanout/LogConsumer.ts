@@ -27,8 +27,11 @@ export const consumerGatherMs = 50
 export const consumerGatherBusyMs = 300
 /** Entries a second that are many. */
 export const busyEntriesPerSecond = 512
-/** A shard is looked at this often without a signal. */
-export const consumerPollMs = 2_000
+/**
+ * A shard is looked at this often without a signal, which comes with every commit here: it finds what another process
+ * appended while the shard was on its way. In a cluster each look is a question to the log.
+ */
+export const consumerPollMs = 10_000
 /** Between two looks at what a store that syncs periodically has to sync. */
 const settleEveryMs = 1_000
 const retryMsMin = 100
@@ -280,8 +283,9 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
           if (options.syncPeriodic === true) unsynced.set(shard, position)
           else yield* log.setConsumerPosition(options.name, shard, position)
           positions.set(shard, position)
+          // There may be more: it was not read to its end, or not as far as something was committed since.
+          if (!readAll.has(shard)) look(shard)
           settled(shard)
-          look(shard)
           options.moved?.(shard, position)
         }
       },

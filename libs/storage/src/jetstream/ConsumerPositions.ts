@@ -16,6 +16,8 @@ const triesMax = 10
 const pauseMs = 50
 /** Writes of one round that are on their way at once. */
 const writesInFlightMax = 64
+/** Writes of one consumer in a round, at most: each is a message of three replicas, as a send is. The others are of the next rounds. */
+export const writesOfRoundMax = 32
 
 interface Stored {
   readonly position: LogPosition
@@ -26,17 +28,14 @@ class Consumer {
   readonly stored = new Map<number, Stored>()
   /** What this node has moved positions to. */
   readonly moved = new Map<number, LogPosition>()
+  /** Shards to be written, those that wait for it the longest first. */
+  readonly due = new Set<number>()
   loadedAt = -Infinity
   expiredAt = -Infinity
   loading: Promise<void> | undefined
 
   get(shard: number): LogPosition {
     return Math.max(this.stored.get(shard)?.position ?? 0, this.moved.get(shard) ?? 0)
-  }
-
-  /** Shards whose position here is ahead of the stored one. */
-  dirty(): ReadonlyArray<number> {
-    return [...this.moved].filter(([shard, at]) => at > (this.stored.get(shard)?.position ?? 0)).map(([shard]) => shard)
   }
 }
 
@@ -78,17 +77,28 @@ export class ConsumerPositions {
   }
 
   move(name: string, shard: number, position: LogPosition): void {
-    const { moved } = this.#consumer(name)
-    if (position > (moved.get(shard) ?? 0)) moved.set(shard, position)
+    const { due, moved } = this.#consumer(name)
+    if (position <= (moved.get(shard) ?? 0)) return
+    moved.set(shard, position)
+    due.add(shard)
+  }
+
+  /** One round: writes what has moved and waits the longest, so much of it. Fails if any of that could not be written. */
+  storeSome(): Promise<void> {
+    return this.#storeDue(writesOfRoundMax)
   }
 
   /** Writes what has moved, of one shard or of all. Fails if any of it could not be written. */
-  async store(shard?: number): Promise<void> {
+  store(shard?: number): Promise<void> {
+    return this.#storeDue(Infinity, shard)
+  }
+
+  async #storeDue(most: number, only?: number): Promise<void> {
     const work: Array<() => Promise<void>> = []
     for (const [name, consumer] of this.#consumers) {
-      for (const dirty of consumer.dirty()) {
-        if (shard === undefined || dirty === shard) work.push(() => this.#write(name, consumer, dirty))
-      }
+      const { due } = consumer
+      const shards = only === undefined ? [...due].slice(0, most) : due.has(only) ? [only] : []
+      for (const shard of shards) work.push(() => this.#write(name, consumer, shard))
     }
     const failures: Array<unknown> = []
     const next = async (): Promise<void> => {
@@ -147,11 +157,15 @@ export class ConsumerPositions {
     for (let tries = 1; tries <= triesMax; tries++) {
       const position = consumer.moved.get(shard) ?? 0
       const stored = consumer.stored.get(shard)
-      if (stored !== undefined && stored.position >= position) return
+      if (stored !== undefined && stored.position >= position) return void consumer.due.delete(shard)
       if (!this.#options.publisher.connected) break
       const outcome = await this.#publish(name, shard, stored?.revision ?? 0, position)
       if (outcome._tag === "Committed") {
-        return this.#stored(consumer, shard, { position, revision: outcome.position })
+        this.#stored(consumer, shard, { position, revision: outcome.position })
+        consumer.due.delete(shard)
+        // It has moved on meanwhile: behind those that wait longer.
+        if ((consumer.moved.get(shard) ?? 0) > position) consumer.due.add(shard)
+        return
       }
       if (outcome._tag === "WrongSequence") await this.#reread(consumer, shard, outcome.actual)
       else await new Promise((resolve) => setTimeout(resolve, pauseMs * tries))

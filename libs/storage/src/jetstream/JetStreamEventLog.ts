@@ -97,27 +97,31 @@ const make = Effect.gen(function* () {
   return Context.make(EventLog, eventLog).pipe(Context.add(LogHealth, health))
 })
 
-/** In rounds while the log is open, and once more when it is closed. Said once where it does not work. */
+/** In rounds while the log is open, and all of them when it is closed. Said once where it does not work. */
 const storePositions = (positions: ConsumerPositions) =>
   Effect.gen(function* () {
     let failing = false
-    const store = ask(() => positions.store()).pipe(
-      Effect.match({
-        onSuccess: () => {
-          failing = false
-          return Effect.void
-        },
-        onFailure: ({ message }) => {
-          const said = failing
-          failing = true
-          const warning = "Consumers' positions are not stored; what they did since would be done again"
-          return said ? Effect.void : Effect.logWarning(warning).pipe(Effect.annotateLogs({ why: message }))
-        }
-      }),
-      Effect.flatten
+    const storing = (write: () => Promise<void>) =>
+      ask(write).pipe(
+        Effect.match({
+          onSuccess: () => {
+            failing = false
+            return Effect.void
+          },
+          onFailure: ({ message }) => {
+            const said = failing
+            failing = true
+            const warning = "Consumers' positions are not stored; what they did since would be done again"
+            return said ? Effect.void : Effect.logWarning(warning).pipe(Effect.annotateLogs({ why: message }))
+          }
+        }),
+        Effect.flatten
+      )
+    yield* Effect.addFinalizer(() => storing(() => positions.store()).pipe(Effect.timeoutOption(closeMsMax)))
+    yield* storing(() => positions.storeSome()).pipe(
+      Effect.repeat(Schedule.spaced(positionsStoreMs)),
+      Effect.forkScoped
     )
-    yield* Effect.addFinalizer(() => store.pipe(Effect.timeoutOption(closeMsMax)))
-    yield* store.pipe(Effect.repeat(Schedule.spaced(positionsStoreMs)), Effect.forkScoped)
   })
 
 const layer: Layer.Layer<EventLog | LogHealth, LogUnavailable, Nats | JetStreamSetup> = Layer.effectContext(make)
