@@ -5,6 +5,8 @@ import type { LocalCluster } from "../../infra/cluster/LocalNodes.ts"
 
 const key = "key-of-the-fault-tests-0123456789"
 const pollMs = 100
+/** Until a shard is worked on by somebody. */
+const workedOnMsMax = 30_000
 const callMsMax = 10_000
 
 export const operatorEnvironment = { PARLEY_API_KEY_HASHES: hash("sha256", key) }
@@ -85,12 +87,15 @@ export const retryParked = async (
   id: string
 ): Promise<void> => {
   const path = `/v1/parked/${encodeURIComponent(consumer)}/${topic}/${encodeURIComponent(id)}/retry`
-  const refusals: Array<string> = []
-  // Only the node that works on the shard can do it, and shards move.
-  for (const { url } of cluster.nodes) {
-    const refused = await call(cluster, "POST", path, url).then(() => undefined, String)
-    if (refused === undefined) return
-    refusals.push(refused)
+  let refusals: Array<string> = []
+  // Only the node that works on the shard can do it; shards move, and after a start it takes a moment until all have one.
+  for (const until = performance.now() + workedOnMsMax; performance.now() < until; await delay(pollMs)) {
+    refusals = []
+    for (const { url } of cluster.nodes) {
+      const refused = await call(cluster, "POST", path, url).then(() => undefined, String)
+      if (refused === undefined) return
+      refusals.push(refused)
+    }
   }
   throw new Error(refusals.join("; "))
 }
