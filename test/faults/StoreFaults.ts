@@ -109,7 +109,9 @@ export const storeFaults: ReadonlyArray<Fault> = [
       await restartAll(scene, [])
       const events = await parked(cluster)
       scene.note(`${events.length} events parked`)
-      for (const { consumer, id, topic } of events) await retryParked(cluster, consumer, topic, id)
+      // A retry is of all that is parked of an entity.
+      const entities = new Map(events.map((event) => [`${event.consumer}/${event.topic}/${event.id}`, event]))
+      for (const { consumer, id, topic } of entities.values()) await retryParked(cluster, consumer, topic, id)
       if (!(await untilParked(cluster, (left) => left.length === 0, parkedMsMax))) scene.broken("events stay parked")
       scene.mark()
     }

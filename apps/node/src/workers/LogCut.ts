@@ -16,22 +16,41 @@ export const looseLogPart = 0.5
 
 /** Shards looked at in one round while there is room: a cut costs the log as much as an append, or more. */
 export const cutShardsMax = 16
+/** Of shards that rest so many, for what was left when they came to rest. */
+const restingShardsMax = 2
+/** A shard rests when nothing was written of it for so long. */
+const restingMs = 60_000
 /** From this part of the log's soft bound on every round looks at every shard. */
 export const hurriedLogPart = 0.25
 
 /**
  * One round: a look at the next few of the shards that are worked on here, at all of them where room is scarce. What the
- * holding consumers have done is durable since before their positions moved.
+ * holding consumers have done is durable since before their positions moved. `storedAt`: when the persister moved last.
  */
-export const cutLog = Effect.fnUntraced(function* (round: number) {
+export const cutLog = Effect.fnUntraced(function* (round: number, storedAt: (shard: number) => number) {
   const log = yield* EventLog
   const loose = yield* LooseConsumers
   const { bytes, softBytes } = yield* log.usage
   const room = bytes < softBytes * looseLogPart
   const works = yield* WorkedShards
   const shards = (yield* log.shards).filter(works)
-  const rounds = bytes < softBytes * hurriedLogPart ? Math.ceil(shards.length / cutShardsMax) : 1
-  for (const shard of shards.filter((_, at) => at % rounds === round % rounds)) {
+  const resting = performance.now() - restingMs
+  const due =
+    bytes >= softBytes * hurriedLogPart
+      ? shards
+      : [
+          ...turn(
+            shards.filter((shard) => storedAt(shard) >= resting),
+            round,
+            cutShardsMax
+          ),
+          ...turn(
+            shards.filter((shard) => storedAt(shard) < resting),
+            round,
+            restingShardsMax
+          )
+        ]
+  for (const shard of due) {
     const last = yield* Effect.option(log.last(shard).pipe(Effect.flatMap(Effect.fromOption)))
     // An empty shard, or a damaged one: that is left as it is, and the others are cut all the same (†24).
     if (Option.isNone(last)) continue
@@ -57,3 +76,9 @@ export const cutLog = Effect.fnUntraced(function* (round: number) {
     if (upTo > 0) yield* log.purge(shard, upTo)
   }
 })
+
+/** Those of this round, at most so many; all of them in turn. */
+export const turn = (shards: ReadonlyArray<number>, round: number, most: number): ReadonlyArray<number> => {
+  const rounds = Math.ceil(shards.length / most)
+  return shards.filter((_, at) => at % rounds === round % rounds)
+}

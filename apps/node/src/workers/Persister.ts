@@ -115,7 +115,12 @@ export const layerPersister = Layer.effectDiscard(
     })
 
     let round = 0
-    yield* Effect.suspend(() => cutLog(round++)).pipe(
+    const storedAt = new Map<number, number>()
+    yield* Effect.acquireRelease(
+      Effect.sync(() => signal.onStored((shard) => void storedAt.set(shard, performance.now()))),
+      (unsubscribe) => Effect.sync(unsubscribe)
+    )
+    yield* Effect.suspend(() => cutLog(round++, (shard) => storedAt.get(shard) ?? -Infinity)).pipe(
       Effect.catch((error) => Effect.logWarning("log not cut, trying again later", error)),
       Effect.delay(purgeEveryMs),
       Effect.forever,

@@ -82,7 +82,7 @@ const cut = (shard: number) =>
         return positions.every((position) => position >= last.value.position)
       }).pipe(Effect.orDie)
     )
-    yield* cutLog(0)
+    yield* cutLog(0, () => 0)
   })
 
 describe("†3 consumers that are cut loose", () => {
@@ -154,7 +154,7 @@ describe("†3 consumers that are cut loose", () => {
       // The persister's position is what a full log is cut below, not beyond.
       const stored = yield* log.consumerPosition(persisterConsumer, shard)
       faults.setBounds({ softBytes: 1, hardBytes: 10_000_000 })
-      yield* cutLog(0)
+      yield* cutLog(0, () => 0)
       const [first] = faults.records(shard)
       assert.isAtMost(first?.position ?? 0, stored + 1)
     }).pipe(Effect.scoped, Effect.provide(layerSmallLog))

@@ -11,6 +11,11 @@ import type { Publisher } from "./Publisher.ts"
 
 /** Positions of other nodes' consumers are seen after so long at the latest. */
 export const positionAgeMsMax = 1_000
+/**
+ * So long after this node itself moved a position, nobody else is asked for it: it may be behind what another node did
+ * since the shard left and came back, and then work is repeated, or behind a cut, which a reader notices (`expire`).
+ */
+export const ownMsMax = 3_000
 /** Attempts against other writers of the same position, and at a replica that is behind. */
 const triesMax = 10
 const pauseMs = 50
@@ -28,6 +33,7 @@ class Consumer {
   readonly stored = new Map<number, Stored>()
   /** What this node has moved positions to. */
   readonly moved = new Map<number, LogPosition>()
+  readonly movedAt = new Map<number, number>()
   /** Shards to be written, those that wait for it the longest first. */
   readonly due = new Set<number>()
   loadedAt = -Infinity
@@ -58,6 +64,8 @@ export class ConsumerPositions {
 
   async get(name: string, shard: number): Promise<LogPosition> {
     const consumer = this.#consumer(name)
+    const movedAt = consumer.movedAt.get(shard) ?? -Infinity
+    if (movedAt > consumer.expiredAt && performance.now() - movedAt < ownMsMax) return consumer.get(shard)
     // Twice where the load that was under way had begun before what was known expired.
     for (let loads = 0; loads < 2 && performance.now() - consumer.loadedAt > positionAgeMsMax; loads++) {
       const loading = this.#load(name, consumer)
@@ -77,7 +85,8 @@ export class ConsumerPositions {
   }
 
   move(name: string, shard: number, position: LogPosition): void {
-    const { due, moved } = this.#consumer(name)
+    const { due, moved, movedAt } = this.#consumer(name)
+    movedAt.set(shard, performance.now())
     if (position <= (moved.get(shard) ?? 0)) return
     moved.set(shard, position)
     due.add(shard)
