@@ -12,6 +12,8 @@ import type { Fault, Scene } from "./FaultRun.ts"
 const natsServers = ["nats-1", "nats-2", "nats-3"]
 const acksBetween = 200
 const quarantineMsMax = 60_000
+/** The persister tells the store every 5 s how far each shard's log has come. */
+const placesToldMs = 12_000
 const onOldLogMs = 10_000
 
 /** Nodes and NATS servers stand still while the log's files are touched. */
@@ -48,6 +50,8 @@ export const restoreFaults: ReadonlyArray<Fault> = [
       await whileDown(scene, (jetstream, name) => copy(jetstream, backup(name, "old")))
       await startAll(scene, "/readyz")
       await workload.untilAcked(acksBetween, 60_000)
+      // What the log had since the store was told last is known to nobody but the log.
+      await delay(placesToldMs)
       await whileDown(scene, (jetstream, name) => {
         copy(jetstream, backup(name, "new"))
         copy(backup(name, "old"), jetstream)

@@ -32,6 +32,9 @@ export interface StageOptions {
 
 const nodes = 3
 
+/** It is there for minutes: compiling itself would take the cores from all that is under test. */
+const briefly = { brief: true }
+
 export class Stage implements AsyncDisposable {
   readonly #options: StageOptions
   readonly #data = mkdtempSync(join(tmpdir(), "parley-faults-"))
@@ -48,7 +51,8 @@ export class Stage implements AsyncDisposable {
       this.#shared = await startCluster({
         ...this.#base("shared"),
         environment: this.#options.environment,
-        nodeFlags: tamperingFlags
+        nodeFlags: tamperingFlags,
+        services: { cassandra: briefly }
       })
     }
     const cluster = this.#shared
@@ -83,7 +87,7 @@ export class Stage implements AsyncDisposable {
       ...(own.edges === undefined ? {} : rolesOf(own.edges)),
       services: {
         ...(own.nats === undefined ? {} : { nats: own.nats }),
-        ...(own.cassandraNodes === undefined ? {} : { cassandra: { nodes: own.cassandraNodes } })
+        cassandra: { ...briefly, ...(own.cassandraNodes === undefined ? {} : { nodes: own.cassandraNodes }) }
       },
       ...(over === undefined ? {} : { over })
     })

@@ -5,6 +5,7 @@
  */
 import { readFileSync } from "node:fs"
 import { Effect, Layer, Redacted } from "effect"
+import { layerCassandra as layerCassandraLogPlaces } from "@parley/storage/cassandra/CassandraLogPlaces"
 import { layerCassandra as layerCassandraMessageStore } from "@parley/storage/cassandra/CassandraMessageStore"
 import { layerCassandra as layerCassandraStoreSync } from "@parley/storage/cassandra/CassandraStoreSync"
 import { Cassandra } from "@parley/storage/cassandra/Cassandra"
@@ -103,6 +104,10 @@ const layerRedis = Layer.unwrap(
   })
 )
 
+const layerLogPlaces = Layer.unwrap(
+  Effect.map(NodeConfig, (settings) => layerCassandraLogPlaces(clusterPrefix(settings)))
+)
+
 const layerStoreSync = Layer.unwrap(
   Effect.map(NodeConfig, ({ cassandraSyncMs }) => layerCassandraStoreSync({ syncPeriodMs: cassandraSyncMs }))
 )
@@ -116,6 +121,7 @@ export const layerClusterStorage = layerComposed.pipe(
       layerCassandraParkedEvents,
       layerRedisCursorStore.pipe(Layer.provide(layerCassandraCursorStore)),
       layerRedisInbox(),
+      layerLogPlaces,
       layerStoreSync
     )
   ),

@@ -63,6 +63,8 @@ export class BenchCluster implements AsyncDisposable, CpuSource {
           ...environment,
           ...given
         },
+        // It lives for two minutes, in which a Java that compiles all of itself takes a core from what is measured.
+        services: { cassandra: { brief: process.env["BENCH_CASSANDRA"] !== "long" } },
         say
       })
       const started = new BenchCluster(cluster, data)

@@ -14,6 +14,7 @@ import { ChannelStore } from "@parley/storage/ChannelStore"
 import { CursorStore } from "@parley/storage/CursorStore"
 import { Directory } from "@parley/storage/Directory"
 import { EventLog } from "@parley/storage/EventLog"
+import { LogPlaces } from "@parley/storage/LogPlaces"
 import { Inbox } from "@parley/storage/Inbox"
 import { MessageStore } from "@parley/storage/MessageStore"
 import { ParkedEvents } from "@parley/storage/ParkedEvents"
@@ -48,6 +49,7 @@ export const layerLocalRunner = (options: LocalClusterOptions) =>
         inbox: yield* Inbox,
         parked: yield* ParkedEvents
       }
+      const places = yield* LogPlaces
       const links = yield* LinkBus
       const routes = yield* ShardRoutes
       const signal = yield* CommitSignal
@@ -57,6 +59,7 @@ export const layerLocalRunner = (options: LocalClusterOptions) =>
         shardCount: options.shardCount,
         log: yield* EventLog,
         stores,
+        placeInStore: (shard) => places.known(shard),
         publish: links.publish,
         ...(options.bounds === undefined ? {} : { bounds: options.bounds }),
         forgetIds: options.forgetIds ?? false,

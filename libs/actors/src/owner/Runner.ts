@@ -3,7 +3,7 @@
  * log; closing it stops answering first, then settles what is under way (†23). The lease that lets it try is somebody
  * else's business (`cluster/`); whether it may write is the log's.
  */
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 import type { EventLog, LogPosition, LogUnavailable } from "@parley/storage/EventLog"
 import { memberFanoutConsumer, persisterConsumer } from "../fanout/ConsumerNames.ts"
 import { OwnerLinks } from "../fanout/OwnerLink.ts"
@@ -25,6 +25,11 @@ const closeMsMax = 5_000
 const closingCheckpointMsMax = 2_000
 
 /** Nobody else has the shard either: waiting for an owner would only hold the caller up. */
+/** How long an opening waits for the store to say how far the log had come. */
+const placeMsMax = 300
+/** Ticks between two questions about it, where it was opened without. */
+const placeTicks = 10
+
 const outOfService = {
   failure: { code: "unavailable", detail: "this shard's log is damaged and was taken out of service" }
 } as const
@@ -34,6 +39,8 @@ export interface RunnerOptions {
   readonly shardCount: number
   readonly log: EventLog["Service"]
   readonly stores: OwnerStores
+  /** How far the store knows a shard's log to have come; where it can't say, the runner asks again. */
+  readonly placeInStore?: (shard: number) => Effect.Effect<LogPosition, unknown>
   readonly publish: (message: LinkMessage) => void
   readonly bounds?: Partial<OwnerBounds>
   readonly clocks?: Clocks
@@ -55,12 +62,16 @@ export class Runner implements LocalRunner {
   readonly #leases = new Map<number, Lease>()
   readonly #onQuarantined: (shard: number, what: string) => void
   readonly #clocks: Clocks
+  readonly #placeInStore: (shard: number) => Effect.Effect<LogPosition, unknown>
+  /** Shards that were opened before the store had said how far their log had come, and where they were opened. */
+  readonly #unplaced = new Map<number, LogPosition>()
   #ticks = 0
   #askingParked = false
 
   constructor(options: RunnerOptions) {
     this.name = options.name
     this.#clocks = options.clocks ?? systemClocks
+    this.#placeInStore = options.placeInStore ?? (() => Effect.succeed(0))
     this.#onQuarantined = options.onQuarantined ?? (() => {})
     this.links = new OwnerLinks({ owner: options.name, start: Date.now(), publish: options.publish })
     const { run } = new StoreGate()
@@ -122,21 +133,30 @@ export class Runner implements LocalRunner {
   open(shard: number, epochAtLeast: number): Effect.Effect<void, LogUnavailable | OpenShardError> {
     return Effect.gen({ self: this }, function* () {
       const { log } = this.#context
-      const [stored, fannedOut] = yield* Effect.all(
-        [log.consumerPosition(persisterConsumer, shard), log.consumerPosition(memberFanoutConsumer, shard)],
-        { concurrency: 2 }
+      const [stored, fannedOut, place] = yield* Effect.all(
+        [
+          log.consumerPosition(persisterConsumer, shard),
+          log.consumerPosition(memberFanoutConsumer, shard),
+          // A store that is slow, or away, holds no takeover up.
+          Effect.option(this.#placeInStore(shard)).pipe(Effect.timeoutOption(placeMsMax), Effect.map(Option.flatten))
+        ],
+        { concurrency: 3 }
       )
       const consumed = Math.min(stored, fannedOut)
       const opened = yield* openShard({
         log,
         shard,
         epochAtLeast,
-        knownAtLeast: stored,
+        knownAtLeast: Math.max(
+          stored,
+          Option.getOrElse(place, () => 0)
+        ),
         beside: (replayedFrom) => this.#checkUnconsumed(shard, consumed, replayedFrom)
       }).pipe(Effect.tapErrorTag("ShardQuarantined", ({ what }) => Effect.sync(() => this.quarantine(shard, what))))
       this.quarantined.delete(shard)
       const owner = new ShardOwner(this.#context, opened, stored)
       this.#owners.set(shard, owner)
+      if (Option.isNone(place)) this.#unplaced.set(shard, opened.position)
       // What was replayed has to be in the store before anything cold is loaded. The persister may have come past it
       // before there was an owner to be told; if not, it looks now and not at its next poll. Nothing else waits for it.
       this.#context.run(log.consumerPosition(persisterConsumer, shard), (position) => {
@@ -159,6 +179,21 @@ export class Runner implements LocalRunner {
       for (const owner of unknown) owner.setParked(result.ok.filter(({ shard }) => shard === owner.shard))
       this.#askParked()
     })
+  }
+
+  /** Asks the store again how far the logs of shards had come that were opened without it (†24). */
+  #askPlaces(): void {
+    for (const [shard, openedAt] of this.#unplaced) {
+      const owner = this.#owners.get(shard)
+      this.#unplaced.delete(shard)
+      if (owner === undefined) continue
+      this.#context.run(this.#placeInStore(shard), (result) => {
+        if (this.#owners.get(shard) !== owner) return
+        if (!("ok" in result)) this.#unplaced.set(shard, openedAt)
+        else if (result.ok > openedAt)
+          this.quarantine(shard, `it was opened at ${openedAt}, but the store knows of ${result.ok}`)
+      })
+    }
   }
 
   /** What consumers have still to read and the replay does not. */
@@ -242,8 +277,9 @@ export class Runner implements LocalRunner {
   /** Called every `ownerTickMs`. */
   tick(): void {
     this.#askParked()
+    if (++this.#ticks % placeTicks === 0) this.#askPlaces()
     for (const owner of this.#owners.values()) owner.tick()
-    if (++this.#ticks % (linkHeartbeatMs / ownerTickMs) === 0) this.#heartbeat()
+    if (this.#ticks % (linkHeartbeatMs / ownerTickMs) === 0) this.#heartbeat()
   }
 
   /** Lists every shard served here, also those that know nothing of the edge (version 0): it may think they do. */

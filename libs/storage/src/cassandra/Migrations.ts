@@ -10,6 +10,7 @@ import type { StoreUnavailable } from "../StoreError.ts"
 import { type CassandraOptions, isPassing, makeClient, unavailable } from "./CassandraClient.ts"
 import { directory } from "./migrations/Directory.ts"
 import { history } from "./migrations/History.ts"
+import { places } from "./migrations/Places.ts"
 
 export interface Migration {
   readonly number: number
@@ -18,7 +19,7 @@ export interface Migration {
 }
 
 /** One file each; numbers ascend without a hole, and a released one never changes. */
-const migrations: ReadonlyArray<Migration> = [history, directory]
+const migrations: ReadonlyArray<Migration> = [history, directory, places]
 
 /** A newer Parley migrated the keyspace. It is left as it is. */
 export class SchemaNewer extends Schema.TaggedError<SchemaNewer>()("SchemaNewer", {
