@@ -20,8 +20,8 @@ const nodes = 3
 /** The node that is stopped and killed. */
 const victim = nodes - 1
 const writersEach = 8
-/** Between an ack and the channel's next send: in each gap. */
-const loopPauseMs = 100
+/** Between an ack and the channel's next send: in each gap. With less, 256 writers keep two cores full by themselves. */
+const loopPauseMs = 500
 const quietMs = sized(10_000, 2_000)
 /** Channels a shard that nothing was said in; a shard's room is made so small that most are in no memory. */
 const coldEach = sized(16, 4)

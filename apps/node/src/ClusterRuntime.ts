@@ -16,13 +16,19 @@ import { layerOwnerMetrics } from "./http/OwnerMetrics.ts"
 import { NodeConfig } from "./NodeConfig.ts"
 import { clusterPrefix, isRunner, leaseBucket, nodeName } from "./NodeIdentity.ts"
 import { freshStart, NodeStart, runnerNameOf } from "./NodeStart.ts"
-import { layerPersister } from "./workers/Persister.ts"
+import { layerPersister, PersisterGather } from "./workers/Persister.ts"
 
 /** Least time between two records of a shard under load: larger records, fewer round trips to three disks. */
 const commitWindowMs = 3
 
 /** Who was woken from the store a second ago wakes at a takeover without it. */
 const incrementalTicks = 2
+
+/**
+ * A round's writes are grouped by who keeps them: in a quarter of a second of few events, and in a second of many, a request
+ * to Cassandra has several of them. What is not written is in memory here, in the log, and nobody waits for it.
+ */
+const persisterGather = { fewMs: 250, busyMs: 1_000 }
 
 /** Consumers work where the shard is: what they read is in memory there. */
 const layerWorkedShards = Layer.effect(
@@ -84,7 +90,7 @@ export const layerClusterRuntime = Layer.unwrap(
     })
     const metrics = Layer.merge(layerOwnerMetrics, layerBusMetrics)
     return Layer.mergeAll(layerMemberFanout, layerPersister, layerAllOwned(settings.shards), metrics).pipe(
-      Layer.provide(layerWorkedShards),
+      Layer.provide(Layer.merge(layerWorkedShards, Layer.succeed(PersisterGather, persisterGather))),
       Layer.provideMerge(runner),
       Layer.provideMerge(below)
     )

@@ -3,10 +3,10 @@
  * members, sessions. Every write is owned by a seq and idempotent, so a step may be repeated after a crash, and its
  * position moves only after the write, and after the store is on stable storage. Then the log is cut (LogCut).
  */
-import { Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
 import { CommitSignal } from "@parley/actors/fanout/CommitSignal"
 import { persisterConsumer } from "@parley/actors/fanout/ConsumerNames"
-import { type ConsumedEntry, runConsumer } from "@parley/actors/fanout/LogConsumer"
+import { type ConsumedEntry, type Gather, runConsumer } from "@parley/actors/fanout/LogConsumer"
 import { editBody, messageBody } from "@parley/actors/channel/EventBody"
 import { mentionRowsOf } from "@parley/actors/fanout/MentionRows"
 import { makeParking } from "@parley/actors/fanout/Parking"
@@ -56,6 +56,11 @@ const withoutText = (entry: Entry): ReadonlyArray<Entry> | undefined => {
     return [{ ...entry, hidden: "", body: editBody({ seq, at, by, cid }, target, "", [], true) }]
   return undefined
 }
+
+/** How long the persister gathers between two rounds; a file on this machine is written sooner than a store over the network. */
+export const PersisterGather = Context.Reference<Gather | undefined>("@parley/node/PersisterGather", {
+  defaultValue: () => undefined
+})
 
 export const layerPersister = Layer.effectDiscard(
   Effect.gen(function* () {
@@ -109,8 +114,10 @@ export const layerPersister = Layer.effectDiscard(
         if (ofUsers.length > 0) yield* writeSessions(ofUsers)
       })
     })
+    const gather = yield* PersisterGather
     yield* runConsumer({
       name: persisterConsumer,
+      ...(gather === undefined ? {} : { gather }),
       shardCount: calls.shardCount,
       begin: (shard) => parking.begin(shard),
       leave: (shard) => parking.leave(shard),

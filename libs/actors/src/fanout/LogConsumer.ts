@@ -44,8 +44,17 @@ export interface ConsumedEntry {
   readonly position: LogPosition
 }
 
+/** Times between two rounds, in ms. */
+export interface Gather {
+  readonly fewMs: number
+  readonly busyMs: number
+}
+const gatherDefault: Gather = { fewMs: consumerGatherMs, busyMs: consumerGatherBusyMs }
+
 export interface ConsumerOptions<E> {
   readonly name: string
+  /** Where nobody waits for what it does, longer ones are fewer and larger requests to its store. */
+  readonly gather?: Gather
   readonly shardCount: number
   readonly apply: (shard: number, entries: ReadonlyArray<ConsumedEntry>) => Effect.Effect<void, E>
   /** Makes durable what `apply` wrote; the positions move only after it. One call for all shards of a round. */
@@ -316,7 +325,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     yield* all
     const pause = Effect.suspend(() => {
       const now = performance.now()
-      const waitMs = behind ? 0 : gatherMs(done, now - pausedAt)
+      const waitMs = behind ? 0 : gatherMs(done, now - pausedAt, options.gather)
       pausedAt = now
       done = 0
       behind = false
@@ -330,7 +339,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
   })
 
 /** How long to gather after a round that took so many entries, so long after the round before it. */
-export const gatherMs = (entries: number, sinceMs: number): number =>
-  entries * 1_000 >= busyEntriesPerSecond * sinceMs ? consumerGatherBusyMs : consumerGatherMs
+export const gatherMs = (entries: number, sinceMs: number, { busyMs, fewMs }: Gather = gatherDefault): number =>
+  entries * 1_000 >= busyEntriesPerSecond * sinceMs ? busyMs : fewMs
 
 const ignore = () => {}

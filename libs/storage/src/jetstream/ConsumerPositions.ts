@@ -22,7 +22,7 @@ const pauseMs = 50
 /** Writes of one round that are on their way at once. */
 const writesInFlightMax = 64
 /** Writes of one consumer in a round, at most: each is a message of three replicas, as a send is. The others are of the next rounds. */
-export const writesOfRoundMax = 32
+export const writesOfRoundMax = 16
 
 interface Stored {
   readonly position: LogPosition
