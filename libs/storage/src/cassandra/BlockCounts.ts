@@ -33,9 +33,15 @@ const spanOf = (block: number): number => Math.floor(block / spanBlocks)
 const putChange = new Upsert({
   table: "block_changes",
   key: ["channel", "span", "block", "generation", "seq"],
+  partitionColumns: 2,
   set: ["changed"]
 })
-const putCounts = new Upsert({ table: "block_counts", key: ["channel", "span", "block"], set: ["counts"] })
+const putCounts = new Upsert({
+  table: "block_counts",
+  key: ["channel", "span", "block"],
+  partitionColumns: 2,
+  set: ["counts"]
+})
 const blocks = "channel = ? AND span = ? AND block >= ? AND block < ?"
 const selectChanges = select(
   `SELECT block, count(*) AS changes FROM block_changes WHERE ${blocks} GROUP BY channel, span, block`

@@ -15,6 +15,7 @@ import { PartitionWrites } from "./Partitions.ts"
 const named = new Upsert({
   table: "mentions_by_user",
   key: ["user", "channel", "bucket", "seq"],
+  partitionColumns: 3,
   set: ["named"]
 })
 const countNamed = select(

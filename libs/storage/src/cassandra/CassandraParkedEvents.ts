@@ -20,16 +20,20 @@ const listMax = 10_000
 const pageEvents = 256
 const atOnce = 32
 
-const eventKey = ["consumer", "topic", "id", "generation", "seq"]
-const entityKey = ["consumer", "bucket", "topic", "id"]
+const ofEvent = { key: ["consumer", "topic", "id", "generation", "seq"], partitionColumns: 3 }
 const whole = new Upsert({
   table: "parked_events",
-  key: eventKey,
+  ...ofEvent,
   set: ["shard", "kind", "why", "parked_at", "event", "parked"]
 })
-const reason = new Upsert({ table: "parked_events", key: eventKey, set: ["why"] })
-const letGo = new Upsert({ table: "parked_events", key: eventKey, set: ["event", "parked"] })
-const entity = new Upsert({ table: "parked_entities", key: entityKey, set: ["listed"] })
+const reason = new Upsert({ table: "parked_events", ...ofEvent, set: ["why"] })
+const letGo = new Upsert({ table: "parked_events", ...ofEvent, set: ["event", "parked"] })
+const entity = new Upsert({
+  table: "parked_entities",
+  key: ["consumer", "bucket", "topic", "id"],
+  partitionColumns: 2,
+  set: ["listed"]
+})
 const consumer = new Upsert({ table: "parked_consumers", key: ["list", "consumer"], set: ["listed"] })
 
 const ofEntity = "FROM parked_events WHERE consumer = ? AND topic = ? AND id = ?"

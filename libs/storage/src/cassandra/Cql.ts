@@ -15,6 +15,8 @@ export interface Select {
 export interface Write {
   readonly query: string
   readonly params: ReadonlyArray<Value>
+  /** Where in `params` the partition key is. */
+  readonly partition: { readonly from: number; readonly to: number }
 }
 
 const filters = /\bALLOW\s+FILTERING\b/i
@@ -33,6 +35,8 @@ export interface UpsertShape {
   readonly table: string
   /** The primary key, partition first. */
   readonly key: ReadonlyArray<string>
+  /** So many of its columns are the partition's; one, if nothing is said. */
+  readonly partitionColumns?: number
   /** The columns it sets; other writes may own other columns of the row. */
   readonly set: ReadonlyArray<string>
   /** Only for rows that nobody misses once their time is over. */
@@ -43,8 +47,9 @@ export interface UpsertShape {
 export class Upsert {
   readonly cql: string
   readonly #valueCount: number
+  readonly #partition: Write["partition"]
 
-  constructor({ key, set, table, ttlSeconds }: UpsertShape) {
+  constructor({ key, partitionColumns = 1, set, table, ttlSeconds }: UpsertShape) {
     for (const word of [table, ...key, ...set]) {
       if (!name.test(word)) throw new TypeError(`not a name: ${word}`)
     }
@@ -52,13 +57,37 @@ export class Upsert {
     const equal = (column: string): string => `${column} = ?`
     this.cql = `UPDATE ${table} USING TIMESTAMP ?${ttl} SET ${set.map(equal).join(", ")} WHERE ${key.map(equal).join(" AND ")}`
     this.#valueCount = set.length + key.length
+    // After the timestamp.
+    const from = 1 + set.length
+    this.#partition = { from, to: from + partitionColumns }
   }
 
   /** With the values of `set`, then of `key`. A smaller timestamp than the column's changes nothing. */
   at(timestamp: bigint | Buffer, ...values: ReadonlyArray<Value>): Write {
     if (values.length !== this.#valueCount) throw new TypeError(`${values.length} values for: ${this.cql}`)
-    return { query: this.cql, params: [timestamp, ...values] }
+    return { query: this.cql, params: [timestamp, ...values], partition: this.#partition }
   }
+}
+
+/** The partition key as Cassandra hashes it, to know which nodes keep it. */
+export const routingKey = ({ params, partition }: Write): Buffer => {
+  const parts = params.slice(partition.from, partition.to).map(keyBytes)
+  const [only] = parts
+  if (parts.length === 1 && only !== undefined) return only
+  return Buffer.concat(parts.flatMap((part) => [twoBytes(part.length), part, keyPartEnd]))
+}
+
+const keyPartEnd = Buffer.of(0)
+const twoBytes = (length: number): Buffer => Buffer.of((length >> 8) & 0xff, length & 0xff)
+
+const keyBytes = (value: Value): Buffer => {
+  if (Buffer.isBuffer(value)) return value
+  if (typeof value === "string") return Buffer.from(value)
+  const bytes = Buffer.allocUnsafe(typeof value === "bigint" ? 8 : 4)
+  // A number is an `int` here: what is a `bigint` in Cassandra is one here too, or encoded already.
+  if (typeof value === "bigint") bytes.writeBigInt64BE(value)
+  else bytes.writeInt32BE(Number(value))
+  return bytes
 }
 
 /** Seqs are below this, so that a position is one number. */

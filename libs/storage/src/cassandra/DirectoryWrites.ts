@@ -20,6 +20,7 @@ const listed = new Upsert({ table: "channel_ids", key: ["bucket", "channel"], se
 const stay = new Upsert({
   table: "members_by_channel",
   key: ["channel", "bucket", "user", "first"],
+  partitionColumns: 2,
   set: ["last", "role", "seq"]
 })
 const bucketUsed = new Upsert({ table: "member_buckets", key: ["channel", "bucket"], set: ["used"] })

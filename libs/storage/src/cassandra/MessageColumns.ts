@@ -13,21 +13,21 @@ import { select, Upsert } from "./Cql.ts"
 export const bucketSeqs = 10_000
 export const bucketOf = (seq: number): number => Math.floor(seq / bucketSeqs)
 
-const key = ["channel", "bucket", "seq"]
+const place = { key: ["channel", "bucket", "seq"], partitionColumns: 2 }
 export const putMessage = new Upsert({
   table: "messages",
-  key,
+  ...place,
   set: ["generation", "n", "at", "sender", "cid", "body"]
 })
-export const putEdit = new Upsert({ table: "messages", key, set: ["edit_generation", "edit_seq", "edit"] })
-export const putDelete = new Upsert({ table: "messages", key, set: ["delete_generation", "delete_seq", "edit"] })
-export const blankMessage = new Upsert({ table: "messages", key, set: ["body"] })
+export const putEdit = new Upsert({ table: "messages", ...place, set: ["edit_generation", "edit_seq", "edit"] })
+export const putDelete = new Upsert({ table: "messages", ...place, set: ["delete_generation", "delete_seq", "edit"] })
+export const blankMessage = new Upsert({ table: "messages", ...place, set: ["body"] })
 export const putEvent = new Upsert({
   table: "channel_events",
-  key,
+  ...place,
   set: ["generation", "kind", "target", "body"]
 })
-export const voidEvent = new Upsert({ table: "channel_events", key, set: ["body"] })
+export const voidEvent = new Upsert({ table: "channel_events", ...place, set: ["body"] })
 
 export const noText = Buffer.alloc(0)
 export const toBlob = (body: WireText): Buffer => Buffer.from(body, "latin1")

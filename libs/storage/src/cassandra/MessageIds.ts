@@ -21,6 +21,7 @@ const minuteMs = 60_000
 const putAck = new Upsert({
   table: "message_ids",
   key: ["channel", "minute", "sender", "cid"],
+  partitionColumns: 2,
   set: ["seq", "n", "at", "body_hash"],
   ttlSeconds: keptSeconds
 })

@@ -15,7 +15,11 @@ describe("Statements for Cassandra", () => {
   it("†32 a write has a timestamp, and a value for each column", () => {
     const upsert = new Upsert({ table: "t", key: ["a", "b"], set: ["c"], ttlSeconds: 60 })
     assert.strictEqual(upsert.cql, "UPDATE t USING TIMESTAMP ? AND TTL 60 SET c = ? WHERE a = ? AND b = ?")
-    assert.deepStrictEqual(upsert.at(7n, "c", "a", 1), { query: upsert.cql, params: [7n, "c", "a", 1] })
+    assert.deepStrictEqual(upsert.at(7n, "c", "a", 1), {
+      query: upsert.cql,
+      params: [7n, "c", "a", 1],
+      partition: { from: 2, to: 3 }
+    })
     assert.throws(() => upsert.at(7n, "c", "a"), /2 values/)
     assert.throws(() => new Upsert({ table: "t", key: ["a"], set: ["c = 1 WHERE x"] }), /not a name/)
   })
