@@ -1,5 +1,5 @@
 /**
- * Cassandra as the stores use it: reads of a partition and batches of one partition, each with a bound on how many are
+ * Cassandra as the stores use it: reads of a partition and batches of partitions, each with a bound on how many are
  * in flight and on how many wait, and tried again a few times after a timeout. The keyspace is made and migrated by the
  * first process that comes. Cassandra may be away, at the start too: callers then get StoreUnavailable, and the
  * connection is made as soon as it answers (WRITE-BEHIND-SAFE). Not here: transactions, and writes without a timestamp.
@@ -10,6 +10,9 @@ import type { StoreRefused, StoreUnavailable } from "../StoreError.ts"
 import { type CassandraOptions, isMissing, makeClient, readError, unavailable, writeError } from "./CassandraClient.ts"
 import type { Select, Value, Write } from "./Cql.ts"
 import { migrate, type SchemaNewer } from "./Migrations.ts"
+import type { PartitionBatch } from "./PartitionBatches.ts"
+import { replicaSets, ringOf } from "./ReplicaSets.ts"
+import { makeSharedBatches } from "./SharedBatches.ts"
 
 export type Row = types.Row
 
@@ -37,12 +40,15 @@ export class Cassandra extends Context.Service<
     /** Rows of one partition, in one request: all of them, or none that anybody is told of. */
     write(writes: ReadonlyArray<Write>): Effect.Effect<void, StoreUnavailable | StoreRefused>
     /**
+     * Batches of partitions, in as few requests as there may be, which they share with whatever else is written now
+     * (SharedBatches): all of them, or the first failure, and any of them may be done then.
+     */
+    writeAll(batches: ReadonlyArray<PartitionBatch>): Effect.Effect<void, StoreUnavailable | StoreRefused>
+    /**
      * When each node of the datacenter last started, as it says itself: its gossip generation, which a start raises;
      * undefined: it does not answer. Who asks may compare.
      */
     readonly starts: Effect.Effect<NodeStarts, StoreUnavailable>
-    /** Requests of `write` that are in flight at once: more than so many at a time only wait. */
-    readonly writesInFlightMax: number
   }
 >()("@parley/storage/cassandra/Cassandra") {
   static readonly layer = (options: CassandraOptions): Layer.Layer<Cassandra, StoreUnavailable | SchemaNewer> =>
@@ -72,26 +78,31 @@ const make = Effect.fnUntraced(function* (options: CassandraOptions) {
   const reads = yield* gate(options.readsInFlightMax ?? readsInFlightDefault, waitingMax)
   const writes = yield* gate(writesInFlightMax, waitingMax)
 
+  const write: Cassandra["Service"]["write"] = (batch) => {
+    const [only] = batch
+    if (only === undefined) return Effect.void
+    const attempt = Effect.flatMap(client, (it) =>
+      Effect.tryPromise({
+        try: () => (batch.length === 1 ? it.execute(only.query, [...only.params]) : it.batch(queries(batch), unlogged)),
+        catch: writeError
+      })
+    )
+    return Effect.asVoid(writes(Effect.retry(attempt, { ...again, while: isUnavailable })))
+  }
+  const shared = yield* makeSharedBatches({ send: write, requestsAtOnceMax: writesInFlightMax })
+
   return Cassandra.of({
-    writesInFlightMax,
+    write,
+    writeAll: (batches) =>
+      Effect.flatMap(Effect.retry(client, again), (it) =>
+        shared.write(batches, replicaSets(ringOf(it, options.keyspace, options.localDatacenter)))
+      ),
     starts: Effect.flatMap(client, (it) => Effect.promise(() => startsOf(it, options.localDatacenter))),
     read: (statement, values) => {
       const attempt = Effect.flatMap(client, (it) =>
         Effect.tryPromise({ try: () => it.execute(statement.cql, [...values]), catch: readError })
       )
       return Effect.map(reads(Effect.retry(attempt, again)), ({ rows }) => rows)
-    },
-    write: (batch) => {
-      const [only] = batch
-      if (only === undefined) return Effect.void
-      const attempt = Effect.flatMap(client, (it) =>
-        Effect.tryPromise({
-          try: () =>
-            batch.length === 1 ? it.execute(only.query, [...only.params]) : it.batch(queries(batch), unlogged),
-          catch: writeError
-        })
-      )
-      return Effect.asVoid(writes(Effect.retry(attempt, { ...again, while: isUnavailable })))
     }
   })
 })

@@ -57,7 +57,12 @@ const editsPage = 500
 
 const putHead = new Upsert({ table: "channel_heads", key: ["channel"], set: ["generation", "seq", "n"] })
 const putTop = new Upsert({ table: "channel_heads", key: ["channel"], set: ["top"] })
-const putEditOf = new Upsert({ table: "message_edits", key: ["channel", "target", "seq"], set: ["generation"] })
+const putEditOf = new Upsert({
+  table: "message_edits",
+  key: ["channel", "target", "seq"],
+  partitionColumns: 2,
+  set: ["generation"]
+})
 const selectEditsOf = select("SELECT seq FROM message_edits WHERE channel = ? AND target = ? AND seq > ? LIMIT ?")
 
 /** What comes first: rows. Then what says that they are there. */
@@ -84,10 +89,7 @@ export const writeEvents = (
     if (wrong !== undefined) return Effect.fail(refused(`${refusal(wrong)} (${wrong.channel}, ${wrong.kind})`))
     const { after, rows, targets } = planOf(events, batchRows.rows)
     const write = ({ batches }: PartitionBatches) =>
-      Effect.forEach(batches, (batch) => cassandra.write(batch), {
-        concurrency: cassandra.writesInFlightMax,
-        discard: true
-      }).pipe(
+      cassandra.writeAll(batches).pipe(
         Effect.tap(() => Effect.sync(() => batchRows.succeeded())),
         Effect.tapError(() => Effect.sync(() => batchRows.failed()))
       )

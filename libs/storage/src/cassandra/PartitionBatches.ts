@@ -1,9 +1,9 @@
 /**
  * Writes on their way to Cassandra, gathered by partition: an unlogged batch of one partition is one mutation, applied
- * as a whole, and costs little more than a single row. Out of Effect: every row of the write-behind passes here,
- * watched by the `persister` bench.
+ * as a whole, and costs little more than a single row. Small ones share requests (SharedBatches). Out of Effect: every
+ * row of the write-behind passes here, watched by the `persister` bench.
  */
-import type { Write } from "./Cql.ts"
+import type { Value, Write } from "./Cql.ts"
 
 const rowsMin = 5
 const rowsMax = 100
@@ -25,15 +25,21 @@ export class BatchRows {
   }
 }
 
-interface Batch {
+/** Writes of one partition that go together. */
+export interface PartitionBatch {
+  readonly writes: ReadonlyArray<Write>
+  readonly bytes: number
+}
+
+interface Open {
   readonly writes: Array<Write>
   bytes: number
 }
 
 export class PartitionBatches {
   readonly #rowsMax: number
-  readonly #open = new Map<string, Batch>()
-  readonly #full: Array<ReadonlyArray<Write>> = []
+  readonly #open = new Map<string, Open>()
+  readonly #full: Array<PartitionBatch> = []
 
   constructor(rowsMax: number) {
     this.#rowsMax = rowsMax
@@ -44,7 +50,7 @@ export class PartitionBatches {
     let batch = this.#open.get(partition)
     const bytes = sizeOf(write)
     if (batch !== undefined && (batch.writes.length >= this.#rowsMax || batch.bytes + bytes > batchBytesMax)) {
-      this.#full.push(batch.writes)
+      this.#full.push(batch)
       batch = undefined
     }
     if (batch === undefined) {
@@ -67,14 +73,21 @@ export class PartitionBatches {
     }
   }
 
-  get batches(): ReadonlyArray<ReadonlyArray<Write>> {
-    return [...this.#full, ...Array.from(this.#open.values(), ({ writes }) => writes)]
+  get batches(): ReadonlyArray<PartitionBatch> {
+    return [...this.#full, ...this.#open.values()]
   }
 }
 
-/** About so many bytes: texts decide. */
+/** What Cassandra counts of a cell beside its value: timestamp, time to live, time of deletion. */
+const cellBytes = 16
+const numberBytesMax = 8
+
+/** As Cassandra counts them, rather a few more: of keys it counts none, or no cells. */
 const sizeOf = ({ params }: Write): number => {
   let bytes = 0
-  for (const value of params) bytes += Buffer.isBuffer(value) ? value.length : 8
+  for (const value of params) bytes += cellBytes + valueBytes(value)
   return bytes
 }
+
+const valueBytes = (value: Value): number =>
+  Buffer.isBuffer(value) ? value.length : typeof value === "string" ? Buffer.byteLength(value) : numberBytesMax

@@ -31,10 +31,7 @@ export class PartitionWrites {
 
   /** In as few requests as bounds of rows and bytes allow; any of them may be done when one fails. */
   run(cassandra: Cassandra["Service"]): Effect.Effect<void, StoreUnavailable | StoreRefused> {
-    return Effect.forEach(this.#batches.batches, (batch) => cassandra.write(batch), {
-      concurrency: cassandra.writesInFlightMax,
-      discard: true
-    })
+    return cassandra.writeAll(this.#batches.batches)
   }
 }
 

@@ -49,18 +49,18 @@ withLayer(Layer.provideMerge(directory, layerOfFile()), { excludeTestServices: t
     })
   )
 
-  it.effect("merges that come while others are written go together, one request a partition", () =>
+  it.effect("merges that come while others are written go together, one batch a partition", () =>
     Effect.gen(function* () {
       const cassandra = yield* Cassandra
       const [writing, go] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
-      let requests = 0
+      let partitions = 0
       const store = yield* storeOver({
         ...cassandra,
-        write: (writes) => {
-          requests++
+        writeAll: (batches) => {
+          partitions += batches.length
           return Deferred.succeed(writing, undefined).pipe(
             Effect.andThen(Deferred.await(go)),
-            Effect.andThen(cassandra.write(writes))
+            Effect.andThen(cassandra.writeAll(batches))
           )
         }
       })
@@ -81,7 +81,7 @@ withLayer(Layer.provideMerge(directory, layerOfFile()), { excludeTestServices: t
       yield* Fiber.join(first)
       yield* Effect.forEach(rest, Fiber.join)
       // One a user, and one for all of them in the channel; before that the first one's two.
-      assert.strictEqual(requests, 2 + 41)
+      assert.strictEqual(partitions, 2 + 41)
       assert.lengthOf(yield* store.ofChannel(channel), 41)
       assert.deepStrictEqual(yield* store.read(users[39] ?? ""), [at(channel, 40)])
     })
@@ -141,7 +141,7 @@ withLayer(Layer.provideMerge(directory, layerOfFile()), { excludeTestServices: t
       const scope = yield* Scope.make()
       const store = yield* storeOver({
         ...cassandra,
-        write: () => Effect.andThen(Deferred.succeed(writing, undefined), Effect.never)
+        writeAll: () => Effect.andThen(Deferred.succeed(writing, undefined), Effect.never)
       }).pipe(Scope.provide(scope))
       const merging = yield* Effect.forkChild(store.merge(freshUser(), [at(freshChannel(), 1)]))
       yield* Deferred.await(writing)

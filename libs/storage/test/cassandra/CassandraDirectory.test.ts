@@ -150,8 +150,7 @@ describe("The directory in Cassandra", () => {
     Effect.gen(function* () {
       const requests: Array<ReadonlyArray<Write>> = []
       const recording = Layer.mock(Cassandra, {
-        writesInFlightMax: 4,
-        write: (writes) => Effect.sync(() => void requests.push(writes))
+        writeAll: (batches) => Effect.sync(() => void requests.push(...batches.map(({ writes }) => writes)))
       })
       yield* Effect.gen(function* () {
         const directory = yield* Directory

@@ -23,7 +23,7 @@ const world = (options?: StoreSyncOptions) => {
   const cassandra = Cassandra.of({
     read: () => Effect.succeed([]),
     write: () => Effect.void,
-    writesInFlightMax: 1,
+    writeAll: () => Effect.void,
     starts: Effect.suspend(() => {
       state.looks++
       return state.away

@@ -5,7 +5,7 @@ import { BatchRows, PartitionBatches } from "../../src/cassandra/PartitionBatche
 
 const put = new Upsert({ table: "t", key: ["id"], set: ["value"] })
 const row = (bytes: number) => put.at(1n, Buffer.alloc(bytes), 1)
-const sizes = (batches: PartitionBatches) => batches.batches.map((it) => it.length).sort((a, b) => a - b)
+const sizes = (batches: PartitionBatches) => batches.batches.map(({ writes }) => writes.length).sort((a, b) => a - b)
 
 describe("Batches of a partition", () => {
   it("a batch has rows of one partition, and no more of them than it may", () => {

@@ -48,7 +48,7 @@ const exercise = (redis: Redis["Service"]) =>
     })
     const stores = Layer.mergeAll(
       layerRedisCursors.pipe(Layer.provide(layerMemory)),
-      layerRedisInbox({ channelsMax: 1 }).pipe(Layer.provide(Layer.mock(Cassandra, { writesInFlightMax: 1 })))
+      layerRedisInbox({ channelsMax: 1 }).pipe(Layer.provide(Layer.mock(Cassandra, {})))
     ).pipe(Layer.provide(Layer.succeed(Redis, noting)))
     const context = yield* Layer.build(Layer.fresh(stores))
     const [cursors, inbox] = [Context.get(context, CursorStore), Context.get(context, Inbox)]

@@ -14,7 +14,7 @@ const layer = layerRedis().pipe(Layer.provide(layerShared), Layer.provide(layerO
 inboxContract("Redis and Cassandra", layer)
 
 /** These tests ask for no mentions. */
-const noCassandra = Layer.mock(Cassandra, { writesInFlightMax: 1 })
+const noCassandra = Layer.mock(Cassandra, {})
 
 const inboxOver = (url: string, channelsMax?: number) =>
   Effect.map(
