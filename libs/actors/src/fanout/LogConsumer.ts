@@ -36,8 +36,11 @@ export const consumerPollMs = 10_000
 const settleEveryMs = 1_000
 const retryMsMin = 100
 const retryMsMax = 6_400
-/** Shards worked on at the same time. */
-const shardsAtOnce = 4
+/**
+ * Shards worked on at the same time: what they write then shares requests (SharedBatches), and Cassandra writes a request's
+ * partitions one after the other. More would be more steps' bytes in memory, for little.
+ */
+const shardsAtOnce = 32
 
 export interface ConsumedEntry {
   readonly entry: Entry
