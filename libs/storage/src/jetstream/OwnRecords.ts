@@ -63,7 +63,8 @@ export class OwnRecords {
   /** Records up to this place are gone from the log. */
   purged(shard: number, upTo: LogPosition): void {
     const chain = this.#chains.get(shard)
-    while (chain !== undefined && (chain.records[0]?.position ?? Infinity) <= upTo) this.#dropFirst(chain)
+    if (chain === undefined) return
+    while ((chain.records[0]?.position ?? Infinity) <= upTo) this.#dropFirst(chain)
   }
 
   /** All that follows `after`, up to `bytesMax` bytes but at least one; undefined: the log has to be asked. */
