@@ -25,10 +25,11 @@ const commitWindowMs = 3
 const incrementalTicks = 2
 
 /**
- * A round's writes are grouped by who keeps them: in a quarter of a second of few events, and in a second of many, a request
- * to Cassandra has several of them. What is not written is in memory here, in the log, and nobody waits for it.
+ * What costs Cassandra is a partition that is written, much more than its rows: the longer a round gathers, the more messages
+ * of a channel are one write, and its head is written once for all. Nobody waits for it: what is not written is in memory
+ * here, and in the log.
  */
-const persisterGather = { fewMs: 250, busyMs: 1_000 }
+const persisterGather = { fewMs: 250, busyMs: 4_000, busyPerSecond: 64 }
 
 /** Consumers work where the shard is: what they read is in memory there. */
 const layerWorkedShards = Layer.effect(

@@ -47,12 +47,17 @@ export interface ConsumedEntry {
   readonly position: LogPosition
 }
 
-/** Times between two rounds, in ms. */
+/** Times between two rounds, in ms, and from how many entries a second on they are many. */
 export interface Gather {
   readonly fewMs: number
   readonly busyMs: number
+  readonly busyPerSecond: number
 }
-const gatherDefault: Gather = { fewMs: consumerGatherMs, busyMs: consumerGatherBusyMs }
+const gatherDefault: Gather = {
+  fewMs: consumerGatherMs,
+  busyMs: consumerGatherBusyMs,
+  busyPerSecond: busyEntriesPerSecond
+}
 
 export interface ConsumerOptions<E> {
   readonly name: string
@@ -342,7 +347,10 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
   })
 
 /** How long to gather after a round that took so many entries, so long after the round before it. */
-export const gatherMs = (entries: number, sinceMs: number, { busyMs, fewMs }: Gather = gatherDefault): number =>
-  entries * 1_000 >= busyEntriesPerSecond * sinceMs ? busyMs : fewMs
+export const gatherMs = (
+  entries: number,
+  sinceMs: number,
+  { busyMs, busyPerSecond, fewMs }: Gather = gatherDefault
+): number => (entries * 1_000 >= busyPerSecond * sinceMs ? busyMs : fewMs)
 
 const ignore = () => {}
