@@ -8,7 +8,9 @@ import { channelTopic } from "@parley/actors/owner/OwnerProtocol"
 import type { Event } from "./Topic.ts"
 
 /** Own events that wait for their ack; beyond it the oldest is shown: what a client has twice it drops. */
-export const passedMax = 64
+export const passedMax = 256
+/** Acks that overtook their events; beyond it the oldest is forgotten, and its event waits as if it had none. */
+export const overtookMax = 256
 /** Mutations of one connection of which it does not know how they ended; beyond it all own events are shown. */
 export const unsureMax = 256
 
@@ -20,6 +22,8 @@ interface Passed {
 export class OwnEvents {
   #underWay = 0
   #passed: Array<Passed> = []
+  /** Topic and seq of events that are acknowledged, and have not passed. */
+  readonly #overtook = new Set<string>()
   /** By the client's id. */
   readonly #unsure = new Set<string>()
   #unsureOfAll = false
@@ -37,6 +41,7 @@ export class OwnEvents {
     this.#unsure.delete(cid)
     const at = this.#passed.findIndex(({ item }) => item.to === seq && item.topic === channelTopic(channel))
     if (at >= 0) this.#passed.splice(at, 1)
+    else this.#acknowledged(nameOf(channelTopic(channel), seq))
     this.#ended()
   }
 
@@ -56,18 +61,31 @@ export class OwnEvents {
   passes(item: Event, show: () => void): boolean {
     if (this.#unsureOfAll) return false
     for (const cid of this.#unsure) if (hasCid(item, cid)) return false
-    if (this.#underWay === 0) return true
+    if (this.#underWay === 0 || this.#overtook.delete(nameOf(item.topic, item.to))) return true
     this.#passed.push({ item, show })
     if (this.#passed.length > passedMax) this.#passed.shift()?.show()
     return true
   }
 
+  #acknowledged(name: string): void {
+    this.#overtook.add(name)
+    if (this.#overtook.size <= overtookMax) return
+    for (const oldest of this.#overtook) {
+      this.#overtook.delete(oldest)
+      return
+    }
+  }
+
   #ended(): void {
     this.#underWay--
+    if (this.#underWay > 0) return
     // Every own event so far has had its answer.
-    if (this.#underWay === 0) this.#passed = []
+    this.#passed = []
+    this.#overtook.clear()
   }
 }
+
+const nameOf = (topic: string, seq: number): string => `${topic} ${seq}`
 
 /** The body is our own encoding of an event: inside of a text there is no quote without a backslash. */
 const hasCid = (item: Event, cid: string): boolean => item.body.includes(`"cid":"${cid}"`)

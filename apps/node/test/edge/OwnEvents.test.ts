@@ -1,7 +1,7 @@
 /** Its ack is enough for the connection that caused an event; where the ack does not come, the event does. */
 import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
 import type { OwnerRequest } from "@parley/actors/owner/OwnerProtocol"
-import { OwnEvents, passedMax, unsureMax } from "../../src/edge/OwnEvents.ts"
+import { OwnEvents, overtookMax, passedMax, unsureMax } from "../../src/edge/OwnEvents.ts"
 import type { Event } from "../../src/edge/Topic.ts"
 import { clientId, EdgeHarness, until } from "./EdgeHarness.ts"
 
@@ -95,6 +95,28 @@ describe("own events", () => {
     own.failed("c4", true)
     own.failed("c5", false)
     expect(shown).toEqual([1, 2, 4])
+  })
+
+  it("whose acks overtook them are not remembered, however long the connection has something under way", () => {
+    const own = new OwnEvents()
+    const shown: Array<number> = []
+    own.asked()
+    for (let seq = 1; seq <= 2 * passedMax; seq++) {
+      own.asked()
+      own.acked("group:a", `c${seq}`, seq)
+      expect(own.passes(event(seq, `c${seq}`), () => shown.push(seq))).toBe(true)
+    }
+    expect(shown).toEqual([])
+    // Of those that never pass the oldest are forgotten.
+    for (let seq = 1; seq <= overtookMax + 1; seq++) {
+      own.asked()
+      own.acked("group:b", `d${seq}`, seq)
+    }
+    own.passes({ ...event(1, "d1"), topic: "c/group:b" }, () => shown.push(1))
+    own.passes({ ...event(2, "d2"), topic: "c/group:b" }, () => shown.push(2))
+    own.failed("d1", true)
+    own.failed("d2", true)
+    expect(shown).toEqual([1])
   })
 
   it("of which nobody knows how they ended are bounded: then all are shown", () => {
