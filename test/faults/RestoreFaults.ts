@@ -74,7 +74,7 @@ const untilQuarantined = async ({ cluster }: Scene): Promise<number> => {
     let sum = 0
     for (const { url } of cluster.nodes) {
       const text = await fetch(`${url}/readyz`).then((response) => response.text(), String)
-      sum += text.match(/quarantined/g)?.length ?? 0
+      sum += text.match(/out of service/g)?.length ?? 0
     }
     if (sum > 0 && sum === most) return sum
     most = sum
