@@ -22,7 +22,7 @@ import type {
   TopicName
 } from "./OwnerProtocol.ts"
 import { channelTopic } from "./OwnerProtocol.ts"
-import { type PendingEvent, type Resident, Residents, type WakeDepth } from "./Residents.ts"
+import { type PendingEvent, refuse, type Resident, Residents, type WakeDepth } from "./Residents.ts"
 import type { Reply, ShardOwner } from "./ShardOwner.ts"
 import { findKnown, learnMembers } from "./StoreLookups.ts"
 import { behind, withTail } from "./TailFill.ts"
@@ -198,7 +198,7 @@ export class ChannelHandler {
     const decision = decide(state, caller, admin, mutation, now, known)
     switch (decision._tag) {
       case "Reject":
-        return reply({ failure: decision.failure })
+        return refuse(resident, decision.failure, reply)
       case "Duplicate":
         return this.#repeat(resident, decision, reply)
       case "Need": {

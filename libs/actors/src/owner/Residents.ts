@@ -37,6 +37,24 @@ export interface PendingEvent {
   waiters: Array<(failure: ApiFailure | undefined) => void>
 }
 
+/**
+ * Answers that a mutation is refused, once all that it was decided on is committed: what is not is visible to nobody, and may
+ * never have been. Where it fails, so does this, to be tried again (EXACTLY-ONCE-EFFECT).
+ */
+export const refuse = (
+  { pending }: Pick<AnyResident, "pending">,
+  why: ApiFailure,
+  reply: (reply: { readonly failure: ApiFailure }) => void
+): void => {
+  const last = pending.at(-1)
+  if (last === undefined) return reply({ failure: why })
+  last.waiters.push((failure) => {
+    if (failure === undefined) reply({ failure: why })
+    // That event's own fault is not this mutation's.
+    else reply({ failure: failure.code === "too_large" ? { code: "unavailable" } : failure })
+  })
+}
+
 export interface EntityState {
   readonly bytes: number
   /**

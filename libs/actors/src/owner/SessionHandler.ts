@@ -21,7 +21,7 @@ import {
 import { inspectSession } from "./Inspect.ts"
 import type { Attached, Caller, CursorMoved, LinkItem, SessionRequest, TopicName } from "./OwnerProtocol.ts"
 import { userTopic } from "./OwnerProtocol.ts"
-import { type PendingEvent, type Resident, Residents } from "./Residents.ts"
+import { type PendingEvent, refuse, type Resident, Residents } from "./Residents.ts"
 import { loadSession } from "./SessionLoader.ts"
 import type { Reply, ShardOwner } from "./ShardOwner.ts"
 
@@ -209,7 +209,7 @@ export class SessionHandler {
   ): void {
     switch (decision._tag) {
       case "Reject":
-        return reply({ failure: decision.failure })
+        return refuse(resident, decision.failure, reply)
       case "Nothing":
         return reply({ ok: ok(state.committedUserSeq) })
       case "Duplicate": {
