@@ -16,7 +16,7 @@ import type { LeaseChange, LeaseView } from "./LeaseView.ts"
 import { place } from "./Placement.ts"
 
 /** Shards that are handed over at once: each is away only for its own closing and opening, not for that of all. */
-const releasesMax = 8
+export const releasesMax = 2
 /** Wait before a shard is tried again that was written by another meanwhile, unless the watch says sooner what happened. */
 const takeRetryMs = 1_000
 

@@ -32,6 +32,6 @@ export const leaseTimings: LeaseTimings = {
   tickMs: 100,
   settleMs: 300,
   watchSilenceMsMax: 4_000,
-  drainMsMax: 15_000,
+  drainMsMax: 20_000,
   forgetMs: 120_000
 }
