@@ -119,7 +119,11 @@ export class Device {
     this.#record({ _tag: "Asked", mutation }, seat)
     const { op, ...fields } = mutation
     const reply = await socket.request(op, fields)
-    if (reply._tag === "Lost") return "again"
+    if (reply._tag === "Lost") {
+      // A connection that is going answers at once: whoever tries again and again would never let it go.
+      await delay(1)
+      return "again"
+    }
     const { channel, cid } = mutation
     if (reply._tag === "Error") {
       const { code, retry_after_ms, retryable } = reply.error

@@ -339,8 +339,8 @@ export const moveCursor = (
   generation: number | null = null
 ): { readonly cursor: Position; readonly moved: boolean } => {
   const before = state.cursorOf(channel)
-  if (seq <= before.seq || (generation !== null && generation !== before.generation))
-    return { cursor: before, moved: false }
+  if (seq <= before.seq) return { cursor: before, moved: false }
+  if (generation !== null && generation !== before.generation) return { cursor: before, moved: false }
   const cursor = { generation: before.generation, seq }
   state.setCursor(channel, cursor)
   return { cursor, moved: true }
