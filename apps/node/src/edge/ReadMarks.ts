@@ -6,6 +6,7 @@
  */
 import type { OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import type { Position } from "@parley/protocol/Ids"
+import { laterCursor } from "@parley/storage/CursorStore"
 import { ask } from "./OwnerAnswers.ts"
 
 /** For how long a mark is kept: longer than a store is away while chat goes on unnoticed. */
@@ -53,7 +54,7 @@ export class ReadMarks {
   taken(user: string, channel: string, cursor: Position): void {
     const key = `${user} ${channel}`
     const known = this.#kept.get(key)
-    if (known !== undefined && isLater(known.cursor, cursor)) return
+    if (known !== undefined && laterCursor(cursor, known.cursor) !== cursor) return
     this.#kept.delete(key)
     const { calls, now } = this.#options
     this.#kept.set(key, { user, channel, cursor, shard: calls.shardOf(user), at: now() })
@@ -113,6 +114,3 @@ export class ReadMarks {
     })
   }
 }
-
-const isLater = (a: Position, b: Position): boolean =>
-  a.generation > b.generation || (a.generation === b.generation && a.seq > b.seq)

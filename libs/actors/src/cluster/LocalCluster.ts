@@ -34,7 +34,7 @@ export interface LocalClusterOptions {
 
 /** What an operator reads, whenever and by whomever the damage was found. */
 const quarantineText =
-  "shard quarantined: its log is damaged, and nothing of it is served, written or dropped; the other shards go on. Stop the server, keep a copy of the data directory as it is, look at it with `parley doctor`, and restore it from a backup"
+  "shard quarantined: its log is damaged, or behind what is known, and nothing of it is served, written or dropped; the other shards go on. On one machine stop the server, keep a copy of the data directory as it is, look at it with `parley doctor`, and restore it from a backup; in a cluster put no older copy of the log back, see “A log that was restored” in docs/operations.md"
 
 /** The runner, ticking; its shards come and go with their leases. */
 export const layerLocalRunner = (options: LocalClusterOptions) =>
