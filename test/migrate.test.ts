@@ -100,7 +100,11 @@ it(
       expectSound(
         await verdict(
           workload,
-          () => ({ url: node?.(), output: nodes.map(({ log }) => tail(log, 30).join("\n")).join("\n") }),
+          () => ({
+            url: node?.(),
+            servers: nodes.map(({ url }) => url),
+            output: nodes.map(({ log }) => tail(log, 30).join("\n")).join("\n")
+          }),
           random,
           40_000
         )

@@ -147,7 +147,8 @@ export const runFault = async (
       wrong.push(`no ack for longer than ${fault.pauseMsMax} ms`)
     }
     await workload.end(isBroken ? endBrokenMsMax : endMsMax)
-    const judged = () => ({ url: url(), output: logsOf(cluster) })
+    const servers = () => cluster.nodes.map((node) => node.url)
+    const judged = () => ({ url: url(), servers: servers(), output: logsOf(cluster) })
     const settleMsMax = fault.settleMsMax ?? (isBroken ? 2 * endBrokenMsMax : settleMsMaxUsual)
     const judgement = await verdict(workload, judged, random, settleMsMax)
     const views = judgement.violations.length === 0 ? "" : `\n${await viewsOf(cluster)}`

@@ -16,12 +16,13 @@ import {
 } from "../checker/FinalState.ts"
 import type { Device } from "../wire/Device.ts"
 import { tokenFor } from "../wire/Tokens.ts"
+import { consumersDone } from "./ConsumersDone.ts"
 import { WireSocket } from "../wire/WireSocket.ts"
 
 /** Pages of one reading; far more than a run has. */
 const pagesMax = 10_000
 const pollMs = 100
-/** Longer than consumers of the log gather. */
+/** Longer than what is committed takes to whom it concerns, once the member fan-out has told it. */
 const quietMs = 600
 /** A reading by one fresh device. */
 const readMsMax = 10_000
@@ -34,7 +35,9 @@ export interface HealOptions {
   readonly owner: string
   /** How long devices have to catch up by themselves. */
   readonly settleMsMax: number
-  /** For so long nothing has moved; as long as consumers gather, unless it is known that they are done. */
+  /** All servers whose consumers of the log may still have something to tell; none where it is known that they do not. */
+  readonly servers: () => ReadonlyArray<string>
+  /** For so long nothing has moved. */
   readonly quietMs?: number
 }
 
@@ -55,7 +58,10 @@ interface Settled {
   readonly failed: Map<string, string>
 }
 
-/** Looks until nothing has moved and nothing differed for a while (consumers lag behind the log), or the time is over. */
+/**
+ * Looks until the member fan-out is done, and nothing has moved and nothing differed for a while, or the time is over: what
+ * is told to a device after a fresh one was asked would be held against that one's answer.
+ */
 const settle = async (options: HealOptions): Promise<Settled> => {
   const users = [...new Set(options.devices.map((device) => device.user))]
   const until = Date.now() + options.settleMsMax
@@ -73,7 +79,8 @@ const settle = async (options: HealOptions): Promise<Settled> => {
     await Promise.all(options.devices.map((device) => (device.watches ? undefined : device.look())))
     const devices = options.devices.map((device) => device.view())
     const now = JSON.stringify(fresh.map(({ channels, session }) => [session, ...channels]))
-    const same = failed.size === 0 && options.devices.every((device) => isSettled(device, fresh))
+    const done = await consumersDone(options.servers())
+    const same = done && failed.size === 0 && options.devices.every((device) => isSettled(device, fresh))
     quietSince = same && now === before ? Math.min(quietSince, Date.now()) : Infinity
     before = now
     if (Date.now() - quietSince > quietEnoughMs || Date.now() > until) return { devices, fresh, failed }

@@ -16,6 +16,8 @@ export interface Verdict {
 export interface Judged {
   readonly url: string | undefined
   readonly output: string
+  /** Of a cluster: all of them. */
+  readonly servers?: ReadonlyArray<string>
 }
 
 /** For a server that should be sound. */
@@ -52,8 +54,12 @@ export const verdict = async (
   settleMsMax: number
 ): Promise<Verdict> => {
   const url = () => server()?.url
+  const servers = () => {
+    const judged = server()
+    return judged?.servers ?? (judged?.url === undefined ? [] : [judged.url])
+  }
   const { channels, devices, owner } = workload
-  const final = await heal({ url, devices, channels, owner, settleMsMax })
+  const final = await heal({ url, servers, devices, channels, owner, settleMsMax })
   const violations = check(workload.recorder.facts, final)
   const { acked } = workload
   const report = [

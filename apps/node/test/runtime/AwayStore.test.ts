@@ -8,13 +8,14 @@ import { ChannelStore } from "@parley/storage/ChannelStore"
 import { CursorStore } from "@parley/storage/CursorStore"
 import { Directory } from "@parley/storage/Directory"
 import { EventLog } from "@parley/storage/EventLog"
+import { Inbox } from "@parley/storage/Inbox"
 import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
 import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"
 import { MessageStore } from "@parley/storage/MessageStore"
 import { ParkedEvents } from "@parley/storage/ParkedEvents"
 import { StoreUnavailable } from "@parley/storage/StoreError"
 import { layerRuntime } from "../../src/Runtime.ts"
-import { shardCount, until, world } from "./World.ts"
+import { newId, shardCount, until, world } from "./World.ts"
 
 const unavailable = new StoreUnavailable({ store: "test", cause: "away" })
 
@@ -34,6 +35,7 @@ const makeStores = Effect.gen(function* () {
     Layer.effect(ChannelStore, Effect.map(ChannelStore, failing)),
     Layer.effect(CursorStore, Effect.map(CursorStore, failing)),
     Layer.effect(Directory, Effect.map(Directory, failing)),
+    Layer.effect(Inbox, Effect.map(Inbox, failing)),
     Layer.effect(MessageStore, Effect.map(MessageStore, failing)),
     Layer.effect(ParkedEvents, Effect.map(ParkedEvents, failing))
   ).pipe(Layer.provideMerge(layerMemoryStores))
@@ -253,6 +255,41 @@ describe("WRITE-BEHIND-SAFE: a shard is taken over while the store is away", () 
           const { residents } = runner.owner(calls.shardOf("group:one"))!.channels
           assert.strictEqual(residents.peek("group:one")?.state?.committedSeq, 3)
           yield* crash
+        })
+      )
+    })
+  )
+})
+
+describe("the member fan-out waits for no other consumer", () => {
+  it.live("†12 who is added while the store is away is told; that he was mentioned, once its row is there", () =>
+    Effect.gen(function* () {
+      const { layer, state } = yield* makeStores
+      yield* during(
+        yield* aLog,
+        layer
+      )(
+        Effect.gen(function* () {
+          const { create, mutate, open } = yield* world
+          const { countMentions } = yield* Inbox
+          const channel = "group:one"
+          yield* create("ana", channel, ["ana"])
+          yield* open("ben")
+          yield* until("it is stored", consumed)
+          state.away = true
+          yield* mutate("ana", { op: "add_members", channel, cid: newId(), members: ["ben"] })
+          const { seq } = yield* mutate("ana", { op: "send", channel, cid: newId(), text: "@ben", mentions: ["ben"] })
+          yield* until(
+            "ben is told that he is in",
+            Effect.map(open("ben"), ({ channels }) => channels.length === 1)
+          )
+          assert.strictEqual((yield* open("ben")).position.seq, 1)
+          state.away = false
+          yield* until(
+            "ben is told that he was mentioned",
+            Effect.map(open("ben"), ({ position }) => position.seq === 2)
+          )
+          assert.strictEqual(yield* countMentions("ben", channel, 0, seq), 1)
         })
       )
     })

@@ -74,8 +74,6 @@ export interface ConsumerOptions<E> {
   readonly syncPeriodic?: boolean
   /** Told after the position moved; with a periodic sync, when it will be. */
   readonly moved?: (shard: number, position: LogPosition) => void
-  /** The consumer may not go beyond this position now (another consumer goes first); undefined: as far as the log goes. */
-  readonly limit?: (shard: number) => LogPosition | undefined
   /** Called before the first step of a shard that is worked on from now on (`WorkedShards`). */
   readonly begin?: (shard: number) => Effect.Effect<void, E | LogUnavailable>
   /** The shard is worked on elsewhere from now on. */
@@ -157,10 +155,8 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
 
     /** Takes the shard's next records after `after`; answers up to where, undefined where there are none. */
     const step = Effect.fnUntraced(function* (shard: number, after: LogPosition) {
-      const limit = options.limit?.(shard)
       const at = performance.now()
-      const there = yield* readAfter(shard, after)
-      const records = there.filter((record) => limit === undefined || record.position <= limit)
+      const records = yield* readAfter(shard, after)
       if (options.catchUp !== undefined) {
         // After the read: a cut is written down before it is made, so what was read has no hole that is not seen here.
         const cut = yield* log.consumerPosition(cutOf(options.name), shard)
@@ -183,7 +179,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
         last = record
       }
       const full = bytes * 2 > consumerBytesMax
-      if (full || records.length < there.length) readAll.delete(shard)
+      if (full) readAll.delete(shard)
       else readAll.set(shard, at)
       if (last === undefined) return undefined
       if (entries.length > 0) yield* options.apply(shard, entries)
@@ -201,6 +197,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
             const waitMs = Math.min(retryMsMax, (failed.get(shard)?.waitMs ?? retryMsMin / 2) * 2)
             failed.set(shard, { until: performance.now() + waitMs, waitMs })
             readAll.delete(shard)
+            look(shard)
             // Once when it begins; then rarely, for it may stay so until a person has looked at it.
             return waitMs === retryMsMin || waitMs === retryMsMax
               ? Effect.logWarning("consumer step failed, trying again", error)

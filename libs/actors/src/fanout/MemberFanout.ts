@@ -1,27 +1,24 @@
 /**
  * The member fan-out: driven by the log alone, it tells each member's session what it would miss (added, removed,
- * mentioned: the row before the notice, †12), and notes when a channel, of either fan-out, got its last message, of which
+ * mentioned: a mention's row before its notice, †12), and notes when a channel, of either fan-out, got its last message, of which
  * inboxes are made. Idempotent, coalesced, allowed to lag: the inbox orders work, heads decide what is new (†10).
  *
  * Whom an event is about is what the event itself says, as of its own seq; no table is asked who is a member, so that
- * none is ahead of it, and each session knows by the seqs what of it is past (†11). It follows the persister: one round
- * for what a step of that stored.
+ * none is ahead of it, and each session knows by the seqs what of it is past (†11). It waits for no other consumer: the
+ * persister may gather for seconds, or its store be away, and who was added to a channel is to see it at once.
  */
 import { Effect, Layer, Schema } from "effect"
 import { type Activity, Inbox } from "@parley/storage/Inbox"
 import { StoreSync } from "@parley/storage/StoreSync"
-import { EventLog, type LogPosition } from "@parley/storage/EventLog"
 import { type ApiFailure, errorCodes, errorTable } from "@parley/protocol/ApiError"
 import type { StoreRefused, StoreUnavailable } from "@parley/storage/StoreError"
 import type { Entry } from "../log/Entry.ts"
 import { OwnerCalls } from "../owner/OwnerCalls.ts"
-import { CommitSignal } from "./CommitSignal.ts"
-import { memberFanoutConsumer, persisterConsumer } from "./ConsumerNames.ts"
+import { memberFanoutConsumer } from "./ConsumerNames.ts"
 import { type ConsumedEntry, runConsumer } from "./LogConsumer.ts"
 import { mentionRowsOf } from "./MentionRows.ts"
 import { type Notice, noticesOf } from "./Notices.ts"
 import { makeParking } from "./Parking.ts"
-import { WorkedShards } from "./WorkedShards.ts"
 
 /** Notices under way at once. */
 const noticesAtOnce = 64
@@ -56,20 +53,6 @@ export const layerMemberFanout = Layer.effectDiscard(
     const calls = yield* OwnerCalls
     const inbox = yield* Inbox
     const sync = yield* StoreSync
-    const signal = yield* CommitSignal
-    const log = yield* EventLog
-    const works = yield* WorkedShards
-    const storedUpTo = new Map<number, LogPosition>()
-    yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        signal.onStored((shard, position) => {
-          if (!works(shard)) return
-          storedUpTo.set(shard, Math.max(position, storedUpTo.get(shard) ?? 0))
-          signal.committed(shard)
-        })
-      ),
-      (unsubscribe) => Effect.sync(unsubscribe)
-    )
 
     const notify = (notice: Notice) =>
       Effect.callback<void, NoticeFailed>((resume) => {
@@ -83,6 +66,9 @@ export const layerMemberFanout = Layer.effectDiscard(
         )
       })
 
+    const notifyAll = (notices: ReadonlyArray<Notice>) =>
+      Effect.forEach(notices, notify, { concurrency: noticesAtOnce, discard: true })
+
     /** Something was written since the last sync that must outlive the process: inboxes need not. */
     let wrote = false
     // Notices may come in any order and again, so nothing has to wait behind one that can't be given.
@@ -94,13 +80,15 @@ export const layerMemberFanout = Layer.effectDiscard(
       apply: Effect.fnUntraced(function* (_shard: number, consumed: ReadonlyArray<ConsumedEntry>) {
         const entries = consumed.map((item) => item.entry).filter((entry) => entry.topic === "channel")
         const notices = entries.flatMap(noticesOf)
+        // Who comes and goes waits for no row: his session is where it is written (†12).
+        yield* notifyAll(notices.filter(({ kind }) => kind !== "mentioned"))
         const { named, taken } = mentionRowsOf(entries)
         if (named.length + taken.length > 0) wrote = true
         if (named.length > 0) yield* inbox.addMentions(named)
         if (taken.length > 0) yield* inbox.removeMentions(taken)
         const active = lastMessages(entries)
         if (active.length > 0) yield* inbox.active(active)
-        yield* Effect.forEach(notices, notify, { concurrency: noticesAtOnce, discard: true })
+        yield* notifyAll(notices.filter(({ kind }) => kind === "mentioned"))
       })
     })
     yield* runConsumer({
@@ -110,14 +98,9 @@ export const layerMemberFanout = Layer.effectDiscard(
       sync: Effect.suspend(() =>
         wrote ? sync.sync.pipe(Effect.tap(() => Effect.sync(() => (wrote = false)))) : Effect.void
       ),
-      begin: (shard) =>
-        log.consumerPosition(persisterConsumer, shard).pipe(
-          Effect.map((position) => void storedUpTo.set(shard, Math.max(position, storedUpTo.get(shard) ?? 0))),
-          Effect.andThen(parking.begin(shard))
-        ),
+      begin: (shard) => parking.begin(shard),
       leave: (shard) => parking.leave(shard),
       syncPeriodic: sync.periodic,
-      limit: (shard) => storedUpTo.get(shard) ?? 0,
       apply: (shard, consumed) =>
         Effect.suspend(() => {
           const before = parking.count

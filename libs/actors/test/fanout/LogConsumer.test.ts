@@ -149,6 +149,33 @@ describe("a consumer behind a store that syncs by itself", () => {
   )
 })
 
+describe("a consumer whose step failed", () => {
+  it.effect("tries it again by itself: nothing has to be committed, and no poll to come", () =>
+    Effect.gen(function* () {
+      yield* fill(3)
+      let tries = 0
+      let taken = false
+      yield* runConsumer<string>({
+        name: "test",
+        shardCount: 1,
+        apply: () =>
+          Effect.suspend(() => {
+            taken = ++tries === 3
+            return taken ? Effect.void : Effect.fail("not now")
+          })
+      })
+      let clockMs = 0
+      // How long a shard is left alone is of the machine's clock, the pause between two rounds of this one.
+      for (; clockMs < consumerPollMs / 2; clockMs += consumerGatherMs) {
+        if (taken) break
+        yield* TestClock.adjust(consumerGatherMs)
+        yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 10)))
+      }
+      assert.isTrue(taken, `${tries} tries in ${clockMs} ms`)
+    }).pipe(Effect.scoped, Effect.provide(layers))
+  )
+})
+
 describe("an idle consumer", () => {
   it.effect("sleeps while nothing is committed, but for a look now and then, and wakes at once", () =>
     Effect.gen(function* () {
