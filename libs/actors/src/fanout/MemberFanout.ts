@@ -80,15 +80,17 @@ export const layerMemberFanout = Layer.effectDiscard(
       apply: Effect.fnUntraced(function* (_shard: number, consumed: ReadonlyArray<ConsumedEntry>) {
         const entries = consumed.map((item) => item.entry).filter((entry) => entry.topic === "channel")
         const notices = entries.flatMap(noticesOf)
-        // Who comes and goes waits for no row: his session is where it is written (†12).
-        yield* notifyAll(notices.filter(({ kind }) => kind !== "mentioned"))
+        // Up to the first mention nobody waits for a row: who comes and goes is written in his session (†12).
+        const mention = notices.findIndex(({ kind }) => kind === "mentioned")
+        const rowless = mention < 0 ? notices.length : mention
+        yield* notifyAll(notices.slice(0, rowless))
         const { named, taken } = mentionRowsOf(entries)
         if (named.length + taken.length > 0) wrote = true
         if (named.length > 0) yield* inbox.addMentions(named)
         if (taken.length > 0) yield* inbox.removeMentions(taken)
         const active = lastMessages(entries)
         if (active.length > 0) yield* inbox.active(active)
-        yield* notifyAll(notices.filter(({ kind }) => kind === "mentioned"))
+        yield* notifyAll(notices.slice(rowless))
       })
     })
     yield* runConsumer({
