@@ -66,8 +66,7 @@ const make = Effect.gen(function* () {
 
   const eventLog = EventLog.of({
     append: (append) => appends.append(append),
-    // There is no window to be cut short: what is appended leaves with the turn of the event loop.
-    hurry: () => {},
+    hurry: () => appends.hurry(),
     last: (shard) => ask(() => reads.last(shard)).pipe(Effect.map(Option.fromUndefinedOr)),
     read: (shard, position) => ask(() => reads.read(shard, position)).pipe(Effect.map(Option.fromUndefinedOr)),
     readAfter: (shard, after, bytesMax) =>

@@ -3,7 +3,7 @@
  * the leader gives before it proposes anything to its replicas. Whatever is not in the table is ambiguous: the same
  * record is tried again, which its message id and expected sequence make harmless.
  */
-import type { AppendOutcome } from "../EventLog.ts"
+import type { AppendOutcome, LogPosition } from "../EventLog.ts"
 
 /** What an error code of the server means for the record. */
 type Meaning =
@@ -59,12 +59,64 @@ export const outcomeOf = (status: number, body: string): AppendOutcome => {
   return ambiguous("an answer without a sequence")
 }
 
+/** What became of a batch. */
+export type BatchOutcome =
+  /** All are stored, the first of them here. */
+  | { readonly _tag: "Committed"; readonly first: LogPosition }
+  /** None is, for a reason that is one message's or the batch's own: each may be tried alone. `never`: no batch will go. */
+  | { readonly _tag: "Apart"; readonly never: boolean }
+  | { readonly _tag: "Ambiguous"; readonly cause: string }
+
+/** The stream takes no batches. */
+const batchesOff = 10_174
+/** The server does not know the header of a batch, or one of ours in a batch. */
+const batchUnsupported = 10_177
+/** Refusals of a batch as such, before anything is proposed: off, not whole, too large, an id that was seen, too many. */
+const batchRefusals: ReadonlySet<number> = new Set([
+  batchesOff,
+  10_175,
+  10_176,
+  batchUnsupported,
+  10_179,
+  10_199,
+  10_200,
+  10_201,
+  10_210
+])
+
+/** As `outcomeOf`: what an answer says of so many messages that went together. */
+export const batchOutcomeOf = (status: number, body: string, count: number): BatchOutcome => {
+  const answer = status === 503 ? undefined : parse(body)
+  const code = Number(answer?.error?.err_code)
+  if (batchRefusals.has(code)) return { _tag: "Apart", never: code === batchesOff || code === batchUnsupported }
+  const outcome = outcomeOf(status, body)
+  switch (outcome._tag) {
+    case "Committed": {
+      const first = outcome.position - count + 1
+      return answer?.count === count && first > 0
+        ? { _tag: "Committed", first }
+        : { _tag: "Ambiguous", cause: `an answer to a batch of ${count} that is to none` }
+    }
+    case "WrongSequence":
+    case "Refused":
+      return { _tag: "Apart", never: false }
+    case "Ambiguous":
+      return outcome
+  }
+}
+
 interface ServerError {
   readonly err_code?: unknown
   readonly description?: unknown
 }
 
-const parse = (body: string): { readonly seq?: unknown; readonly error?: ServerError } | undefined => {
+interface Answer {
+  readonly seq?: unknown
+  readonly count?: unknown
+  readonly error?: ServerError
+}
+
+const parse = (body: string): Answer | undefined => {
   try {
     const answer: unknown = JSON.parse(body)
     return typeof answer === "object" && answer !== null ? answer : undefined

@@ -1,12 +1,14 @@
 /**
  * Publishes to streams and tells each caller what became of it: one inbox for all answers, one clock for all timeouts.
- * Every publish names the last sequence it expects of its subject, so an attempt that arrives late does no harm.
+ * Every publish names the last sequence it expects of its subject, so an attempt that arrives late does no harm. Several
+ * may go together, all or none of them (JetStream's atomic batch, ADR-50): the servers agree on them and sync them once.
  *
  * Hot path, plain TypeScript (bench `remote`): `request` of the client costs a promise, a timer and a subject each.
  */
+import { randomBytes } from "node:crypto"
 import { createInbox, type Msg, type MsgHdrs, type NatsConnection, type Subscription } from "@nats-io/transport-node"
 import type { AppendOutcome } from "../EventLog.ts"
-import { ambiguous, outcomeOf } from "./PublishAnswer.ts"
+import { ambiguous, type BatchOutcome, batchOutcomeOf, outcomeOf } from "./PublishAnswer.ts"
 
 /** An attempt without an answer is given up: a stream without its leader is silent for 5 to 9 s, a retry is cheap. */
 export const publishMsMax = 3_000
@@ -15,18 +17,23 @@ const sweepMs = 250
 /** Bytes of headers that a publish has at most. */
 export const headerBytesMax = 256
 
-export interface Publish {
+export interface Message {
   readonly subject: string
   readonly expectedLast: number
   /** The same for the same bytes after the same record, and for nothing else; without one nothing is deduplicated. */
   readonly id?: string
   readonly bytes: Uint8Array
+}
+
+export interface Publish extends Message {
   /** Never called from within `publish`. */
   readonly settle: (outcome: AppendOutcome) => void
 }
 
 interface Waiting {
-  readonly settle: (outcome: AppendOutcome) => void
+  /** The answer: its header's status (0 without one), and its body. */
+  readonly answered: (status: number, body: string) => void
+  readonly lost: (why: string) => void
   readonly until: number
 }
 
@@ -35,6 +42,8 @@ export class Publisher {
   readonly #inbox: string
   readonly #answers: Subscription
   readonly #msMax: number
+  /** With a number, the name of a batch. */
+  readonly #batches = randomBytes(6).toString("base64url")
   /** In the order of `until`. */
   readonly #waiting = new Map<string, Waiting>()
   #sweep: NodeJS.Timeout | undefined
@@ -60,21 +69,60 @@ export class Publisher {
     return this.#waiting.size
   }
 
-  publish(publish: Publish): void {
-    const token = (++this.#token).toString(36)
-    this.#waiting.set(token, { settle: publish.settle, until: performance.now() + this.#msMax })
-    this.#sweep ??= setTimeout(() => this.#giveUp(), sweepMs)
+  publish({ settle, ...message }: Publish): void {
+    const token = this.#wait(
+      (status, body) => settle(outcomeOf(status, body)),
+      (why) => settle(ambiguous(why))
+    )
     try {
-      this.#connection.publish(publish.subject, publish.bytes, {
-        reply: `${this.#inbox}.${token}`,
-        // as: of the headers a publish calls `encode` alone, and building the whole costs more than the rest of it.
-        headers: new PublishHeaders(publish.expectedLast, publish.id) as unknown as MsgHdrs
+      this.#send(message, "", token)
+    } catch (cause) {
+      this.#notSent(token, cause)
+    }
+  }
+
+  /**
+   * Two or more messages of one stream, each of another subject: all are stored, in this order and without anything between
+   * them, or none. `settle` is never called from within.
+   */
+  publishBatch(messages: ReadonlyArray<Message>, settle: (outcome: BatchOutcome) => void): void {
+    const token = this.#wait(
+      (status, body) => settle(batchOutcomeOf(status, body, messages.length)),
+      (cause) => settle({ _tag: "Ambiguous", cause })
+    )
+    const id = `Nats-Batch-Id: ${this.#batches}${token}\r\nNats-Batch-Sequence: `
+    try {
+      messages.forEach((message, at) => {
+        const isLast = at === messages.length - 1
+        const place = `${id}${at + 1}\r\n`
+        // Only the last is answered: the server drops a batch of which it lacks a part.
+        this.#send(message, isLast ? `${place}Nats-Batch-Commit: 1\r\n` : place, isLast ? token : undefined)
       })
     } catch (cause) {
-      this.#waiting.delete(token)
-      const why = cause instanceof Error ? cause.message : String(cause)
-      queueMicrotask(() => publish.settle(ambiguous(why)))
+      this.#notSent(token, cause)
     }
+  }
+
+  #wait(answered: Waiting["answered"], lost: Waiting["lost"]): string {
+    const token = (++this.#token).toString(36)
+    this.#waiting.set(token, { answered, lost, until: performance.now() + this.#msMax })
+    this.#sweep ??= setTimeout(() => this.#giveUp(), sweepMs)
+    return token
+  }
+
+  #send({ bytes, expectedLast, id, subject }: Message, more: string, token: string | undefined): void {
+    // as: of the headers a publish calls `encode` alone, and building the whole costs more than the rest of it.
+    const headers = new PublishHeaders(expectedLast, id, more) as unknown as MsgHdrs
+    const reply = token === undefined ? {} : { reply: `${this.#inbox}.${token}` }
+    this.#connection.publish(subject, bytes, { ...reply, headers })
+  }
+
+  /** Perhaps a part of it was. */
+  #notSent(token: string, cause: unknown): void {
+    const waiting = this.#waiting.get(token)
+    this.#waiting.delete(token)
+    const why = cause instanceof Error ? cause.message : String(cause)
+    queueMicrotask(() => waiting?.lost(why))
   }
 
   close(): void {
@@ -91,7 +139,7 @@ export class Publisher {
     // Given up already: its caller was told that it doesn't know.
     if (waiting === undefined) return
     this.#waiting.delete(token)
-    waiting.settle(outcomeOf(message.headers?.code ?? 0, message.string()))
+    waiting.answered(message.headers?.code ?? 0, message.string())
   }
 
   #giveUp(): void {
@@ -99,7 +147,7 @@ export class Publisher {
     for (const [token, waiting] of this.#waiting) {
       if (waiting.until > now) break
       this.#waiting.delete(token)
-      waiting.settle(ambiguous(`no answer within ${this.#msMax} ms`))
+      waiting.lost(`no answer within ${this.#msMax} ms`)
     }
     this.#sweep = this.#waiting.size === 0 ? undefined : setTimeout(() => this.#giveUp(), sweepMs)
   }
@@ -108,7 +156,7 @@ export class Publisher {
   #lose(why: string): void {
     const lost = [...this.#waiting.values()]
     this.#waiting.clear()
-    for (const { settle } of lost) settle(ambiguous(why))
+    for (const waiting of lost) waiting.lost(why)
   }
 
   async #watch(): Promise<void> {
@@ -125,8 +173,8 @@ export class Publisher {
 class PublishHeaders {
   readonly #text: string
 
-  constructor(expectedLast: number, id: string | undefined) {
-    const expected = `NATS/1.0\r\nNats-Expected-Last-Subject-Sequence: ${expectedLast}\r\n`
+  constructor(expectedLast: number, id: string | undefined, more: string) {
+    const expected = `NATS/1.0\r\nNats-Expected-Last-Subject-Sequence: ${expectedLast}\r\n${more}`
     this.#text = id === undefined ? `${expected}\r\n` : `${expected}Nats-Msg-Id: ${id}\r\n\r\n`
   }
 

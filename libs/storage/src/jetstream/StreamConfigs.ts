@@ -42,6 +42,8 @@ export const logStreamConfig = (options: {
   max_msg_size: -1,
   duplicate_window: options.duplicateWindowMs * nanosAMs,
   allow_direct: true,
+  // Records of several shards in one append; a stream without it takes them one by one.
+  allow_atomic: true,
   allow_rollup_hdrs: false,
   deny_delete: true
 })

@@ -177,6 +177,54 @@ describe("the JetStream log in trouble", () => {
     )
   )
 
+  it.live("†19 †21 and so is one that went with others, all of which have their places", () =>
+    onLog(logLayer({ prefix: nextPrefix() }), (log) =>
+      Effect.gen(function* () {
+        const shards = [1, 2, 3, 4, 5]
+        const together = (body: string, lasts: ReadonlyArray<number>) =>
+          Effect.forEach(shards, (shard, at) => commit(log, shard, lasts[at] ?? 0, body), { concurrency: "unbounded" })
+        // The first of them leaves with what comes in its turn.
+        const first = yield* together("a", [])
+        assert.deepStrictEqual(first, [1, 2, 3, 4, 5])
+        const second = yield* together("b", first)
+        assert.deepStrictEqual(second, [6, 7, 8, 9, 10])
+        // Elsewhere than where it was: nobody knows whether it went alone or not.
+        assert.deepStrictEqual(yield* together("b", first), second)
+        assert.deepStrictEqual(yield* append(log, 3, 3, "c"), { _tag: "WrongSequence", actual: 8 })
+        for (const shard of shards)
+          assert.deepStrictEqual(
+            (yield* readAll(log, shard)).map(({ body }) => body),
+            ["a", "b"]
+          )
+      })
+    )
+  )
+
+  it.live("takes the records of a stream without batches one by one", () => {
+    const own = nextPrefix()
+    return onLog(logLayer({ prefix: own }), (log) =>
+      Effect.gen(function* () {
+        const { manager } = yield* nats(shared())
+        yield* Effect.promise(() => manager.streams.update(`${own}-log-0`, { allow_atomic: false }))
+        for (let round = 0; round < 2; round++) {
+          yield* Effect.forEach(
+            [1, 2, 3],
+            (shard) =>
+              log
+                .last(shard)
+                .pipe(
+                  Effect.flatMap((last) =>
+                    commit(log, shard, Option.match(last, { onNone: () => 0, onSome: ({ position }) => position }), "a")
+                  )
+                ),
+            { concurrency: "unbounded" }
+          )
+        }
+        for (const shard of [1, 2, 3]) assert.lengthOf(yield* readAll(log, shard), 2)
+      }).pipe(Effect.scoped)
+    )
+  })
+
   it.live("†28 refuses at its hard bound what is new, and still says where the same record is", () =>
     onLog(logLayer({ prefix: nextPrefix(), softBytes: 100_000, hardBytes: 200_000 }), (log) =>
       Effect.gen(function* () {

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { AppendOutcome } from "../../src/EventLog.ts"
-import { outcomeOf, publishErrors } from "../../src/jetstream/PublishAnswer.ts"
+import { batchOutcomeOf, outcomeOf, publishErrors } from "../../src/jetstream/PublishAnswer.ts"
 
 const refusal = (code: number, text: string): string =>
   JSON.stringify({ stream: "log", seq: 0, error: { code: 400, err_code: code, description: text } })
@@ -69,5 +69,43 @@ describe("the answer to an append", () => {
       [429, ""]
     ]
     for (const [status, body] of doubtful) assert.strictEqual(outcomeOf(status, body)._tag, "Ambiguous", body)
+  })
+})
+
+describe("the answer to a batch", () => {
+  it("is committed where the last one is, if it is of as many", () => {
+    assert.deepStrictEqual(batchOutcomeOf(0, `{"stream":"log","seq":7,"batch":"b","count":3}`, 3), {
+      _tag: "Committed",
+      first: 5
+    })
+    for (const odd of [`{"stream":"log","seq":7}`, `{"seq":7,"count":2}`, `{"seq":2,"count":3}`]) {
+      assert.strictEqual(batchOutcomeOf(0, odd, 3)._tag, "Ambiguous", odd)
+    }
+  })
+
+  it("is a refusal of all where one message, or the batch as such, is refused before anything is proposed", () => {
+    for (const [code, text, means] of rows) {
+      const outcome = batchOutcomeOf(0, refusal(code, text), 2)
+      if (means === "Ambiguous") assert.strictEqual(outcome._tag, "Ambiguous", text)
+      else assert.deepStrictEqual(outcome, { _tag: "Apart", never: false }, text)
+    }
+    assert.deepStrictEqual(batchOutcomeOf(0, refusal(10_176, "atomic publish batch is incomplete"), 2), {
+      _tag: "Apart",
+      never: false
+    })
+    assert.deepStrictEqual(batchOutcomeOf(0, refusal(10_174, "atomic publish is disabled"), 2), {
+      _tag: "Apart",
+      never: true
+    })
+  })
+
+  it("is certain of nothing that it does not know", () => {
+    for (const [status, body] of [
+      [503, ""],
+      [0, refusal(99_999, "something new")],
+      [0, "null"]
+    ] as const) {
+      assert.strictEqual(batchOutcomeOf(status, body, 2)._tag, "Ambiguous", body)
+    }
   })
 })
