@@ -21,8 +21,9 @@ const sockets = sized(1_000, 200)
 const membersEach = 5
 const text = "a message of the usual length, which is not long at all, sent by a person"
 const inFlightDefault = sized(2_048, 128)
-const warmMs = sized(8_000, 2_000)
-const measureMs = sized(10_000, 3_000)
+/** Several rounds of the persister, which gathers for seconds: what it puts off has to be in what is measured. */
+const warmMs = sized(15_000, 2_000)
+const measureMs = sized(30_000, 3_000)
 const perSecondMin = 10_000
 const cpuRatioMax = 2
 const p99MsMax = 50
@@ -32,6 +33,15 @@ const run = async (server: CpuSource, channels: SmallChannels, load: Load): Prom
   const outcome = await runSends({ server, load, warmMs, measureMs, send, count: () => channels.delivered })
   await channels.settled()
   return outcome
+}
+
+/** For how long the persister of any node has had something to do, in s: what is not written by then is work put off. */
+const persisterLag = async ({ cluster }: BenchCluster): Promise<number> => {
+  const lags = cluster.nodes.map(async ({ url }) => {
+    const text = await (await fetch(`${url}/metrics`)).text()
+    return Number(/^parley_consumer_lag_seconds\{consumer="persister"\} (\S+)/m.exec(text)?.[1] ?? 0)
+  })
+  return Math.max(...(await Promise.all(lags)))
 }
 
 const remote = async (inFlight: number) => {
@@ -52,10 +62,13 @@ const remote = async (inFlight: number) => {
   })
   const channels = await SmallChannels.over(clients, wanted, text, true)
   const full = await run(bench, channels, { _tag: "closed", inFlight })
+  const lags = [await persisterLag(bench)]
   const half = await run(bench, channels, { _tag: "paced", perSecond: full.perSecond / 2 })
+  lags.push(await persisterLag(bench))
   const eighth = await run(bench, channels, { _tag: "paced", perSecond: full.perSecond / 8 })
+  lags.push(await persisterLag(bench))
   channels.close()
-  return { full, half, eighth, channels: wanted.length }
+  return { full, half, eighth, lags, channels: wanted.length }
 }
 
 const embedded = async (count: number, inFlight: number, perSecond: number) => {
@@ -101,6 +114,7 @@ export const bench = async ([given = String(inFlightDefault)]: ReadonlyArray<str
     eighth_per_second: Math.round(far.eighth.perSecond),
     eighth_ack_p50_ms: round(percentile(far.eighth.latencies, 0.5)),
     eighth_ack_p99_ms: round(percentile(far.eighth.latencies, 0.99)),
+    persister_lag_s: far.lags.map((lag) => round(lag)),
     half_cpu_us_by_process: far.half.threadMicrosPerSend,
     half_cpu_us_per_send: round(far.half.cpuMicrosPerSend),
     embedded_half_cpu_us_per_send: round(near.half.cpuMicrosPerSend),

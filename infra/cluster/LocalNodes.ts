@@ -71,7 +71,7 @@ export const startCluster = async (options: ClusterOptions): Promise<LocalCluste
     (await startServices({
       data: servicesFolder(options.data),
       nats: { nodes: 3, ...nodeUsers(ports.map((_port, index) => nodeName(index))), ...options.services?.nats },
-      cassandra: { nodes: 1, ...options.services?.cassandra },
+      cassandra: { nodes: 1, yields: true, ...options.services?.cassandra },
       redis: true,
       say,
       ...(options.siteOf === undefined ? {} : { siteOf: options.siteOf })

@@ -52,13 +52,15 @@ export interface CassandraOptions {
   /** For minutes, not to be measured: it starts faster and works slower. */
   readonly brief?: boolean
   readonly logins?: boolean
+  /** For a store that is written behind, on the machine of those who must not wait for it. */
+  readonly yields?: boolean
   readonly tls?: CassandraTls
 }
 
 export const startCassandra = async (
   context: StartContext,
   count: number,
-  { brief = false, logins = false, tls }: CassandraOptions = {}
+  { brief = false, logins = false, tls, yields = false }: CassandraOptions = {}
 ): Promise<void> => {
   const program = await cassandraProgram(context)
   const { clusterName } = context.writer.state.kept
@@ -67,6 +69,7 @@ export const startCassandra = async (
     service: cassandra,
     program,
     hosts,
+    yields,
     portNames: ["jmx"],
     // Nodes tell clients of each other by address only, with the port that the client knows.
     sharedPortNames: ["client", "storage"],

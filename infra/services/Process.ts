@@ -4,6 +4,7 @@
  */
 import { execFileSync, spawn } from "node:child_process"
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { setPriority } from "node:os"
 import { dirname } from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
 import { untilPaused } from "./Pause.ts"
@@ -18,6 +19,8 @@ export interface Launch {
   readonly pidFile: string
   /** Set where the process is the client of a container: signals go to the container then. */
   readonly container?: { readonly engine: string; readonly name: string }
+  /** Others on the machine go first where it is busy: nobody waits for what it does. */
+  readonly yields?: boolean
 }
 
 export interface ProcessMark {
@@ -45,12 +48,26 @@ export const launch = async (what: Launch): Promise<ProcessMark> => {
     // Before anything is waited for: a process without its pid file would be left behind.
     const mark = { pid, started: startOf(pid) ?? "ended", command: what.command }
     writeFileSync(what.pidFile, `${JSON.stringify(mark)}\n`, { mode: 0o600 })
+    if (what.yields === true) yieldTo(pid)
     child.unref()
     return mark
   } catch (error) {
     throw new ServicesError(`${what.command} could not be started: ${error instanceof Error ? error.message : error}`)
   } finally {
     closeSync(log)
+  }
+}
+
+/** Of the machine's time it gets a third of what another gets, where all want all of it. */
+const yieldingNiceness = 5
+
+/** Before it has threads of its own, which inherit it. Linux schedules sessions before processes (`sched_autogroup`). */
+const yieldTo = (pid: number): void => {
+  try {
+    setPriority(pid, yieldingNiceness)
+    writeFileSync(`/proc/${pid}/autogroup`, String(yieldingNiceness))
+  } catch {
+    // It has ended, or this system has no such thing: then it is a process like all others.
   }
 }
 

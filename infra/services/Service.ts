@@ -47,6 +47,8 @@ export interface NodesPlan {
   readonly service: Service
   readonly program: Program
   readonly hosts: ReadonlyArray<string>
+  /** Others on the machine go first (`Launch.yields`). */
+  readonly yields?: boolean
   /** Ports that each node has for itself, and ports that are the same on all of them. */
   readonly portNames: ReadonlyArray<string>
   readonly sharedPortNames?: ReadonlyArray<string>
@@ -118,7 +120,13 @@ const placeNodes = async (context: StartContext, plan: NodesPlan, anew: boolean)
     }
     const command = { ...atSite(site, direct.command, direct.args), ...(container === undefined ? {} : { container }) }
     const log = join(node.folder, `${node.name}.log`)
-    const launch: Launch = { ...command, cwd: node.folder, log, pidFile: join(node.folder, `${node.name}.pid`) }
+    const launch: Launch = {
+      ...command,
+      cwd: node.folder,
+      log,
+      pidFile: join(node.folder, `${node.name}.pid`),
+      ...(plan.yields === true ? { yields: true } : {})
+    }
     const owner = context.owner === undefined ? {} : { owner: context.owner }
     return { name: node.name, service: service.name, host: node.host, ports: node.ports, launch, ...owner }
   })
