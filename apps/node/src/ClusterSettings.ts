@@ -26,6 +26,11 @@ export const clusterSettings = {
     "Address at which clients reach this node's edge, such as https://a.chat.example.com; empty: its host and port."
   ),
 
+  sharePort: flag(
+    false,
+    "Several nodes of this machine listen on --port, each with a name and a directory of its own, and all of them with this; the kernel shares connections out among them (SO_REUSEPORT)."
+  ),
+
   nats: list("Addresses of the NATS servers.", natsAddress, "host:port, nats://host:port or tls://host:port"),
   natsUser: text("", "User at NATS."),
   natsPassword: secret("Password at NATS."),
@@ -83,6 +88,7 @@ interface ClusterValues {
   readonly cluster: string
   readonly shards: number
   readonly roles: ReadonlyArray<string>
+  readonly sharePort: boolean
   readonly nats: ReadonlyArray<string>
   readonly natsUser: string
   readonly natsPassword: Redacted.Redacted
@@ -116,7 +122,14 @@ type Complaint = readonly [name: keyof typeof clusterSettings, why: string]
 
 /** What a single setting can't see: the first setting that is wrong, and why. */
 export const checkClusterSettings = (values: ClusterValues): Complaint | undefined => {
-  if (values.cluster === "") return undefined
+  if (values.cluster === "") {
+    return values.sharePort
+      ? [
+          "sharePort",
+          "only nodes of one cluster may share a port: servers without --cluster know nothing of each other"
+        ]
+      : undefined
+  }
   if (values.shards > shardsMax)
     return ["cluster", `a cluster has at most ${shardsMax} shards, --shards says ${values.shards}`]
   if (!clusterName.test(values.cluster)) return ["cluster", "1 to 32 of a-z, 0-9 and -, not at its ends"]

@@ -64,6 +64,8 @@ describe("settings", () => {
       expect((await failure({ ...whole, [name]: "" })).message).toContain(`--${name} is`)
     }
     expect((await failure({ ...whole, cluster: "a.b" })).message).toContain("--cluster")
+    // Each would have users and channels of its own, and the kernel would choose between them.
+    expect((await failure({ sharePort: "true" })).message).toMatch(/--share-port.*only nodes of one cluster/)
     expect((await failure({ ...whole, shards: "1025" })).message).toContain("at most 1024 shards")
     expect((await failure({ ...whole, "log-replicas": "1" })).message).toContain("--unsafe-log")
     for (const name of ["redis", "nats"]) {

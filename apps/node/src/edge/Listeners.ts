@@ -25,19 +25,22 @@ const backlog = 4_096
 /** Sockets on the port where the kernel shares connections out among several. */
 const listenersMax = process.platform === "linux" ? 4 : 1
 
-/** Listens until the scope ends; the port is the one it got. */
+/** Listens until the scope ends; the port is the one it got. With `sharePort` other nodes of the machine may have it too. */
 export const listen = (
   server: Server,
-  { host, port }: NodeSettings
+  { host, port, sharePort }: Pick<NodeSettings, "host" | "port" | "sharePort">
 ): Effect.Effect<number, ListenFailed, Scope.Scope> =>
   Effect.gen(function* () {
-    if (listenersMax === 1) return yield* held(server, { host, port, backlog })
+    if (listenersMax === 1)
+      return yield* held(server, { host, port, backlog, ...(sharePort ? { reusePort: true } : {}) })
     // Alone first: sockets that share a port would share it with those of another server as well.
-    const got = yield* Effect.scoped(held(createServer(), { host, port, backlog }))
+    const got = sharePort && port !== 0 ? port : yield* Effect.scoped(held(createServer(), { host, port, backlog }))
     const shared = { host, port: got, backlog, reusePort: true }
-    const shares = yield* Effect.option(Effect.scoped(held(createServer(), shared)))
-    // A kernel without it: one socket is what there is.
-    if (shares._tag === "None") return yield* held(server, { host, port: got, backlog })
+    if (!sharePort) {
+      const shares = yield* Effect.option(Effect.scoped(held(createServer(), shared)))
+      // A kernel without it: one socket is what there is.
+      if (shares._tag === "None") return yield* held(server, { host, port: got, backlog })
+    }
     for (let i = 1; i < listenersMax; i++) {
       // As the HTTP server's own sockets are made.
       const other = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => server.emit("connection", socket))

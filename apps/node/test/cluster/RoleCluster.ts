@@ -1,6 +1,7 @@
 /**
  * A small cluster on a NATS of its own, where everybody has a user by nkey with the permissions of its role, over TLS
- * with certificates on both sides: a node that runs shards, and two that are edges only. Stores are in memory.
+ * with certificates on both sides: a node that runs shards, and three that are edges only, two of them on one port. Stores
+ * are in memory.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -31,7 +32,7 @@ const withoutName = ({ nkey, permissions }: NatsKeyUser): NatsUser => ({ nkey, p
 const anyName = { checkServerIdentity: () => undefined }
 
 /** Who works and is not attacked, and who is broken into. */
-const nodes = { r1: "runner", e1: "edge", e2: "edge" } as const
+const nodes = { r1: "runner", e1: "edge", e2: "edge", e3: "edge" } as const
 export type NodeName = keyof typeof nodes
 
 export interface ServedNode {
@@ -57,7 +58,7 @@ export const startRoleCluster = async (): Promise<RoleCluster> => {
   const authority = makeAuthority(folder)
   const server = authority.issue("nats")
   const foreign = makeAuthority(folder, "foreign").issue("stranger")
-  const names = ["r1", "e1", "e2"] as const
+  const names = ["r1", "e1", "e2", "e3"] as const
   const users = makeNatsUsers({
     cluster,
     runners: names.filter((name) => nodes[name] === "runner"),
@@ -83,12 +84,15 @@ export const startRoleCluster = async (): Promise<RoleCluster> => {
   })
   const nats = services.state.natsServers ?? []
   const certificates = new Map(names.map((name) => [name, authority.issue(name)]))
+  /** Of e2 and e3; 0 until the first of them has one. */
+  let sharedPort = 0
   const settingsOf = (name: NodeName): Partial<NodeSettings> => {
     const { certFile = "", keyFile = "" } = certificates.get(name) ?? {}
     return {
       cluster,
       name,
       roles: [nodes[name]],
+      ...(name === "e2" || name === "e3" ? { sharePort: true, port: sharedPort } : {}),
       data: folder,
       shards: 4,
       logStreams: streams,
@@ -114,6 +118,7 @@ export const startRoleCluster = async (): Promise<RoleCluster> => {
     const layer = Layer.fresh(nodes[name] === "edge" ? edge : runner).pipe(Layer.provide(Logger.layer([])))
     const context = await Effect.runPromise(Layer.buildWithScope(layer, scope))
     const { port } = Context.get(context, Listening)
+    if (name === "e2") sharedPort = port
     const { mint } = Context.get(context, Authentication)
     return {
       http: `http://127.0.0.1:${port}`,
@@ -128,6 +133,7 @@ export const startRoleCluster = async (): Promise<RoleCluster> => {
     }
   }
   const [e1, r1, e2] = await Promise.all([start("e1"), start("r1"), start("e2")])
+  const e3 = await start("e3")
   const optionsOf = async (name: NodeName): Promise<NatsOptions> => {
     const settings = await Effect.runPromise(NodeConfig.pipe(Effect.provide(NodeConfig.layerTest(settingsOf(name)))))
     return { ...natsOptions(settings, "intruder"), firstConnectMs: 500 }
@@ -135,7 +141,7 @@ export const startRoleCluster = async (): Promise<RoleCluster> => {
   const dial = (options: NatsOptions) =>
     Effect.runPromise(connectNats(options).pipe(Effect.provide(Logger.layer([])), Scope.provide(scope)))
   return {
-    nodes: { r1, e1, e2 },
+    nodes: { r1, e1, e2, e3 },
     natsLog: () => services.state.nodes.map(({ launch }) => readFileSync(launch.log, "utf8")).join(""),
     breakInto: async (name) => dial(await optionsOf(name)),
     connectWith: (certificate) =>

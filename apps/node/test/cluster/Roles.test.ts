@@ -4,9 +4,12 @@
  */
 import type { NatsConnection } from "@nats-io/transport-node"
 import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
-import { clientId, type Frame, until } from "../edge/EdgeHarness.ts"
+import { clusterApiAt } from "../../src/cli/cluster/ClusterApi.ts"
+import { clientId, type Frame, type TestClient, until } from "../edge/EdgeHarness.ts"
 import { prefix, type RoleCluster, startRoleCluster, streams } from "./RoleCluster.ts"
 
+/** All of so many at one of two would be a wonder. */
+const sharedClientsMax = 200
 const refused = /permissions violation/i
 const bucket = `${prefix}-leases`
 
@@ -71,6 +74,36 @@ describe("a cluster whose users have the permissions of their roles and no other
     for (const client of [ann, bob, late]) client.socket.terminate()
     // Nobody has tried what he may not: permissions that are missing would show here, and nowhere else as clearly.
     expect(cluster.natsLog()).not.toMatch(/violation/i)
+  })
+
+  it("may have several edges on one port, among which the kernel shares the connections out", async () => {
+    const { e2, e3 } = cluster.nodes
+    expect(e3.http).toBe(e2.http)
+    const api = clusterApiAt(cluster.nodes.e1.http, cluster.operatorKey())
+    const isTaken = async () => {
+      const { edges } = await api.status()
+      return ["e2/", "e3/"].every((name) =>
+        edges.some(({ connections = 0, edge }) => edge.startsWith(name) && connections > 0)
+      )
+    }
+    const clients: Array<TestClient> = []
+    try {
+      // The kernel decides by the addresses of both ends; edges say once a second what they have.
+      while (!(await isTaken())) {
+        if (clients.length === sharedClientsMax) throw new Error(JSON.stringify(await api.status()))
+        clients.push(await e2.join(`shared${clients.length}`))
+      }
+      const [first] = clients
+      const channel = "group:shared"
+      const members = clients.map((_, index) => `shared${index}`)
+      expect((await first?.request("create", { channel, cid: clientId(), name: "n", members }))?.["ok"]).toBeDefined()
+      await first?.request("send", { channel, cid: clientId(), text: "to all of them", mentions: [] })
+      await Promise.all(
+        clients.slice(1).map((client) => client.pushed((frame) => JSON.stringify(frame).includes("to all of them")))
+      )
+    } finally {
+      for (const { socket } of clients) socket.terminate()
+    }
   })
 
   it("lets nobody in without a certificate of its authority, whatever key he has", async () => {
