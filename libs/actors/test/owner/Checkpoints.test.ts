@@ -1,21 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ChannelStore } from "@parley/storage/ChannelStore"
-import { CursorStore } from "@parley/storage/CursorStore"
-import { Directory } from "@parley/storage/Directory"
 import { EventLog } from "@parley/storage/EventLog"
-import { Inbox } from "@parley/storage/Inbox"
 import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
 import * as MemoryStores from "@parley/storage/memory/MemoryStores"
-import { MessageStore } from "@parley/storage/MessageStore"
-import { ParkedEvents } from "@parley/storage/ParkedEvents"
 import { Effect, Fiber, Layer, Result } from "effect"
 import { decodeCheckpoint } from "../../src/log/Checkpoint.ts"
 import { decodeRecord } from "../../src/log/Record.ts"
 import type { ChannelMutation } from "../../src/owner/OwnerProtocol.ts"
 import type { OwnerBounds } from "../../src/owner/OwnerContext.ts"
-import { Runner } from "../../src/owner/Runner.ts"
+import { oneShardRunner, shard } from "./OneShard.ts"
 
-const shard = 1
 const caller = { user: "ann", device: "d", connection: 1, edge: "e" }
 
 let ids = 0
@@ -27,22 +20,7 @@ const cid = (): string => {
 /** A runner that owns the one shard, with nobody to consume its log. */
 const owned = Effect.fnUntraced(function* (bounds: Partial<OwnerBounds> = {}) {
   const log = yield* EventLog
-  const runner = new Runner({
-    name: "runner",
-    shardCount: 1,
-    log,
-    stores: {
-      channels: yield* ChannelStore,
-      messages: yield* MessageStore,
-      directory: yield* Directory,
-      cursors: yield* CursorStore,
-      inbox: yield* Inbox,
-      parked: yield* ParkedEvents
-    },
-    publish: () => {},
-    bounds
-  })
-  runner.setLease(shard, Number.POSITIVE_INFINITY)
+  const runner = yield* oneShardRunner({}, { bounds })
   yield* runner.open(shard, 1)
   const mutate = (mutation: ChannelMutation) =>
     Effect.callback<void>((resume) =>

@@ -1,39 +1,14 @@
 /** A log that comes back with less than the store knows it had is not served, nor written on (†24). */
 import { assert, describe, it } from "@effect/vitest"
-import { ChannelStore } from "@parley/storage/ChannelStore"
-import { CursorStore } from "@parley/storage/CursorStore"
-import { Directory } from "@parley/storage/Directory"
 import { EventLog } from "@parley/storage/EventLog"
-import { Inbox } from "@parley/storage/Inbox"
 import { MemoryEventLog, MemoryEventLogFaults } from "@parley/storage/memory/MemoryEventLog"
 import * as MemoryStores from "@parley/storage/memory/MemoryStores"
-import { MessageStore } from "@parley/storage/MessageStore"
-import { ParkedEvents } from "@parley/storage/ParkedEvents"
 import { Effect, Layer } from "effect"
-import { Runner } from "../../src/owner/Runner.ts"
-
-const shard = 1
+import type { Runner } from "../../src/owner/Runner.ts"
+import { oneShardRunner, shard } from "./OneShard.ts"
 
 const runnerWith = (placeInStore: (shard: number) => Effect.Effect<number, unknown>) =>
-  Effect.gen(function* () {
-    const runner = new Runner({
-      name: "runner",
-      shardCount: 1,
-      log: yield* EventLog,
-      stores: {
-        channels: yield* ChannelStore,
-        messages: yield* MessageStore,
-        directory: yield* Directory,
-        cursors: yield* CursorStore,
-        inbox: yield* Inbox,
-        parked: yield* ParkedEvents
-      },
-      placeInStore,
-      publish: () => {}
-    })
-    runner.setLease(shard, Number.POSITIVE_INFINITY)
-    return runner
-  })
+  oneShardRunner({}, { placeInStore })
 
 const ticks = Effect.fnUntraced(function* (runner: Runner, done: () => boolean) {
   for (let tries = 0; !done() && tries < 2_000; tries++) {

@@ -1,19 +1,12 @@
 /** A runner whose store is away when it opens a shard, with nobody to consume its log and tell it what is parked. */
 import { assert, describe, it } from "@effect/vitest"
-import { ChannelStore } from "@parley/storage/ChannelStore"
-import { CursorStore } from "@parley/storage/CursorStore"
-import { Directory } from "@parley/storage/Directory"
-import { EventLog } from "@parley/storage/EventLog"
-import { Inbox } from "@parley/storage/Inbox"
 import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
 import * as MemoryStores from "@parley/storage/memory/MemoryStores"
-import { MessageStore } from "@parley/storage/MessageStore"
 import { ParkedEvents } from "@parley/storage/ParkedEvents"
 import { StoreUnavailable } from "@parley/storage/StoreError"
 import { Effect, Layer } from "effect"
-import { Runner } from "../../src/owner/Runner.ts"
+import { oneShardRunner, shard } from "./OneShard.ts"
 
-const shard = 1
 const one = { shard, topic: "channel", id: "group:parked", count: 2 } as const
 
 describe("what is parked of a shard", () => {
@@ -22,30 +15,18 @@ describe("what is parked of a shard", () => {
       const store = yield* ParkedEvents
       let asked = 0
       let away = true
-      const runner = new Runner({
-        name: "runner",
-        shardCount: 1,
-        log: yield* EventLog,
-        stores: {
-          channels: yield* ChannelStore,
-          messages: yield* MessageStore,
-          directory: yield* Directory,
-          cursors: yield* CursorStore,
-          inbox: yield* Inbox,
-          parked: ParkedEvents.of({
-            ...store,
-            entities: () =>
-              Effect.suspend(() => {
-                asked++
-                return away
-                  ? Effect.fail(new StoreUnavailable({ store: "test", cause: "away" }))
-                  : Effect.succeed([one, { ...one, shard: 2, id: "group:elsewhere" }])
-              })
-          })
-        },
-        publish: () => {}
+      const runner = yield* oneShardRunner({
+        parked: ParkedEvents.of({
+          ...store,
+          entities: () =>
+            Effect.suspend(() => {
+              asked++
+              return away
+                ? Effect.fail(new StoreUnavailable({ store: "test", cause: "away" }))
+                : Effect.succeed([one, { ...one, shard: 2, id: "group:elsewhere" }])
+            })
+        })
       })
-      runner.setLease(shard, Number.POSITIVE_INFINITY)
       yield* runner.open(shard, 1)
       const parked = runner.owner(shard)?.parked
       assert.isTrue(parked?.has("channel", "group:other"))

@@ -1,21 +1,15 @@
 /** What a cold channel wakes with, by what it wakes for, and what those who look behind it ask the store. */
 import { assert, describe, it } from "@effect/vitest"
 import { plainBody, messageBody } from "../../src/channel/EventBody.ts"
-import { Runner } from "../../src/owner/Runner.ts"
 import type { ChannelAck, ChannelRequest, SyncResult } from "../../src/owner/OwnerProtocol.ts"
 import { fromWire } from "@parley/protocol/WireText"
 import { ChannelStore } from "@parley/storage/ChannelStore"
-import { CursorStore } from "@parley/storage/CursorStore"
-import { Directory } from "@parley/storage/Directory"
-import { EventLog } from "@parley/storage/EventLog"
-import { Inbox } from "@parley/storage/Inbox"
 import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
 import * as MemoryStores from "@parley/storage/memory/MemoryStores"
 import { MessageStore, type StoredEvent } from "@parley/storage/MessageStore"
-import { ParkedEvents } from "@parley/storage/ParkedEvents"
 import { Effect, Layer } from "effect"
+import { oneShardRunner, shard } from "./OneShard.ts"
 
-const shard = 1
 const channel = "group:quiet"
 const people = ["ann", "ben", "cat"]
 
@@ -87,45 +81,34 @@ const world = Effect.fnUntraced(function* (events: ReadonlyArray<StoredEvent>, r
     ]
   })
   const asked: Array<string> = []
-  const runner = new Runner({
-    name: "runner",
-    shardCount: 1,
-    log: yield* EventLog,
-    stores: {
-      channels: {
-        ...channels,
-        load: (load) => {
-          asked.push(`load ${load.newestSeqs.join()}`)
-          return channels.load(load)
-        }
-      },
-      messages: {
-        ...messages,
-        events: (name, after, upTo, limit) => {
-          asked.push(`events ${after}-${upTo}`)
-          return messages.events(name, after, upTo, limit)
-        },
-        messages: (name, range) => {
-          asked.push("messages")
-          return messages.messages(name, range)
-        },
-        countUnread: (name, after, upTo, user) => {
-          asked.push(`unread ${after}-${upTo}`)
-          return messages.countUnread(name, after, upTo, user)
-        },
-        findId: (name, sender, cid) => {
-          asked.push("id")
-          return messages.findId(name, sender, cid)
-        }
-      },
-      directory: yield* Directory,
-      cursors: yield* CursorStore,
-      inbox: yield* Inbox,
-      parked: yield* ParkedEvents
+  const runner = yield* oneShardRunner({
+    channels: {
+      ...channels,
+      load: (load) => {
+        asked.push(`load ${load.newestSeqs.join()}`)
+        return channels.load(load)
+      }
     },
-    publish: () => {}
+    messages: {
+      ...messages,
+      events: (name, after, upTo, limit) => {
+        asked.push(`events ${after}-${upTo}`)
+        return messages.events(name, after, upTo, limit)
+      },
+      messages: (name, range) => {
+        asked.push("messages")
+        return messages.messages(name, range)
+      },
+      countUnread: (name, after, upTo, user) => {
+        asked.push(`unread ${after}-${upTo}`)
+        return messages.countUnread(name, after, upTo, user)
+      },
+      findId: (name, sender, cid) => {
+        asked.push("id")
+        return messages.findId(name, sender, cid)
+      }
+    }
   })
-  runner.setLease(shard, Number.POSITIVE_INFINITY)
   yield* runner.open(shard, 1)
   const request = <A>(request: ChannelRequest) =>
     Effect.callback<A>((resume) =>
