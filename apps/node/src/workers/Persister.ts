@@ -10,6 +10,7 @@ import { type ConsumedEntry, type Gather, runConsumer } from "@parley/actors/fan
 import { editBody, messageBody } from "@parley/actors/channel/EventBody"
 import { mentionRowsOf } from "@parley/actors/fanout/MentionRows"
 import { makeParking } from "@parley/actors/fanout/Parking"
+import { PlacedShards } from "@parley/actors/fanout/WorkedShards"
 import type { Entry } from "@parley/actors/log/Entry"
 import { OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import { replay, SessionState } from "@parley/actors/session/SessionState"
@@ -70,6 +71,7 @@ export const layerPersister = Layer.effectDiscard(
     const signal = yield* CommitSignal
     const sync = yield* StoreSync
     const places = yield* LogPlaces
+    const placed = yield* PlacedShards
     /** How far the persister has come since the store was told, by shard. */
     const moved = new Map<number, LogPosition>()
 
@@ -132,7 +134,7 @@ export const layerPersister = Layer.effectDiscard(
     })
 
     const notePlaces = Effect.suspend(() => {
-      const noted = [...moved].map(([shard, position]) => ({ shard, position }))
+      const noted = [...moved].filter(([shard]) => placed(shard)).map(([shard, position]) => ({ shard, position }))
       if (noted.length === 0) return Effect.void
       return Effect.map(places.note(noted), () => {
         for (const { position, shard } of noted) if (moved.get(shard) === position) moved.delete(shard)

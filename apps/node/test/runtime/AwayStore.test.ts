@@ -9,6 +9,7 @@ import { CursorStore } from "@parley/storage/CursorStore"
 import { Directory } from "@parley/storage/Directory"
 import { EventLog } from "@parley/storage/EventLog"
 import { Inbox } from "@parley/storage/Inbox"
+import { LogPlaces } from "@parley/storage/LogPlaces"
 import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
 import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"
 import { MessageStore } from "@parley/storage/MessageStore"
@@ -290,6 +291,56 @@ describe("the member fan-out waits for no other consumer", () => {
             Effect.map(open("ben"), ({ position }) => position.seq === 2)
           )
           assert.strictEqual(yield* countMentions("ben", channel, 0, seq), 1)
+        })
+      )
+    })
+  )
+})
+
+describe("†24 a shard that was opened while the store was away", () => {
+  it.live("is not taken for an older log by what its own persister tells of it since", () =>
+    Effect.gen(function* () {
+      const { layer, state } = yield* makeStores
+      const log = yield* aLog
+      const told = new Map<number, number>()
+      let asked = 0
+      let answering = false
+      const places = Layer.succeed(LogPlaces, {
+        known: (shard) =>
+          Effect.suspend(() => {
+            asked++
+            return answering ? Effect.succeed(told.get(shard) ?? 0) : Effect.fail(unavailable)
+          }),
+        note: (noted) =>
+          Effect.sync(() => {
+            for (const { position, shard } of noted) told.set(shard, position)
+          })
+      })
+      yield* during(
+        log,
+        Layer.merge(layer, places)
+      )(
+        Effect.gen(function* () {
+          const { create, send } = yield* world
+          const { runner } = yield* LocalRunnerService
+          yield* create("ana", "group:one", ["ana"])
+          yield* send("ana", "group:one", "since then")
+          assert.isFalse(state.away)
+          yield* until("it is stored", consumed)
+          // Everything else of the store answers: the persister comes round to telling how far it is.
+          const before = asked
+          yield* until(
+            "it was asked again",
+            Effect.sync(() => asked > before + shardCount)
+          )
+          assert.strictEqual(told.size, 0)
+          answering = true
+          yield* until(
+            "it was told",
+            Effect.sync(() => told.size > 0)
+          )
+          assert.strictEqual(runner.quarantined.size, 0)
+          yield* send("ana", "group:one", "and on")
         })
       )
     })

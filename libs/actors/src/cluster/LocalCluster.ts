@@ -2,7 +2,7 @@
  * Effect's sharding on one machine: a single runner, volatile messages, leases in memory. The next step up replaces
  * these layers by NATS and nothing above them.
  */
-import { Effect, Layer, Metric, Option } from "effect"
+import { Context, Effect, Layer, Metric, Option } from "effect"
 import { MessageStorage, RunnerAddress, RunnerHealth, Runners, Sharding, ShardingConfig } from "effect/cluster"
 import { LinkBus } from "../owner/OwnerCalls.ts"
 import type { OwnerBounds, OwnerStores } from "../owner/OwnerContext.ts"
@@ -10,6 +10,7 @@ import { quarantinedShards } from "../owner/OwnerMetrics.ts"
 import { ownerTickMs, Runner } from "../owner/Runner.ts"
 import { ShardRoutes } from "../owner/ShardRoutes.ts"
 import { CommitSignal } from "../fanout/CommitSignal.ts"
+import { PlacedShards } from "../fanout/WorkedShards.ts"
 import { ChannelStore } from "@parley/storage/ChannelStore"
 import { CursorStore } from "@parley/storage/CursorStore"
 import { Directory } from "@parley/storage/Directory"
@@ -38,8 +39,7 @@ const quarantineText =
 
 /** The runner, ticking; its shards come and go with their leases. */
 export const layerLocalRunner = (options: LocalClusterOptions) =>
-  Layer.effect(
-    LocalRunnerService,
+  Layer.effectContext(
     Effect.gen(function* () {
       const stores: OwnerStores = {
         channels: yield* ChannelStore,
@@ -86,7 +86,9 @@ export const layerLocalRunner = (options: LocalClusterOptions) =>
         Effect.sync(() => setInterval(() => runner.tick(), ownerTickMs)),
         (timer) => Effect.sync(() => clearInterval(timer))
       )
-      return { runner }
+      return Context.make(LocalRunnerService, { runner }).pipe(
+        Context.add(PlacedShards, (shard: number) => runner.placed(shard))
+      )
     })
   )
 

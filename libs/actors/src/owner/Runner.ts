@@ -65,6 +65,8 @@ export class Runner implements LocalRunner {
   readonly #placeInStore: (shard: number) => Effect.Effect<LogPosition, unknown>
   /** Shards that were opened before the store had said how far their log had come, and where they were opened. */
   readonly #unplaced = new Map<number, LogPosition>()
+  /** Those of them that it is being asked about. */
+  readonly #askingPlace = new Set<number>()
   #ticks = 0
   #askingParked = false
 
@@ -157,6 +159,7 @@ export class Runner implements LocalRunner {
       const owner = new ShardOwner(this.#context, opened, stored)
       this.#owners.set(shard, owner)
       if (Option.isNone(place)) this.#unplaced.set(shard, opened.position)
+      else this.#unplaced.delete(shard)
       // What was replayed has to be in the store before anything cold is loaded. The persister may have come past it
       // before there was an owner to be told; if not, it looks now and not at its next poll. Nothing else waits for it.
       this.#context.run(log.consumerPosition(persisterConsumer, shard), (position) => {
@@ -181,19 +184,29 @@ export class Runner implements LocalRunner {
     })
   }
 
-  /** Asks the store again how far the logs of shards had come that were opened without it (†24). */
+  /**
+   * Asks the store again how far the logs of shards had come that were opened without it (†24). Until it has said so, it may
+   * be told of nothing that came since (`placed`), or the answer would be that.
+   */
   #askPlaces(): void {
     for (const [shard, openedAt] of this.#unplaced) {
       const owner = this.#owners.get(shard)
-      this.#unplaced.delete(shard)
-      if (owner === undefined) continue
+      if (owner === undefined) this.#unplaced.delete(shard)
+      if (owner === undefined || this.#askingPlace.has(shard)) continue
+      this.#askingPlace.add(shard)
       this.#context.run(this.#placeInStore(shard), (result) => {
-        if (this.#owners.get(shard) !== owner) return
-        if (!("ok" in result)) this.#unplaced.set(shard, openedAt)
-        else if (result.ok > openedAt)
+        this.#askingPlace.delete(shard)
+        if (this.#owners.get(shard) !== owner || !("ok" in result)) return
+        this.#unplaced.delete(shard)
+        if (result.ok > openedAt)
           this.quarantine(shard, `it was opened at ${openedAt}, but the store knows of ${result.ok}`)
       })
     }
+  }
+
+  /** Whether it owns the shard, and the store's word on how far its log had come was heard. */
+  placed(shard: number): boolean {
+    return this.#owners.has(shard) && !this.#unplaced.has(shard)
   }
 
   /** What consumers have still to read and the replay does not. */

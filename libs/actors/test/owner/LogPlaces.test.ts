@@ -45,6 +45,8 @@ describe("†24 an older log than the store knows of", () => {
       assert.isTrue(runner.owner(shard)?.serving)
       yield* ticks(runner, () => asked > 2)
       assert.isTrue(runner.owner(shard)?.serving)
+      // What is told meanwhile would be taken for the end of a longer log.
+      assert.isFalse(runner.placed(shard))
       away = false
       yield* ticks(runner, () => runner.quarantined.has(shard))
       assert.isUndefined(runner.owner(shard))
