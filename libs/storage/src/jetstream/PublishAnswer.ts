@@ -71,8 +71,13 @@ export type BatchOutcome =
 const batchesOff = 10_174
 /** The server does not know the header of a batch, or one of ours in a batch. */
 const batchUnsupported = 10_177
-/** Refusals of a batch as such, before anything is proposed: off, not whole, too large, an id that was seen, too many. */
+/**
+ * Refusals before anything is proposed: of a batch as such (off, not whole, too large, an id that was seen, too many), and for
+ * another append of one of its subjects that is on its way: that one's outcome is not known, and none of the batch's is in.
+ */
 const batchRefusals: ReadonlySet<number> = new Set([
+  10_158,
+  10_164,
   batchesOff,
   10_175,
   10_176,

@@ -86,7 +86,8 @@ describe("the answer to a batch", () => {
   it("is a refusal of all where one message, or the batch as such, is refused before anything is proposed", () => {
     for (const [code, text, means] of rows) {
       const outcome = batchOutcomeOf(0, refusal(code, text), 2)
-      if (means === "Ambiguous") assert.strictEqual(outcome._tag, "Ambiguous", text)
+      const onItsWay = code === 10_164 || code === 10_158
+      if (means === "Ambiguous" && !onItsWay) assert.strictEqual(outcome._tag, "Ambiguous", text)
       else assert.deepStrictEqual(outcome, { _tag: "Apart", never: false }, text)
     }
     assert.deepStrictEqual(batchOutcomeOf(0, refusal(10_176, "atomic publish batch is incomplete"), 2), {
