@@ -20,6 +20,7 @@ import {
   type StoredEvents,
   storedTailEvent,
   Tail,
+  type TailEvent,
   type Unread
 } from "./Tail.ts"
 
@@ -216,6 +217,9 @@ export abstract class CommittedChannel {
   }
   changedAbove(floor: number): ReadonlySet<number> {
     return this.tail.changedAbove(floor)
+  }
+  changesAbove(floor: number): ReadonlyArray<TailEvent> {
+    return this.tail.changesAbove(floor)
   }
   unreadInTail(after: number, user: string): Unread | undefined {
     return this.tail.unread(after, user)

@@ -241,6 +241,11 @@ export class Tail {
     return new Set(this.#changesAfter(floor).map((event) => event.target))
   }
 
+  /** Edits and deletes held above `floor`, oldest first. */
+  changesAbove(floor: number): ReadonlyArray<TailEvent> {
+    return this.#changesAfter(floor)
+  }
+
   /**
    * Undeleted messages after `after` that are not by `user`, and those of them that name him; undefined when the tail
    * starts above `after`.
@@ -389,6 +394,26 @@ export class Tail {
     tail.last = last
     return tail
   }
+}
+
+/** Events as a store had them, with what later edits and deletes, oldest first, make of them (†16); again is no other. */
+export const inCurrentForm = (events: StoredEvents, changes: ReadonlyArray<TailEvent>): StoredEvents => {
+  if (changes.length === 0) return events
+  const byTarget = new Map<number, Array<TailEvent>>()
+  for (const change of changes) {
+    const others = byTarget.get(change.target)
+    if (others === undefined) byTarget.set(change.target, [change])
+    else others.push(change)
+  }
+  return events.map((event) => {
+    const own = byTarget.get(event.seq)
+    if (own !== undefined)
+      return { seq: event.seq, body: own.reduce(changedRow, storedForm(storedTailEvent(event.body))).body }
+    if (!event.body.includes('"kind":"edit"')) return event
+    const edit = storedTailEvent(event.body)
+    const isGone = byTarget.get(edit.target)?.some(({ kind }) => kind === "delete") ?? false
+    return isGone ? { seq: event.seq, body: editBody(edit, edit.target, "", [], true) } : event
+  })
 }
 
 const isChange = (event: TailEvent): boolean => event.kind === "edit" || event.kind === "delete"

@@ -8,6 +8,7 @@ import { Limits } from "@parley/protocol/Limits"
 import type { WireText } from "@parley/protocol/WireText"
 import type { ChannelState } from "../channel/ChannelState.ts"
 import { type ForMember, SyncCard } from "../channel/SyncCard.ts"
+import { inCurrentForm } from "../channel/Tail.ts"
 import { receiptsHere } from "./ChannelReceipts.ts"
 import type { SyncItem, SyncResult, UnreadCounts } from "./OwnerProtocol.ts"
 import type { ShardOwner } from "./ShardOwner.ts"
@@ -189,26 +190,36 @@ const page = (events: Events, head: number, eventsMax: number): [to: number, bod
   events.map((event) => event.body)
 ]
 
+/**
+ * Events of the store up to the tail, then the tail's. What the tail changes of the store's is applied to them: the store may
+ * not have an edit or delete for as long as the persister gathers, and nobody gets a deleted text meanwhile (†16).
+ */
 const eventsFromStore = (
   owner: ShardOwner,
   state: ChannelState,
   after: number,
   head: number,
   eventsMax: number,
-  done: (events: Events | undefined) => void
+  done: (events: Events | undefined) => void,
+  tries = 0
 ): void => {
-  const tailFrom = state.tailFrom
   whenStoreReady(owner, (ready) => {
     if (!ready) return done(undefined)
+    const { committedSeq, tailFrom } = state
+    const changes = state.changesAbove(Math.min(state.floor, tailFrom))
     owner.context.run(
       owner.context.stores.messages.events(state.channel, after, Math.min(tailFrom, head), eventsMax),
       (result) => {
         if (!("ok" in result)) return done(undefined)
-        const old = result.ok
-        // The tail may have been cut while the store answered: then the store has what is missing, but not this page.
-        if (state.tailFrom > tailFrom && old.length < eventsMax)
-          return eventsFromStore(owner, state, after, head, eventsMax, done)
-        done(old.length < eventsMax ? [...old, ...state.tailEvents(tailFrom, head, eventsMax - old.length)] : old)
+        const isFull = result.ok.length >= eventsMax
+        // The tail may have been cut while the store answered: then the store has what is missing, but not this answer.
+        if (state.tailFrom > (isFull ? committedSeq : tailFrom)) {
+          return tries >= againMax
+            ? done(undefined)
+            : eventsFromStore(owner, state, after, head, eventsMax, done, tries + 1)
+        }
+        const old = inCurrentForm(result.ok, [...changes, ...state.changesAbove(committedSeq)])
+        done(isFull ? old : [...old, ...state.tailEvents(tailFrom, head, eventsMax - old.length)])
       }
     )
   })
