@@ -41,8 +41,8 @@ export const builds = [
     patches: [
       {
         file: "libs/storage/src/jetstream/Publisher.ts",
-        find: "const expected = `NATS/1.0\\r\\nNats-Expected-Last-Subject-Sequence: ${expectedLast}\\r\\n`",
-        put: "const expected = `NATS/1.0\\r\\n`"
+        find: "const expected = `NATS/1.0\\r\\nNats-Expected-Last-Subject-Sequence: ${expectedLast}\\r\\n${more}`",
+        put: "const expected = `NATS/1.0\\r\\n${more}`"
       }
     ]
   },

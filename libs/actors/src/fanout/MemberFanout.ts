@@ -1,7 +1,7 @@
 /**
  * The member fan-out: driven by the log alone, it tells each member's session what it would miss (added, removed,
- * mentioned: a mention's row before its notice, †12), and notes when a channel, of either fan-out, got its last message, of which
- * inboxes are made. Idempotent, coalesced, allowed to lag: the inbox orders work, heads decide what is new (†10).
+ * mentioned: a mention's row before its notice, †12), and notes when a channel, of either fan-out, got its last message,
+ * of which inboxes are made. Idempotent, coalesced, allowed to lag: the inbox orders work, heads decide what is new (†10).
  *
  * Whom an event is about is what the event itself says, as of its own seq; no table is asked who is a member, so that
  * none is ahead of it, and each session knows by the seqs what of it is past (†11). It waits for no other consumer: the

@@ -6,8 +6,10 @@
  * once.
  *
  * A batch that is refused says nothing of its records: each is sent alone then, and answered for itself. So is a record in
- * doubt, and one beside another of its shard: it would have the whole batch refused. Bounded by the bytes on their way, and by batches; beyond, appends wait unsealed, and what they carry goes on
- * gathering. There is at most one a shard, so they are bounded as well.
+ * doubt, and one beside another of its shard: it would have the whole batch refused.
+ *
+ * Bounded by the bytes on their way, and by batches; beyond, appends wait unsealed, and what they carry goes on gathering.
+ * There is at most one a shard, so they are bounded as well.
  *
  * Hot path, plain TypeScript (bench `remote`).
  */
