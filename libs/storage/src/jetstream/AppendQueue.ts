@@ -232,7 +232,8 @@ export class AppendQueue {
       this.#options.committed(append.shard, append.expectedLast, { position: outcome.position, bytes: message.bytes })
     } else this.#options.unknown(append.shard)
     append.settle(outcome)
-    if (lane.waiting.length > 0) this.#schedule()
+    // The bound of bytes is that of all streams: another one's appends may have waited for this.
+    if (this.#lanes.some(({ waiting }) => waiting.length > 0)) this.#schedule()
   }
 }
 

@@ -8,7 +8,8 @@ import {
   batchesAtOnce,
   batchGapMs,
   batchPatienceMs,
-  batchRecordsMax
+  batchRecordsMax,
+  inFlightBytesMax
 } from "../../src/jetstream/AppendQueue.ts"
 import { Silence } from "../../src/jetstream/LogHealth.ts"
 import { LogStreams } from "../../src/jetstream/LogStreams.ts"
@@ -31,21 +32,24 @@ const turns = async (): Promise<void> => {
   for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
 }
 
-const world = () => {
+const world = (count = 1) => {
   const alone: Array<Publish> = []
   const batches: Array<Batch> = []
   const settled: Array<string> = []
   const committed: Array<readonly [shard: number, follows: number, position: number]> = []
   const clock = { now: 1_000 }
   const queue = new AppendQueue({
-    streams: new LogStreams("test", 1, shards),
+    streams: new LogStreams("test", count, shards),
     publisher: {
       connected: true,
       publish: (publish) => void alone.push(publish),
       publishBatch: (messages, settle) => void batches.push({ messages, settle })
     },
-    rooms: [new StreamRoom({ softBytes: 1e9, look: () => Promise.resolve(0), now: () => clock.now })],
-    silence: new Silence(["test-log-0"]),
+    rooms: Array.from(
+      { length: count },
+      () => new StreamRoom({ softBytes: 1e9, look: () => Promise.resolve(0), now: () => clock.now })
+    ),
+    silence: new Silence(Array.from({ length: count }, (_, stream) => `test-log-${stream}`)),
     recordBytesMax: 4_000_000,
     committed: (shard, follows, { position }) => void committed.push([shard, follows, position]),
     unknown: () => {},
@@ -221,5 +225,26 @@ describe("appends to one stream", () => {
     for (let shard = 301; shard <= 305; shard++) append(shard, 0, half)
     await after(batchGapMs)
     assert.strictEqual(batches[2]?.messages.length, 2)
+  })
+
+  it("that wait for room in the connection leave when another stream's answers make it", async () => {
+    const { alone, append, batches } = world(2)
+    append(2, 0, "a")
+    append(4, 0, "b")
+    await turns()
+    // From now on all that this stream has leaves at once.
+    batches[0]?.settle({ _tag: "Apart", never: true })
+    for (const { settle } of alone.splice(0)) settle({ _tag: "Committed", position: 1 })
+    const large = "x".repeat(batchBytesMax)
+    const enough = inFlightBytesMax / batchBytesMax
+    for (let at = 0; at < enough; at++) append(10 + 2 * at, 0, large)
+    await turns()
+    assert.lengthOf(alone, enough)
+    append(1, 0, "of another stream")
+    await turns()
+    assert.lengthOf(alone, enough)
+    alone[0]?.settle({ _tag: "Committed", position: 2 })
+    await turns()
+    assert.deepStrictEqual(texts(alone.slice(enough)), ["of another stream"])
   })
 })
