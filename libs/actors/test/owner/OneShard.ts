@@ -8,6 +8,7 @@ import { MessageStore } from "@parley/storage/MessageStore"
 import { ParkedEvents } from "@parley/storage/ParkedEvents"
 import { Effect } from "effect"
 import type { OwnerStores } from "../../src/owner/OwnerContext.ts"
+import type { ChannelRequest } from "../../src/owner/OwnerProtocol.ts"
 import { Runner, type RunnerOptions } from "../../src/owner/Runner.ts"
 
 export const shard = 1
@@ -35,3 +36,16 @@ export const oneShardRunner = Effect.fnUntraced(function* (
   runner.setLease(shard, Number.POSITIVE_INFINITY)
   return runner
 })
+
+/** Asks the shard's owner; a failure, and that it is somebody else's, ends the test. */
+export const ask = <A>(runner: Runner, request: ChannelRequest): Effect.Effect<A> =>
+  Effect.callback<A>((resume) =>
+    runner.request(
+      shard,
+      runner.epochOf(shard),
+      request,
+      // as: the answer of this kind of request
+      (reply) => resume("ok" in reply ? Effect.succeed(reply.ok as A) : Effect.die(reply.failure)),
+      () => resume(Effect.die("not mine"))
+    )
+  )

@@ -9,7 +9,7 @@ import { Effect, Layer } from "effect"
 import { editBody, messageBody, plainBody } from "../../src/channel/EventBody.ts"
 import { loadedTailEvents } from "../../src/owner/ChannelLoader.ts"
 import type { ChannelMutation, ChannelRequest, SyncResult } from "../../src/owner/OwnerProtocol.ts"
-import { oneShardRunner, shard } from "./OneShard.ts"
+import { ask, oneShardRunner, shard } from "./OneShard.ts"
 
 const channel = "group:old"
 const members = ["ann", "ben"]
@@ -70,17 +70,7 @@ const world = Effect.gen(function* () {
   })
   const runner = yield* oneShardRunner()
   yield* runner.open(shard, 1)
-  const request = <A>(request: ChannelRequest) =>
-    Effect.callback<A>((resume) =>
-      runner.request(
-        shard,
-        runner.epochOf(shard),
-        request,
-        // as: the answer of this kind of request
-        (reply) => resume("ok" in reply ? Effect.succeed(reply.ok as A) : Effect.die(reply.failure)),
-        () => resume(Effect.die("not mine"))
-      )
-    )
+  const request = <A>(request: ChannelRequest) => ask<A>(runner, request)
   const mutate = (mutation: ChannelMutation) =>
     request({
       _tag: "Mutate",

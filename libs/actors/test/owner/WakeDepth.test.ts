@@ -8,7 +8,7 @@ import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
 import * as MemoryStores from "@parley/storage/memory/MemoryStores"
 import { MessageStore, type StoredEvent } from "@parley/storage/MessageStore"
 import { Effect, Layer } from "effect"
-import { oneShardRunner, shard } from "./OneShard.ts"
+import { ask, oneShardRunner, shard } from "./OneShard.ts"
 
 const channel = "group:quiet"
 const people = ["ann", "ben", "cat"]
@@ -110,17 +110,7 @@ const world = Effect.fnUntraced(function* (events: ReadonlyArray<StoredEvent>, r
     }
   })
   yield* runner.open(shard, 1)
-  const request = <A>(request: ChannelRequest) =>
-    Effect.callback<A>((resume) =>
-      runner.request(
-        shard,
-        runner.epochOf(shard),
-        request,
-        // as: the answer of this kind of request
-        (reply) => resume("ok" in reply ? Effect.succeed(reply.ok as A) : Effect.die(reply.failure)),
-        () => resume(Effect.die("not mine"))
-      )
-    )
+  const request = <A>(request: ChannelRequest) => ask<A>(runner, request)
   const send = (text: string, cid = cidAt(Date.now())) =>
     request<ChannelAck>({
       _tag: "Mutate",
