@@ -16,14 +16,17 @@ export type CountHeld = (
   after: number
 ) => { readonly unread: number; readonly mentions: number; readonly head: number } | undefined
 
+/** What an event may do besides: perhaps one unread (and mention) fewer, a mention fewer, or one more. */
+type Unsure = "fewer" | "fewerMentions" | "moreMentions"
+
 /** What the event at `seq` does to the counts of whoever has not read `target`. */
 interface Effect {
   readonly seq: number
   readonly target: number
   readonly unread: number
   readonly mentions: number
-  /** What it does to a count that has its target in it is the server's to say: perhaps less, or also more. */
-  readonly unsure?: "less" | "more"
+  /** What else it does to a count that has its target in it is the server's to say. */
+  readonly unsure?: Unsure
 }
 
 /** What a held message counts for. */
@@ -83,11 +86,10 @@ export class UnreadCount {
 
   /** The counts are not those of the cursor and of all that is held: the server's answer to a `read` is. */
   get stale(): boolean {
-    const { head, unread } = this.#base
+    const { head, mentions, unread } = this.#base
     if (this.#outdated || head < this.#from) return true
-    return this.#counting().some(
-      ({ target, unsure }) => unsure !== undefined && target <= head && (unsure === "more" || unread > 0)
-    )
+    const matters = { fewer: unread > 0, fewerMentions: mentions > 0, moreMentions: true }
+    return this.#counting().some(({ target, unsure }) => unsure !== undefined && target <= head && matters[unsure])
   }
 
   /** Heads of another generation do not compare with the count's: whichever comes next is later. */
@@ -105,7 +107,7 @@ export class UnreadCount {
   /** A message by another user, in order; `bare`: it was deleted by now, so that nothing says whom it named. */
   arrived(seq: number, mention: boolean, bare: boolean): void {
     this.#told = this.#told.filter((told) => told !== seq)
-    this.#push({ seq, target: seq, unread: 1, mentions: Number(mention), ...(bare ? { unsure: "less" } : {}) })
+    this.#push({ seq, target: seq, unread: 1, mentions: Number(mention), ...(bare ? { unsure: "fewerMentions" } : {}) })
   }
 
   /** A mention of this user that the session told of, in a message that is not here (yet). */
@@ -118,11 +120,11 @@ export class UnreadCount {
   deleted(seq: number, target: number, held: Counted | undefined): void {
     this.#told = this.#told.filter((told) => told !== target)
     const known = this.#known(target, held)
-    if (known === undefined) this.#push({ seq, target, unread: 0, mentions: 0, unsure: "less" })
+    if (known === undefined) this.#push({ seq, target, unread: 0, mentions: 0, unsure: "fewer" })
     else if (known.unread) {
       const bare = this.#effects.some((effect) => effect.seq === target && effect.unsure !== undefined)
       const effect = { seq, target, unread: -1, mentions: -Number(known.mention) }
-      this.#push(bare ? { ...effect, unsure: "less" } : effect)
+      this.#push(bare ? { ...effect, unsure: "fewerMentions" } : effect)
     }
   }
 
@@ -130,8 +132,9 @@ export class UnreadCount {
   edited(seq: number, target: number, held: Counted | undefined, mention: boolean): void {
     const known = this.#known(target, held)
     // Where nothing says what it was, it may have been one of those that are counted, or not.
-    if (known === undefined) this.#push({ seq, target, unread: 0, mentions: 0, unsure: mention ? "more" : "less" })
-    else if (known.unread && known.mention !== mention) {
+    if (known === undefined) {
+      this.#push({ seq, target, unread: 0, mentions: 0, unsure: mention ? "moreMentions" : "fewerMentions" })
+    } else if (known.unread && known.mention !== mention) {
       this.#push({ seq, target, unread: 0, mentions: Number(mention) - Number(known.mention) })
     }
   }
