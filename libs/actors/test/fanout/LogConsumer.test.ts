@@ -244,13 +244,13 @@ describe("shards that are worked on", () => {
       const shardCount = 8
       const rounds: Array<number> = []
       let taken = 0
-      let begun = false
+      const begun = yield* Deferred.make<void>()
       const signal = yield* CommitSignal
       yield* runConsumer<never>({
         name: "spread",
         shardCount,
         gather: { fewMs: 1, busyMs: 400, busyPerSecond: 0, sliceMs: 5 },
-        apply: () => Effect.sync(() => void (begun ? taken++ : (begun = true))),
+        apply: () => Effect.sync(() => void (Deferred.doneUnsafe(begun, Effect.void) || taken++)),
         sync: Effect.sync(() => {
           if (taken > 0) rounds.push(taken)
           taken = 0
@@ -259,7 +259,7 @@ describe("shards that are worked on", () => {
       // The first one is of all: nothing is known of how many there are.
       yield* fill(1)
       signal.committed(shard)
-      while (!begun) yield* Effect.sleep(1)
+      yield* Deferred.await(begun)
       yield* fill(1, 2, 1)
       for (let of = 2; of <= shardCount; of++) yield* fill(1, 1, 0, of)
       for (let of = 1; of <= shardCount; of++) signal.committed(of)
