@@ -90,7 +90,8 @@ export class Checkpoints {
 
   #put(body: Uint8Array | undefined, names: Set<string>): void {
     if (body === undefined) return
-    for (const { bytes, id, topic } of decodeCheckpoint(body).snapshots) {
+    // The newest are the first in it, and the last to be given up here.
+    for (const { bytes, id, topic } of decodeCheckpoint(body).snapshots.toReversed()) {
       if (topic === "channel") this.#owner.channels.residents.putWarm(id, bytes)
       else this.#sessions.set(id, bytes)
       this.#active.add(key(topic, id))

@@ -114,6 +114,36 @@ describe("a checkpoint", () => {
     }).pipe(Effect.provide(Layer.mergeAll(slowLog, MemoryStores.layer)))
   )
 
+  it.live("is kept whole by the next owner until the store has come as far, however little room there is", () =>
+    Effect.gen(function* () {
+      const channels = Array.from({ length: 40 }, (_, at) => `group:${at}`)
+      const before = yield* owned()
+      for (const channel of channels) yield* before.create(channel)
+      assert.sameMembers(yield* before.checkpointed, channels)
+      // Nobody writes behind: what is dropped here can't be had from anywhere.
+      const { runner, send } = yield* owned({ residentBytesMax: 4_000, warmBytesMax: 4_000 })
+      for (let turn = 0; turn < 2; turn++) for (const channel of channels) yield* send(channel, "hello")
+      assert.strictEqual(runner.owner(shard)?.channels.residents.wokenCold, 0)
+    }).pipe(Effect.provide(layers))
+  )
+
+  it.live("makes room for its newest last", () =>
+    Effect.gen(function* () {
+      const channels = Array.from({ length: 40 }, (_, at) => `group:${at}`)
+      const before = yield* owned()
+      for (const channel of channels) yield* before.create(channel)
+      yield* before.checkpointed
+      const { runner, send } = yield* owned({ residentBytesMax: 4_000, warmBytesMax: 6_000 })
+      const owner = runner.owner(shard)
+      owner?.setStored(1_000_000, [])
+      yield* send("group:39", "hello")
+      owner?.sweep()
+      const kept = channels.filter((id) => owner?.channels.residents.warm(id) !== undefined)
+      assert.isBelow(kept.length, channels.length - 1)
+      assert.includeMembers(kept, ["group:38", "group:37"])
+    }).pipe(Effect.provide(layers))
+  )
+
   it.live("has a channel that was busy but is not far ahead of the store", () =>
     Effect.gen(function* () {
       const { checkpointed, create, send } = yield* owned()
