@@ -23,8 +23,8 @@ const mergedAtOnceMax = 1_000
 /** Hashes that Redis has still to forget; past it a merge that Redis misses fails, and its session keeps it. */
 const owedMax = 200_000
 const owedAtOnce = 32
-/** Channels of one merge that are told at once. */
-const channelsAtOnce = 32
+/** Channels of one merge that are told at once: as many merges as a runner has under way must stay below what Redis takes. */
+const channelsAtOnce = 8
 const owedEvery = Schedule.jittered(Schedule.spaced("500 millis"))
 
 const ofUser = (user: string): string => `cursors:${user}`

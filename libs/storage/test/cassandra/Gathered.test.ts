@@ -8,9 +8,10 @@ import { makeGathered } from "../../src/cassandra/Gathered.ts"
 import { LogPlaces } from "../../src/LogPlaces.ts"
 import { ParkedEvents } from "../../src/ParkedEvents.ts"
 
-/** Finds nothing, and says what it was asked. */
+/** Finds nothing, and says what it was asked, and told. */
 const emptyStore = () => {
   const asked: Array<string> = []
+  const told: Array<string> = []
   const store = Cassandra.of({
     read: (statement) =>
       Effect.andThen(
@@ -18,10 +19,11 @@ const emptyStore = () => {
         Effect.as(Effect.yieldNow, [])
       ),
     write: () => Effect.void,
-    writeAll: () => Effect.void,
+    writeAll: (batches) =>
+      Effect.sync(() => void told.push(...batches.flatMap(({ writes }) => writes.map(({ query }) => query)))),
     starts: Effect.succeed(new Map())
   })
-  return { asked, layer: Layer.succeed(Cassandra, store) }
+  return { asked, told, layer: Layer.succeed(Cassandra, store) }
 }
 
 const shards = Array.from({ length: 85 }, (_, shard) => shard + 1)
@@ -84,6 +86,17 @@ describe("Gathered questions", () => {
         concurrency: "unbounded"
       })
       assert.strictEqual(asked.length, 1)
+    })
+  )
+
+  it.effect("†26 that a consumer parks is said before it does: a put that is cut short is not overlooked", () =>
+    Effect.gen(function* () {
+      const { layer, told } = emptyStore()
+      const parked = Context.get(yield* Layer.build(Layer.provide(layerParked, layer)), ParkedEvents)
+      const of = { consumer: "persister", topic: "channel", id: "group:a", generation: 1, seq: 1 } as const
+      yield* parked.put([{ ...of, shard: 1, kind: "message", why: "no", parkedAt: 1, event: new Uint8Array(1) }])
+      const tables = told.map((query) => /^UPDATE (\w+)/.exec(query)?.[1])
+      assert.deepStrictEqual(tables, ["parked_consumers", "parked_events", "parked_entities"])
     })
   )
 })
