@@ -10,7 +10,7 @@ import { expireTyping, stopTyping, typing } from "../channel/Typing.ts"
 import { ChannelReceipts } from "./ChannelReceipts.ts"
 import { readHistory } from "./ChannelHistory.ts"
 import { channelLimits, forgetIds, loadChannel } from "./ChannelLoader.ts"
-import { syncChannel, syncNow, unreadCounts } from "./ChannelSync.ts"
+import { syncChannel, syncNow, unreadCounts, withStay } from "./ChannelSync.ts"
 import { inspectChannel } from "./Inspect.ts"
 import type {
   Attached,
@@ -24,6 +24,7 @@ import type {
 import { channelTopic } from "./OwnerProtocol.ts"
 import { type PendingEvent, refuse, type Resident, Residents, type WakeDepth } from "./Residents.ts"
 import type { Reply, ShardOwner } from "./ShardOwner.ts"
+import { afterOwnAdditions } from "./OwnAdditions.ts"
 import { findKnown, learnMembers } from "./StoreLookups.ts"
 import { behind, withTail } from "./TailFill.ts"
 
@@ -135,14 +136,16 @@ export class ChannelHandler {
       () => done(undefined),
       () => done(undefined),
       (_resident, state) => {
-        if (!state.exists) return done(none)
         const answer = (denied: ReadonlyArray<string>) =>
           done({ topic, head: state.committedSeq, generation: state.generation, denied })
         // Who is known to be in needs no look at his past: a herd that comes back asks this half a million times.
-        if (users.every((user) => state.isMember(user) === true)) return answer(nobody)
-        learnMembers(this.owner, state, users, (known) => {
-          if (known) answer(users.filter((user) => state.isMember(user) !== true))
-          else done(undefined)
+        if (state.exists && users.every((user) => state.isMember(user) === true)) return answer(nobody)
+        afterOwnAdditions(this.owner, channel, users, () => {
+          if (!state.exists) return done(none)
+          learnMembers(this.owner, state, users, (known) => {
+            if (known) answer(users.filter((user) => state.isMember(user) !== true))
+            else done(undefined)
+          })
         })
       }
     )
@@ -321,9 +324,9 @@ export class ChannelHandler {
 
   /** Goes on only for one who is in; to others the channel does not exist. */
   #asMember(state: ChannelState, user: string, reply: Reply, go: () => void): void {
-    learnMembers(this.owner, state, [user], (known) => {
-      if (!known) reply({ failure: { code: "unavailable" } })
-      else if (!state.exists || state.isMember(user) !== true) reply({ failure: { code: "not_found" } })
+    withStay(this.owner, state, user, (stay) => {
+      if (stay === undefined) reply({ failure: { code: "unavailable" } })
+      else if (stay === null || stay.to !== null) reply({ failure: { code: "not_found" } })
       else go()
     })
   }

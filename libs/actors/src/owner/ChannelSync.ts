@@ -12,6 +12,7 @@ import { inCurrentForm } from "../channel/Tail.ts"
 import { receiptsHere } from "./ChannelReceipts.ts"
 import type { SyncItem, SyncResult, UnreadCounts } from "./OwnerProtocol.ts"
 import type { ShardOwner } from "./ShardOwner.ts"
+import { afterOwnAdditions } from "./OwnAdditions.ts"
 import { learnMembers, storeBehindRetryMs, storeBehindTriesMax, whenStoreReady } from "./StoreLookups.ts"
 
 /** Ranges that the store counts for one answer, of messages and of mentions. */
@@ -237,8 +238,12 @@ export const withStay = (
   user: string,
   done: (stay: Stay | null | undefined) => void
 ): void => {
-  if (!state.exists) return done(null)
-  const known = state.stayOf(user)
-  if (known !== undefined) return done(known)
-  learnMembers(owner, state, [user], (known) => done(known ? state.stayOf(user) : undefined))
+  const here = state.exists ? state.stayOf(user) : null
+  if (here !== undefined && here !== null && here.to === null) return done(here)
+  afterOwnAdditions(owner, state.channel, [user], () => {
+    if (!state.exists) return done(null)
+    const known = state.stayOf(user)
+    if (known !== undefined) return done(known)
+    learnMembers(owner, state, [user], (known) => done(known ? state.stayOf(user) : undefined))
+  })
 }
