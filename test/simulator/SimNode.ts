@@ -76,6 +76,8 @@ export class SimNode {
   readonly #leases = new Map<number, Lease>()
   /** Under which lease each shard was opened: one that was lost meanwhile and got again is another. */
   readonly #openedUnder = new Map<number, number>()
+  /** The newest lease of each shard that was given back. */
+  readonly #released = new Map<number, number>()
   /** The newest epoch heard of, by shard. */
   readonly #owners = new Map<number, number>()
   #worker: Scope.Closeable | undefined
@@ -230,6 +232,11 @@ export class SimNode {
   #leased({ granted, moving }: Leases, lease: Lease): void {
     const here = new Set<number>()
     for (const { epoch, shard } of granted) {
+      // An answer from before it was given back, or that was not heard: it is not taken up again.
+      if (epoch <= (this.#released.get(shard) ?? 0)) {
+        this.#release(shard, granted)
+        continue
+      }
       here.add(shard)
       // Answers may overtake each other.
       const known = this.#leases.get(shard)
@@ -285,7 +292,9 @@ export class SimNode {
 
   #release(shard: number, granted: Leases["granted"]): void {
     const epoch = granted.find((lease) => lease.shard === shard)?.epoch
-    if (epoch !== undefined) this.#cluster.placement.release(this.process.name, shard, epoch)
+    if (epoch === undefined) return
+    this.#released.set(shard, Math.max(epoch, this.#released.get(shard) ?? 0))
+    this.#cluster.placement.release(this.process.name, shard, epoch)
   }
 
   #handOver(shard: number, granted: Leases["granted"]): void {

@@ -63,4 +63,21 @@ describe("a device", () => {
     // It must not outlive what it stands in front of.
     await ben.stop()
   })
+
+  it("is not brought back into a channel by the answer to a sync that was asked for before he was removed", async () => {
+    await using late = await LateSync.start(server.url ?? "", "personal")
+    let url = server.url
+    const ana = await connect("ana")
+    const ben = start("ben", () => url)
+    await ben.whenReady()
+    await ana.attempt({ op: "create", channel, cid: newClientId(), name: "", members: ["ben"] })
+    await until("ben has the channel", () => ben.channels.get(channel)?.position === 1)
+    url = late.url
+    ben.drop()
+    await until("the answer to ben's sync is made", () => late.held === 1)
+    await ana.attempt({ op: "remove_members", channel, cid: newClientId(), members: ["ben"] })
+    await ben.whenReady()
+    expect(ben.channels.has(channel)).toBe(false)
+    await ben.stop()
+  })
 })

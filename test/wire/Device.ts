@@ -60,6 +60,8 @@ export class Device {
   #syncAgain = false
   /** Channels that pushes brought since the running sync was asked: its list may be older than they are. */
   readonly #brought = new Set<string>()
+  /** Channels that he is out of, and since when. */
+  readonly #leftAt = new Map<string, { readonly generation: number; readonly seq: number }>()
   /** Channels whose counts are asked for. */
   readonly #counting = new Set<string>()
   /** Whoever waits for a connection that has synced. */
@@ -283,6 +285,9 @@ export class Device {
 
   #take(sync: ChannelSync, seat: Seat): void {
     const { events, from, head, to } = sync
+    const left = this.#leftAt.get(head.channel)
+    // Asked before the removal, answered after it.
+    if (left?.generation === head.generation && head.seq <= left.seq && !this.channels.has(head.channel)) return
     this.#record({ _tag: "Shown", how: "sync", channel: head.channel, from, to, events }, seat)
     this.#glimpsed(head, seat)
     this.#copyOf(head.channel).sync(sync)
@@ -421,6 +426,8 @@ export class Device {
   #left(channel: string, seq: number): void {
     const position = this.channels.get(channel)?.position ?? -1
     if (seq > 0 && position > seq) return
+    const generation = this.channels.get(channel)?.generation
+    if (generation !== undefined) this.#leftAt.set(channel, { generation, seq })
     this.channels.delete(channel)
     this.#watched.delete(channel)
   }

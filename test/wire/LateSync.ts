@@ -1,6 +1,6 @@
 /**
  * In front of a server: passes every frame on, but for the answer to the first sync of a connection, which it holds back
- * until a push `channel` has passed. So that answer is older than what came before it, as it may be in any network of owners.
+ * until a push `channel`, or of another kind, has passed. So that answer is older than what came before it, as it may be in any network of owners.
  */
 import { once } from "node:events"
 import { createServer, type Server } from "node:http"
@@ -14,7 +14,7 @@ export class LateSync implements AsyncDisposable {
   /** Answers that are held back now. */
   held = 0
 
-  private constructor(target: string) {
+  private constructor(target: string, behind: string) {
     this.#server = createServer((request, response) => {
       // The token that a device asks for, and nothing else.
       request.setEncoding("utf8").on("data", (body: string) => {
@@ -26,11 +26,11 @@ export class LateSync implements AsyncDisposable {
       })
     })
     this.#sockets = new WebSocketServer({ server: this.#server, path: socketPath })
-    this.#sockets.on("connection", (client) => this.#relay(client, target))
+    this.#sockets.on("connection", (client) => this.#relay(client, target, `{"ev":"${behind}"`))
   }
 
-  static async start(target: string): Promise<LateSync> {
-    const late = new LateSync(target)
+  static async start(target: string, behind = "channel"): Promise<LateSync> {
+    const late = new LateSync(target, behind)
     late.#server.listen(0, "127.0.0.1")
     await once(late.#server, "listening")
     return late
@@ -48,7 +48,7 @@ export class LateSync implements AsyncDisposable {
     await once(this.#server, "close")
   }
 
-  #relay(client: WebSocket, target: string): void {
+  #relay(client: WebSocket, target: string, behind: string): void {
     const server = new WebSocket(target.replace(/^http/, "ws") + socketPath, [subprotocol])
     const opened = once(server, "open")
     let answer: string | undefined
@@ -62,7 +62,7 @@ export class LateSync implements AsyncDisposable {
         return
       }
       client.send(text)
-      if (answer === undefined || !text.startsWith('{"ev":"channel"')) return
+      if (answer === undefined || !text.startsWith(behind)) return
       passed = true
       this.held--
       client.send(answer)
