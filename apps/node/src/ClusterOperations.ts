@@ -64,10 +64,12 @@ export const operationsOf = (
       const shards = Array.from({ length: shardCount }, (_, index) => {
         const shard = index + 1
         const { epoch = 0, runner = "" } = view.shards.get(shard) ?? {}
-        const load = runner === "" ? 0 : loads.of(shard)
+        const load = runner === "" ? 0 : (loads.of(shard) ?? 0)
         held.set(runner, (held.get(runner) ?? 0) + 1)
         loadOf.set(runner, (loadOf.get(runner) ?? 0) + load)
-        return { shard, runner, epoch, wanted: view.moves.get(shard) ?? "", load }
+        const moved = view.balance.recent.findLast((move) => move.shard === shard)
+        const balanced = moved !== undefined && (moved.to === runner || view.balance.moves.includes(moved))
+        return { shard, runner, epoch, wanted: view.moves.get(shard) ?? "", balanced, load }
       })
       const runners = [...view.runners]
         .filter(([, { state }]) => state !== "gone")
