@@ -45,9 +45,9 @@ const hotLoadMin = 20
 
 export const operationsOf = (
   cluster: string,
-  leases: ClusterLeases["Service"],
+  leases: Omit<ClusterLeases["Service"], "bucket">,
   loads: ShardLoads["Service"],
-  edges: EdgeDirectory["Service"]
+  edges: Pick<EdgeDirectory["Service"], "all" | "leave">
 ): Operations => {
   const { shardCount, timings, view } = leases
   const known = (runner: string, wish: Wish): Wish =>
@@ -67,8 +67,9 @@ export const operationsOf = (
         const load = runner === "" ? 0 : (loads.of(shard) ?? 0)
         held.set(runner, (held.get(runner) ?? 0) + 1)
         loadOf.set(runner, (loadOf.get(runner) ?? 0) + load)
-        const moved = view.balance.recent.findLast((move) => move.shard === shard)
-        const balanced = moved !== undefined && (moved.to === runner || view.balance.moves.includes(moved))
+        const { moves, recent } = view.balance
+        const last = recent.findLast((move) => move.shard === shard)
+        const balanced = moves.some((move) => move.shard === shard) || (last !== undefined && last.to === runner)
         return { shard, runner, epoch, wanted: view.moves.get(shard) ?? "", balanced, load }
       })
       const runners = [...view.runners]
