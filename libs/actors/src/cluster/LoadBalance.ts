@@ -14,7 +14,7 @@ import { inForce, place, type PlaceableRunner, type PlacementState } from "./Pla
 /** Moves under way at once: an exchange. */
 export const stepMovesMax = 2
 /** Moves that are begun within `windowMs`. */
-export const windowMovesMax = 8
+export const windowMovesMax = 6
 export const windowMs = 60_000
 /** A shard that was moved is left alone for so long. */
 export const shardRestMs = 120_000
