@@ -99,8 +99,7 @@ export const place = (state: PlacementState): ReadonlyArray<string | undefined> 
     const low = emptiest(taking)
     const high = fullest(taking)
     if (low === undefined || high === undefined || !worthMoving(high, low)) break
-    if (placed[shard] !== high.name || state.holderOf(shard) !== high.name) continue
-    if (state.wishes.has(shard) || step.has(shard)) continue
+    if (placed[shard] !== high.name || state.holderOf(shard) !== high.name || state.wishes.has(shard)) continue
     placed[shard] = low.name
     high.count--
     low.count++

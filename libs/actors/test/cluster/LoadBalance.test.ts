@@ -74,7 +74,11 @@ class World {
       assert.strictEqual(entry.moves.length, 0)
       for (const move of decision.moves) this.begun.push({ at: now, move })
       this.entry = begun(entry, decision.moves)
-    } else if (decision._tag === "End") this.entry = ended(entry)
+    } else if (decision._tag === "End") {
+      this.entry = ended(entry)
+      // It is nothing that placement would take back.
+      if (decision.done) assert.deepStrictEqual(place(this.state).slice(1), this.holders)
+    }
     return decision
   }
 
@@ -196,6 +200,29 @@ describe("moves because of loads", () => {
       Array.from({ length: 30 }, (_, at) => (at < 10 ? 30 : 5))
     ).untilQuiet()
     assert.isAtMost(world.peak(), (400 / 3) * 1.15)
+  })
+
+  it("go where counts allow it, of all runners", () => {
+    // With one more, the second would have so many that placement moved one on to the third.
+    const world = new World(
+      [runner("a"), runner("b", { weight: 2 }), runner("c", { weight: 5 })],
+      Array.from({ length: 19 }, (_, at) => (at < 3 ? "a" : at < 8 ? "b" : "c")),
+      Array.from({ length: 19 }, (_, at) => (at < 3 ? 60 : at < 8 ? 1 : 10))
+    )
+    assert.deepStrictEqual(place(world.state).slice(1), world.holders)
+    assert.strictEqual(world.untilQuiet().begun[0]?.move.to, "c")
+  })
+
+  it("are as many as the budget has, and the others later", () => {
+    const ofA = 24
+    const holders = Array.from({ length: 2 * ofA }, (_, at) => (at < ofA ? "a" : "b"))
+    const loads = Array.from({ length: 2 * ofA }, (_, at) => (at < ofA ? 10 : 0))
+    const world = new World([runner("a"), runner("b")], holders, loads).untilQuiet()
+    const [first] = world.begun
+    assert(first !== undefined)
+    const within = world.begun.filter(({ at }) => at - first.at < windowMs)
+    assert.strictEqual(within.length, windowMovesMax)
+    assert.isAbove(world.begun.length, 2 * windowMovesMax)
   })
 
   it("are none where loads only waver, nor for little", () => {
