@@ -22,14 +22,16 @@ export const shardRestMs = 120_000
 export const restMs = 10_000
 /** Loads are said every two seconds. */
 export const lookMs = 2_000
-/** What a look weighs in the average. */
-export const lookWeight = 0.25
+/** What a look weighs in the average, once there are many. */
+export const lookWeight = 0.1
 /** A shard's average of fewer looks is not gone by. */
 export const looksMin = 5
 /** Looks in a row that have to find something worth a step. */
 export const wantedLooksMin = 3
+/** A runner that has no more than this beyond its even share is left alone. */
+export const unevenMin = 0.15
 /** The busier of the two has to lose so much of an even share, or it is not worth a hand-over … */
-export const gainOfEvenMin = 0.1
+export const gainOfEvenMin = 0.02
 /** … and so much as such, in requests and messages a second. */
 export const gainMin = 5
 /** Of a runner's shards so many have to be known, or nobody knows how busy it is. */
@@ -109,8 +111,8 @@ export class LoadBalance {
       const average = this.#averages.get(shard)
       if (average === undefined) this.#averages.set(shard, { load, looks: 1 })
       else {
-        average.load += lookWeight * (load - average.load)
         average.looks++
+        average.load += Math.max(lookWeight, 1 / average.looks) * (load - average.load)
       }
     }
   }
@@ -175,6 +177,7 @@ const planStep = (
   const even = shares.reduce((sum, { load }) => sum + load, 0) / Math.max(weights, Number.MIN_VALUE)
   const byLoad = [...shares].sort((a, b) => loadOfShare(b) - loadOfShare(a) || (a.name < b.name ? -1 : 1))
   for (const high of byLoad) {
+    if (loadOfShare(high) <= (1 + unevenMin) * even) break
     for (const low of byLoad.toReversed()) {
       const gainWanted = Math.max(gainOfEvenMin * even, gainMin / high.weight)
       if (loadOfShare(high) - loadOfShare(low) < gainWanted) break
