@@ -1,9 +1,9 @@
 /**
  * When shards are moved because of what they have to do, and which. Pure state: fed with one look after the other, it says
- * what to do about each. Loads are averaged over looks; a step is taken from the busiest runner to the idlest, when one has
- * been worth it for some looks, and only while the cluster is at rest: evenness by count goes first (`Placement`), and
- * whatever an operator wished or a runner's coming and going began is over. A step leaves counts as placement wants them,
- * so that it would not take a move back, and nothing has to be remembered of it.
+ * what to do about each. Loads are averaged over looks; a step is taken from the busiest runner to the idlest, when one is
+ * worth it, and only while the cluster is at rest: evenness by count goes first (`Placement`), and whatever an operator
+ * wished or a runner's coming and going began is over. A step leaves counts as placement wants them, so that it would not
+ * take a move back, and nothing has to be remembered of it.
  *
  * All runners look; one of them acts. The others know the budget and which shards are left alone, should it die.
  */
@@ -26,8 +26,6 @@ export const lookMs = 2_000
 export const lookWeight = 0.1
 /** A shard's average of fewer looks is not gone by. */
 export const looksMin = 5
-/** Looks in a row that have to find something worth a step. */
-export const wantedLooksMin = 3
 /** A runner that has no more than this beyond its even share is left alone. */
 export const unevenMin = 0.15
 /** The busier of the two has to lose so much of an even share, or it is not worth a hand-over … */
@@ -81,7 +79,6 @@ export class LoadBalance {
   #stepSince = 0
   #world: World | undefined
   #changedAt = 0
-  #wanted = 0
 
   look(look: BalanceLook): BalanceDecision {
     const { entry, now, state } = look
@@ -91,17 +88,11 @@ export class LoadBalance {
     const atRest = this.#world !== undefined && same(this.#world, world) && asPlaced(state)
     this.#world = world
     if (!atRest) this.#changedAt = now
-    if (entry.moves.length > 0) {
-      this.#wanted = 0
-      return this.#ofStep(look)
-    }
+    if (entry.moves.length > 0) return this.#ofStep(look)
     const left = windowMovesMax - this.#begun.length
-    const moves =
-      now - this.#changedAt >= restMs && left > 0 && state.runners.every(({ balances }) => balances)
-        ? this.#plan(look, Math.min(stepMovesMax, left))
-        : []
-    this.#wanted = moves.length === 0 ? 0 : this.#wanted + 1
-    return this.#wanted >= wantedLooksMin ? { _tag: "Begin", moves } : rest
+    if (now - this.#changedAt < restMs || left <= 0 || !state.runners.every(({ balances }) => balances)) return rest
+    const moves = this.#plan(look, Math.min(stepMovesMax, left))
+    return moves.length > 0 ? { _tag: "Begin", moves } : rest
   }
 
   #average({ loadOf, state: { shardCount } }: BalanceLook): void {

@@ -12,7 +12,6 @@ import {
   shardRestMs,
   stepMovesMax,
   stepMsMax,
-  wantedLooksMin,
   windowMovesMax,
   windowMs
 } from "@parley/actors/cluster/LoadBalance"
@@ -89,7 +88,7 @@ class World {
 
   /** Looks for so long that whatever is left alone for a while is not any more. */
   untilQuiet(): this {
-    const quiet = (Math.max(shardRestMs, windowMs) + restMs) / lookMs + 2 * wantedLooksMin
+    const quiet = (Math.max(shardRestMs, windowMs) + restMs) / lookMs + 2
     for (let at = 0, since = 0; since < quiet; at++) {
       assert.isBelow(at, 20_000, "it never ends")
       since = this.look()._tag === "Rest" ? since + 1 : 0
@@ -253,7 +252,7 @@ describe("moves because of loads", () => {
     world.looks(200)
     world.holders[5] = "b"
     assert.deepStrictEqual(world.begun, [])
-    world.looks(restMs / lookMs + wantedLooksMin + 1)
+    world.looks(restMs / lookMs + 1)
     assert.strictEqual(world.begun.length, 2)
   })
 
