@@ -13,13 +13,23 @@ const balancedMsMax = 180_000
 
 /** The busiest shards of the cluster at one of its nodes, pinned there. */
 const gather = async (scene: Scene, operator: Operator) => {
-  const first = await operator.api.status()
+  let first = await operator.api.status()
+  // Pins of an earlier run that did not come to its end would have others make room, and the load has just begun.
+  for (const { shard, wanted } of first.shards) {
+    if (wanted !== "") await operator.api.wish("DELETE", releasePath(shard))
+  }
+  await operator.until("three busy shards", 60_000, (status) => {
+    first = status
+    return status.shards.filter(({ load }) => load > 0).length >= 3
+  })
   const target = runnerOf(first, scene.cluster.place(someNode(scene)).name)
   const busy = [...first.shards].sort((a, b) => b.load - a.load).slice(0, 3)
   for (const { shard } of busy) await operator.api.wish("PUT", movePath(shard, target))
-  await operator.until("the busy shards at one node", 60_000, (status) =>
-    busy.every(({ shard }) => status.shards.some((it) => it.shard === shard && it.runner === target && it.load > 0))
-  )
+  await operator.until("the busy shards at one node, and others away from it", 60_000, (status) => {
+    const counts = status.runners.flatMap(({ shards, state }) => (state === "active" ? [shards] : []))
+    const there = busy.every(({ shard }) => status.shards.some((it) => it.shard === shard && it.runner === target))
+    return there && Math.max(...counts) - Math.min(...counts) <= 1
+  })
   return { target, busy: busy.map(({ shard }) => shard) }
 }
 
