@@ -1,12 +1,40 @@
 /** What an operator does to a cluster under load: empties a node, spreads shards anew, brings a new release. */
-import type { Status } from "@parley/node/cli/cluster/ClusterApi"
-import { between, someNode, type Fault } from "./FaultRun.ts"
+import { movePath, releasePath, type Status } from "@parley/node/cli/cluster/ClusterApi"
+import { between, someNode, type Fault, type Scene } from "./FaultRun.ts"
 import { Operator, runnerOf } from "./Operator.ts"
 
 const nextRelease = (fault: string): Readonly<Record<string, string>> => ({
   PARLEY_TEST_FAULT: fault,
   PARLEY_UNSAFE_LOG: "true"
 })
+
+/** Averages, a rest after whatever moved before, and what a machine that others use needs for it. */
+const balancedMsMax = 180_000
+
+/** The busiest shards of the cluster at one of its nodes, pinned there. */
+const gather = async (scene: Scene, operator: Operator) => {
+  let first = await operator.api.status()
+  // Pins of an earlier run that did not come to its end would have others make room, and the load has just begun.
+  for (const { shard, wanted } of first.shards) {
+    if (wanted !== "") await operator.api.wish("DELETE", releasePath(shard))
+  }
+  await operator.until("three busy shards", 60_000, (status) => {
+    first = status
+    return status.shards.filter(({ load }) => load > 0).length >= 3
+  })
+  const target = runnerOf(first, scene.cluster.place(someNode(scene)).name)
+  const busy = [...first.shards].sort((a, b) => b.load - a.load).slice(0, 3)
+  for (const { shard } of busy) await operator.api.wish("PUT", movePath(shard, target))
+  await operator.until("the busy shards at one node, and others away from it", 60_000, (status) => {
+    const counts = status.runners.flatMap(({ shards, state }) => (state === "active" ? [shards] : []))
+    const there = busy.every(({ shard }) => status.shards.some((it) => it.shard === shard && it.runner === target))
+    return there && Math.max(...counts) - Math.min(...counts) <= 1
+  })
+  return { target, busy: busy.map(({ shard }) => shard) }
+}
+
+const loadsOf = ({ runners }: Status): string =>
+  runners.flatMap(({ load, state }) => (state === "active" ? [Math.round(load)] : [])).join(", ")
 
 export const operatorFaults: ReadonlyArray<Fault> = [
   {
@@ -39,13 +67,7 @@ export const operatorFaults: ReadonlyArray<Fault> = [
     pauseMsMax: 5_000,
     happen: async (scene) => {
       const operator = new Operator(scene.cluster, 0)
-      const { shards } = await operator.api.status()
-      const target = runnerOf(await operator.api.status(), scene.cluster.place(someNode(scene)).name)
-      const busy = [...shards].sort((a, b) => b.load - a.load).slice(0, 3)
-      for (const { shard } of busy) await operator.api.wish("PUT", `/v1/cluster/shards/${shard}/runner/${target}`)
-      const gathered = (status: Status) =>
-        busy.every(({ shard }) => status.shards.some((it) => it.shard === shard && it.runner === target && it.load > 0))
-      await operator.until("the busy shards at one node", 60_000, gathered)
+      const { busy, target } = await gather(scene, operator)
       await operator.until("a hot shard", 60_000, (status) => status.shards.some(({ hot }) => hot))
       const said = await operator.parley("rebalance", "--moves", "6")
       scene.note(said.out.trim().replaceAll("\n", ", "))
@@ -53,12 +75,32 @@ export const operatorFaults: ReadonlyArray<Fault> = [
         throw new Error(`nothing was moved: ${said.out}${said.error}`)
       await between(scene, 40)
       const after = await operator.api.status()
-      if (busy.every(({ shard }) => after.shards.some((it) => it.shard === shard && it.runner === target))) {
+      if (busy.every((shard) => after.shards.some((it) => it.shard === shard && it.runner === target))) {
         throw new Error("all busy shards are where they were")
       }
       for (const { shard, wanted } of after.shards) {
-        if (wanted !== "") await operator.api.wish("DELETE", `/v1/cluster/shards/${shard}/runner`)
+        if (wanted !== "") await operator.api.wish("DELETE", releasePath(shard))
       }
+    }
+  },
+  {
+    name: "shards-balanced",
+    about: "all busy shards moved to one node and released there: the cluster spreads them again by itself",
+    short: true,
+    pauseMsMax: 5_000,
+    loadPauseMs: 100,
+    happen: async (scene) => {
+      const operator = new Operator(scene.cluster, 0)
+      const { busy, target } = await gather(scene, operator)
+      const before = await operator.api.status()
+      for (const shard of busy) await operator.api.wish("DELETE", releasePath(shard))
+      const begun = performance.now()
+      const spread = ({ shards }: Status) =>
+        shards.some((it) => busy.includes(it.shard) && it.runner !== target && it.runner !== "" && it.balanced)
+      await operator.until("busy shards that the cluster spreads", balancedMsMax, spread)
+      const seconds = Math.round((performance.now() - begun) / 1_000)
+      await between(scene, 40)
+      scene.note(`loads ${loadsOf(before)}, after ${seconds} s ${loadsOf(await operator.api.status())}`)
     }
   },
   {

@@ -45,9 +45,9 @@ const hotLoadMin = 20
 
 export const operationsOf = (
   cluster: string,
-  leases: ClusterLeases["Service"],
+  leases: Omit<ClusterLeases["Service"], "bucket">,
   loads: ShardLoads["Service"],
-  edges: EdgeDirectory["Service"]
+  edges: Pick<EdgeDirectory["Service"], "all" | "leave">
 ): Operations => {
   const { shardCount, timings, view } = leases
   const known = (runner: string, wish: Wish): Wish =>
@@ -64,10 +64,13 @@ export const operationsOf = (
       const shards = Array.from({ length: shardCount }, (_, index) => {
         const shard = index + 1
         const { epoch = 0, runner = "" } = view.shards.get(shard) ?? {}
-        const load = runner === "" ? 0 : loads.of(shard)
+        const load = runner === "" ? 0 : (loads.of(shard) ?? 0)
         held.set(runner, (held.get(runner) ?? 0) + 1)
         loadOf.set(runner, (loadOf.get(runner) ?? 0) + load)
-        return { shard, runner, epoch, wanted: view.moves.get(shard) ?? "", load }
+        const { moves, recent } = view.balance
+        const last = recent.findLast((move) => move.shard === shard)
+        const balanced = moves.some((move) => move.shard === shard) || (last !== undefined && last.to === runner)
+        return { shard, runner, epoch, wanted: view.moves.get(shard) ?? "", balanced, load }
       })
       const runners = [...view.runners]
         .filter(([, { state }]) => state !== "gone")

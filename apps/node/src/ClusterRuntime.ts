@@ -80,6 +80,7 @@ export const layerClusterRuntime = Layer.unwrap(
     const runner = layerNatsRunner({
       ...cluster,
       name: runnerNameOf(settings, start),
+      balances: settings.balanceByLoad,
       bounds: {
         residentBytesMax: bytes,
         warmBytesMax: bytes,

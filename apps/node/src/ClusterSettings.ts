@@ -20,6 +20,10 @@ export const clusterSettings = {
     /^(edge|runner)$/,
     "edge or runner"
   ),
+  balanceByLoad: flag(
+    true,
+    "The cluster moves shards by itself so that runners have about as much to do, a few a minute. Off at one runner: none are moved."
+  ),
   zone: text("", "Where this node is; clients are sent to an edge of their own zone first."),
   edgeUrl: text(
     "",

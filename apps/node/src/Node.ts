@@ -24,6 +24,7 @@ import { checkNotMoved } from "./migrate/MovedDirectory.ts"
 import { NodeConfig } from "./NodeConfig.ts"
 import { clusterPrefix, isRunner } from "./NodeIdentity.ts"
 import { layerRuntime } from "./Runtime.ts"
+import { layerShardBalance } from "./ShardBalance.ts"
 import { layerNodeStart } from "./NodeStart.ts"
 import { layerAckBeforeCommit, layerLoseLastLink, layerNextRelease, layerStall } from "./TestFaults.ts"
 import { layerReadinessOfCluster, layerReadinessOfEdge, layerReadinessOfShards } from "./ReadinessOfShards.ts"
@@ -115,6 +116,7 @@ export const layerEdgeOverStorage = layerClusterEdge.pipe(
 )
 
 export const layerRunnerOverStorage = layerClusterEdge.pipe(
+  Layer.provideMerge(layerShardBalance.pipe(Layer.provide(layerClusterLoads))),
   Layer.provide(layerReadinessOfCluster),
   Layer.provideMerge(layerClusterRuntime),
   Layer.provide([layerNodeStart, layerNextRelease]),

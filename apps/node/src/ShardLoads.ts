@@ -1,6 +1,6 @@
 /**
  * How much each shard of a cluster has to do: every runner says it of its own every two seconds, on core NATS, and every
- * node listens. For operators: a hint and no more, gone with the process; nothing is placed by it unless somebody says so.
+ * node listens. A hint and no more, gone with the process: operators see it, and shards are evened out by it.
  */
 import type { NatsConnection } from "@nats-io/transport-node"
 import { Context, Effect, Layer, Option, Result, Schema } from "effect"
@@ -10,8 +10,8 @@ import type { Runner } from "@parley/actors/owner/Runner"
 export class ShardLoads extends Context.Service<
   ShardLoads,
   {
-    /** Requests and messages to edges a second, as its holder said last; 0: nobody has said anything lately. */
-    of(shard: number): number
+    /** Requests and messages to edges a second, as its holder said last; undefined: nobody has said anything lately. */
+    of(shard: number): number | undefined
   }
 >()("@parley/node/ShardLoads") {
   static readonly layerNats = (options: { readonly connection: NatsConnection; readonly subject: string }) =>
@@ -92,8 +92,8 @@ export class LoadsHeard {
     for (const [shard, load] of shards) this.#loads.set(shard, { load, at: now })
   }
 
-  of(shard: number, now: number): number {
+  of(shard: number, now: number): number | undefined {
     const said = this.#loads.get(shard)
-    return said === undefined || now - said.at > silenceMsMax ? 0 : said.load
+    return said === undefined || now - said.at > silenceMsMax ? undefined : said.load
   }
 }

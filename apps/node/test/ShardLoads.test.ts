@@ -17,5 +17,5 @@ it("is what was said last, and nothing once nobody says it any more", () => {
   const loads = new LoadsHeard()
   loads.heard([[3, 12.5]], 0)
   loads.heard([[3, 7]], 2_000)
-  expect([loads.of(3, 3_000), loads.of(4, 3_000), loads.of(3, 20_000)]).toEqual([7, 0, 0])
+  expect([loads.of(3, 3_000), loads.of(4, 3_000), loads.of(3, 20_000)]).toEqual([7, undefined, undefined])
 })

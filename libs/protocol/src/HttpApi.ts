@@ -404,6 +404,9 @@ export const ClusterShard = Schema.Struct({
   runner: Schema.String.pipe(means("Who holds it; empty: nobody.")),
   epoch: Seq.pipe(means("Grows with each holder.")),
   wanted: Schema.String.pipe(means("Where an operator wants it; empty: nobody said so.")),
+  balanced: Schema.Boolean.pipe(
+    means("The cluster itself brought it where it is, or has it on its way, because of what runners have to do.")
+  ),
   load: Schema.Finite.pipe(
     means("Requests that it took and messages that it sent to edges, a second, over the last two seconds.")
   ),

@@ -8,6 +8,7 @@
  *   machine.<id>    who has a machine id
  *   cordon.<name>   an operator's wish: takes no more shards
  *   move.<number>   an operator's wish: this shard to that runner
+ *   balance.step    what the runners move by themselves because of its load (`LoadBalance`); never deleted
  *
  * Entries are JSON; fields that are not known are ignored, an entry that can't be read is as none.
  */
@@ -19,7 +20,9 @@ const RunnerEntry = Schema.Struct({
   /** How many shards it is to have, relative to others. */
   weight: Schema.Finite,
   /** Counts the heartbeats of this runner. */
-  beat: Schema.Int
+  beat: Schema.Int,
+  /** It carries out what `balance.step` says. Not there: it is of a release that does not know it. */
+  balances: Schema.optionalKey(Schema.Boolean)
 })
 export type RunnerEntry = typeof RunnerEntry.Type
 
@@ -30,6 +33,20 @@ const ShardEntry = Schema.Struct({
   epoch: Schema.Int
 })
 export type ShardEntry = typeof ShardEntry.Type
+
+const BalanceMove = Schema.Struct({ shard: Schema.Int, from: Schema.String, to: Schema.String })
+export type BalanceMove = typeof BalanceMove.Type
+
+const BalanceEntry = Schema.Struct({
+  /** Under way, all together; none: nothing is. */
+  moves: Schema.Array(BalanceMove),
+  /** The last ones that were begun, the newest last, those under way among them. */
+  recent: Schema.Array(BalanceMove),
+  /** How many were ever begun. */
+  count: Schema.Int
+})
+export type BalanceEntry = typeof BalanceEntry.Type
+export const noBalance: BalanceEntry = { moves: [], recent: [], count: 0 }
 
 const NamedRunner = Schema.Struct({ runner: Schema.String })
 const Settings = Schema.Struct({ shardCount: Schema.Int })
@@ -42,6 +59,7 @@ const reader = <A>(schema: Schema.Codec<A, string>) => {
 export const readRunner = reader(Schema.fromJsonString(RunnerEntry))
 export const readShard = reader(Schema.fromJsonString(ShardEntry))
 export const readNamedRunner = reader(Schema.fromJsonString(NamedRunner))
+export const readBalance = reader(Schema.fromJsonString(BalanceEntry))
 export const readSettings = reader(Schema.fromJsonString(Settings))
 
 export const settingsKey = "settings"
@@ -49,6 +67,7 @@ export const runnerKey = (name: string) => `runner.${name}`
 export const shardKey = (shard: number) => `shard.${shard}`
 export const machineKey = (id: number) => `machine.${id}`
 export const cordonKey = (name: string) => `cordon.${name}`
+export const balanceKey = "balance.step"
 export const moveKey = (shard: number) => `move.${shard}`
 
 /** A runner's name is a token of keys and subjects. */

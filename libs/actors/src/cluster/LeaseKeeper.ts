@@ -13,7 +13,7 @@ import type { LeaseWrites } from "./LeaseBucket.ts"
 import { cordonKey, moveKey, runnerKey, type ShardEntry, shardKey } from "./LeaseEntries.ts"
 import type { LeaseTimings } from "./LeaseTimings.ts"
 import type { LeaseChange, LeaseView } from "./LeaseView.ts"
-import { place } from "./Placement.ts"
+import { place, type PlacementState } from "./Placement.ts"
 
 /** Shards that are handed over at once: each is away only for its own closing and opening, not for that of all. */
 export const releasesMax = 2
@@ -43,6 +43,8 @@ interface Held {
 export interface LeaseKeeperOptions {
   readonly name: string
   readonly weight: number
+  /** It carries out moves that are made because of loads; they are made only where all runners do. */
+  readonly balances: boolean
   readonly shardCount: number
   readonly bucket: LeaseWrites
   readonly view: LeaseView
@@ -105,6 +107,12 @@ export class LeaseKeeper {
   /** A heartbeat has come back, and with it all that was in the bucket before. */
   get proven(): boolean {
     return this.#heartbeat.proven
+  }
+
+  /** What placement is made from, as this runner has seen it; undefined: it has not seen enough, or serves nothing now. */
+  get placementState(): PlacementState | undefined {
+    const { view } = this.#options
+    return this.#timer !== undefined && this.#heartbeat.held && view.caughtUp && this.proven ? this.#state() : undefined
   }
 
   holds(shard: number, epoch: number): boolean {
@@ -275,20 +283,26 @@ export class LeaseKeeper {
   }
 
   #placement(): ReadonlyArray<string | undefined> {
-    const { shardCount, view, weight } = this.#options
+    return place(this.#state())
+  }
+
+  #state(): PlacementState {
+    const { balances, shardCount, view, weight } = this.#options
     const others = [...view.runners].filter(([name]) => name !== this.name && this.#heartbeat.alive(name))
-    const runners = [[this.name, { state: this.#heartbeat.state, weight }] as const, ...others]
-    return place({
+    const runners = [[this.name, { state: this.#heartbeat.state, weight, balances }] as const, ...others]
+    return {
       shardCount,
       runners: runners.map(([name, runner]) => ({
         name,
         weight: runner.weight,
         takes: runner.state === "active" && !view.cordoned.has(name),
-        leaves: runner.state !== "active"
+        leaves: runner.state !== "active",
+        balances: runner.balances ?? false
       })),
       holderOf: (shard) => (this.#held.has(shard) ? this.name : view.shards.get(shard)?.runner),
-      wishes: view.moves
-    })
+      wishes: view.moves,
+      balance: view.balance.moves
+    }
   }
 
   async #take(shard: number): Promise<void> {

@@ -3,7 +3,17 @@
  * order of the bucket's stream (`LeaseWatch`). It says when an entry was last seen to change, on this process's own
  * monotonic clock; times written by others are never looked at.
  */
-import { type RunnerEntry, readNamedRunner, readRunner, readShard, runnerKey, type ShardEntry } from "./LeaseEntries.ts"
+import {
+  type BalanceEntry,
+  noBalance,
+  readBalance,
+  readNamedRunner,
+  readRunner,
+  readShard,
+  runnerKey,
+  type RunnerEntry,
+  type ShardEntry
+} from "./LeaseEntries.ts"
 
 export interface SeenRunner extends RunnerEntry {
   readonly seenAt: number
@@ -28,6 +38,7 @@ export class LeaseView {
   readonly machines = new Map<number, string>()
   readonly cordoned = new Set<string>()
   readonly moves = new Map<number, string>()
+  balance: BalanceEntry = noBalance
   /**
    * There is no entry on its way that overwrote one which was never seen: the bucket keeps the newest of a key only, so
    * that before this an entry may be missing which was written before one that is here.
@@ -96,6 +107,9 @@ export class LeaseView {
       case "cordon":
         if (text === undefined) this.cordoned.delete(name)
         else this.cordoned.add(name)
+        return { _tag: "Wish" }
+      case "balance":
+        this.balance = (text === undefined ? undefined : readBalance(text)) ?? noBalance
         return { _tag: "Wish" }
       default:
         return undefined

@@ -30,6 +30,8 @@ export interface NatsRunnerOptions extends NatsClusterOptions, Omit<LocalCluster
   readonly name: string
   /** How many shards it is to have, relative to others. */
   readonly weight?: number
+  /** It takes part in evening out what shards have to do, which all runners have to (`LoadBalance`). */
+  readonly balances?: boolean
 }
 
 /** What follows from the leases: Effect hears of moves, and may not wait longer than a lease for anything. */
@@ -59,6 +61,7 @@ export const layerNatsRunner = (options: NatsRunnerOptions) => {
   let tellLost: (shard: number) => void = () => {}
   const leases = RunnerLeases.layer({
     weight: options.weight ?? 1,
+    balances: options.balances ?? false,
     onLost: (tell) => {
       tellLost = tell
     }

@@ -4,8 +4,10 @@
  * compare-and-set lets one of them have the shard.
  *
  * A shard stays where it is as long as it can: when a runner goes, only its own shards move; when one comes, no more
- * than it takes to be even, a few at a time. Shards are counted, not weighed by their load.
+ * than it takes to be even, a few at a time. Shards are counted here; what their load asks for comes as a step of a few
+ * moves (`LoadBalance`), which leaves counts as even as they are, so that the two never fight.
  */
+import type { BalanceMove } from "./LeaseEntries.ts"
 
 /** Shards that are on their way for the sake of evenness at any time. */
 export const balancingMovesMax = 8
@@ -19,6 +21,8 @@ export interface PlaceableRunner {
   readonly takes: boolean
   /** It is leaving: it keeps nothing. */
   readonly leaves: boolean
+  /** It carries out steps that are made because of loads. */
+  readonly balances: boolean
 }
 
 export interface PlacementState {
@@ -29,6 +33,24 @@ export interface PlacementState {
   readonly holderOf: (shard: number) => string | undefined
   /** Whom an operator wants to have a shard. */
   readonly wishes: ReadonlyMap<number, string>
+  /** The step that is under way because of loads, if it is in force (`inForce`). */
+  readonly balance: ReadonlyArray<BalanceMove>
+}
+
+/**
+ * The step may be carried out: all runners of the cluster would, those that it is between live and take shards, no
+ * operator wants one of its shards elsewhere, and nobody else has come by one. Else none of it counts: half an exchange
+ * would make counts uneven.
+ */
+export const inForce = ({ balance, holderOf, runners, wishes }: PlacementState): boolean => {
+  const takes = (name: string) => runners.some((runner) => runner.name === name && runner.takes && !runner.leaves)
+  return (
+    runners.every(({ balances }) => balances) &&
+    balance.every(
+      ({ from, shard, to }) =>
+        !wishes.has(shard) && takes(from) && takes(to) && (holderOf(shard) === from || holderOf(shard) === to)
+    )
+  )
 }
 
 interface Share extends PlaceableRunner {
@@ -42,12 +64,13 @@ export const place = (state: PlacementState): ReadonlyArray<string | undefined> 
     shares.set(runner.name, { ...runner, count: 0 })
   }
   const placed: Array<string | undefined> = Array.from({ length: state.shardCount + 1 })
+  const step = new Map(inForce(state) ? state.balance.map(({ shard, to }) => [shard, to]) : [])
   const homeless: Array<number> = []
   let moving = 0
 
   for (let shard = 1; shard <= state.shardCount; shard++) {
     const holder = state.holderOf(shard)
-    const wished = state.wishes.get(shard)
+    const wished = state.wishes.get(shard) ?? step.get(shard)
     const wish = wished === undefined ? undefined : shares.get(wished)
     const share = wish !== undefined && !wish.leaves ? wish : holder === undefined ? undefined : shares.get(holder)
     if (share === undefined || share.leaves) {

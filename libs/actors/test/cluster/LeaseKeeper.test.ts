@@ -137,6 +137,8 @@ describe("shard leases", () => {
         })
         yield* until("the first serves all", () => allServedOnce([leaving]))
         const staying = yield* testKeeper({ connection: yield* connected(), bucket, shardCount })
+        // Else it hands them over to nobody.
+        yield* until("the first knows the other", () => leaving.view.runners.has(staying.name))
         const away = () => [...staying.open.keys()].filter((shard) => !announced.has(shard))
         const announced = new Set<number>()
         let most = 0

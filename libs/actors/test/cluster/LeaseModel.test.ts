@@ -1,5 +1,6 @@
 /** Whatever is slow, lost or stands still: no shard is served by two, and all are served again when it is over. */
 import { afterEach, assert, beforeEach, describe, it, vi } from "@effect/vitest"
+import { balanceKey } from "@parley/actors/cluster/LeaseEntries"
 import { ModelBucket, ModelNode, type Random, seeded } from "./LeaseModel.ts"
 
 const shardCount = 6
@@ -38,11 +39,19 @@ const run = async (seed: number) => {
       if (by.length > 1) wrong.push(`shard ${shard} served by ${by.join(" and ")} at ${Math.round(performance.now())}`)
     }
   }
+  let steps = 0
+  const nameOf = () => nodes[Math.floor(random() * nodes.length)]?.name ?? ""
   const fault = () => {
     const at = Math.floor(random() * nodes.length)
     const node = nodes[at]
     if (node === undefined) return
     const kind = random()
+    if (kind > 0.9) {
+      // Somebody's step, over or not, and to whom it may be.
+      const move = () => ({ shard: 1 + Math.floor(random() * shardCount), from: nameOf(), to: nameOf() })
+      const moves = [move(), move()]
+      bucket.write(balanceKey, JSON.stringify({ moves, recent: moves, count: ++steps }))
+    }
     const forMs = 200 + 6_000 * random()
     if (kind < 0.15) {
       node.suspend(forMs)

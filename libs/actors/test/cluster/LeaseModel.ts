@@ -4,6 +4,7 @@
  * watch that was behind gets only the newest entry of a key. Clocks run apart, and machines are suspended, which their
  * monotonic clocks do not count. All of it from one seed, in virtual time.
  */
+import { Balancer } from "@parley/actors/cluster/Balancer"
 import { conflict, type LeaseWrites } from "@parley/actors/cluster/LeaseBucket"
 import { LeaseKeeper } from "@parley/actors/cluster/LeaseKeeper"
 import { leaseTimings } from "@parley/actors/cluster/LeaseTimings"
@@ -77,6 +78,7 @@ export class ModelNode implements LeaseWrites {
   readonly name: string
   readonly view = new LeaseView()
   readonly keeper: LeaseKeeper
+  readonly balancer: Balancer
   readonly open = new Map<number, number>()
   readonly #leases = new Map<number, Lease>()
   readonly #bucket: ModelBucket
@@ -99,8 +101,11 @@ export class ModelNode implements LeaseWrites {
     readonly bucket: ModelBucket
     readonly random: Random
     readonly onOpen: (shard: number, epoch: number) => void
+    /** What shards have to do; nobody says so if it is not given. */
+    readonly loadOf?: (shard: number) => number | undefined
+    readonly balances?: boolean
   }) {
-    const { bucket, name, onOpen, random, shardCount } = options
+    const { balances = true, bucket, loadOf = () => undefined, name, onOpen, random, shardCount } = options
     this.name = name
     this.#bucket = bucket
     this.#random = random
@@ -119,6 +124,7 @@ export class ModelNode implements LeaseWrites {
     this.keeper = new LeaseKeeper({
       name,
       weight: 1,
+      balances,
       shardCount,
       bucket: this,
       view: this.view,
@@ -141,6 +147,16 @@ export class ModelNode implements LeaseWrites {
     bucket.watchers.add(this.#watcher)
     this.#send()
     this.keeper.start()
+    this.balancer = new Balancer({
+      name,
+      bucket: this,
+      view: this.view,
+      state: () => this.keeper.placementState,
+      loadOf,
+      now: this.#monotonic,
+      log: () => {}
+    })
+    if (balances) this.balancer.start()
   }
 
   serves(shard: number): boolean {
@@ -150,6 +166,7 @@ export class ModelNode implements LeaseWrites {
   /** As a dead process: what it sent may still arrive. */
   die(): void {
     this.keeper.stop()
+    this.balancer.stop()
     this.open.clear()
     this.#bucket.watchers.delete(this.#watcher)
   }

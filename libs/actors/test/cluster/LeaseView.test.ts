@@ -1,5 +1,6 @@
 /** What a process has seen of the lease bucket. */
 import { assert, describe, it } from "@effect/vitest"
+import { balanceKey, noBalance } from "@parley/actors/cluster/LeaseEntries"
 import { LeaseView } from "@parley/actors/cluster/LeaseView"
 
 const entry = (value: unknown) => JSON.stringify(value)
@@ -35,6 +36,19 @@ describe("the view of the lease bucket", () => {
     view.apply("whatever.1", entry({}), 3, 0)
     assert.isTrue(view.runners.has("a"))
     assert.isFalse(view.shards.has(1))
+  })
+
+  it("has the step that is made because of loads, and none where it can't be read or was never made", () => {
+    const view = new LeaseView()
+    assert.deepStrictEqual(view.balance, noBalance)
+    const moves = [{ shard: 1, from: "a", to: "b" }]
+    view.apply(balanceKey, entry({ moves, recent: moves, count: 1, why: "later" }), 1, 0)
+    assert.deepStrictEqual(view.balance, { moves, recent: moves, count: 1 })
+    view.apply(balanceKey, entry({ moves: "later" }), 2, 0)
+    assert.deepStrictEqual(view.balance, noBalance)
+    // A runner of a release that knows no such step does not say that it carries one out.
+    view.apply("runner.a", entry({ state: "active", weight: 1, beat: 1 }), 3, 0)
+    assert.isUndefined(view.runners.get("a")?.balances)
   })
 
   it("a runner that was removed may come again", () => {

@@ -1,6 +1,7 @@
 /** Placement: everything somewhere, even, and nothing moved that need not be. */
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
+import type { BalanceMove } from "@parley/actors/cluster/LeaseEntries"
 import { balancingMovesMax, place, type PlaceableRunner } from "@parley/actors/cluster/Placement"
 
 const runner = (name: string, over: Partial<PlaceableRunner> = {}): PlaceableRunner => ({
@@ -8,6 +9,7 @@ const runner = (name: string, over: Partial<PlaceableRunner> = {}): PlaceableRun
   weight: 1,
   takes: true,
   leaves: false,
+  balances: true,
   ...over
 })
 
@@ -16,8 +18,9 @@ type Holders = ReadonlyArray<string | undefined>
 const placed = (
   runners: ReadonlyArray<PlaceableRunner>,
   holders: Holders,
-  wishes: ReadonlyMap<number, string> = new Map()
-) => place({ shardCount: holders.length, runners, holderOf: (shard) => holders[shard - 1], wishes }).slice(1)
+  wishes: ReadonlyMap<number, string> = new Map(),
+  balance: ReadonlyArray<BalanceMove> = []
+) => place({ shardCount: holders.length, runners, holderOf: (shard) => holders[shard - 1], wishes, balance }).slice(1)
 
 /** As keepers do: what is placed is held, and placed again, until nothing changes. */
 const settled = (runners: ReadonlyArray<PlaceableRunner>, holders: Holders, wishes?: ReadonlyMap<number, string>) => {
@@ -119,6 +122,55 @@ describe("placement", () => {
     assert.isAtMost(spread(countsOf(["a", "b"], after)), 1)
     assert.strictEqual(placed([runner("a")], ["a", "a", "a"], wishes)[0], "a")
     assert.strictEqual(placed([runner("a"), runner("b", { takes: false, leaves: true })], ["a"], wishes)[0], "a")
+  })
+
+  it("carries a step out that is made because of loads, all of it or nothing", () => {
+    const held = ["a", "a", "b", "b", "c", "c"]
+    const three = [runner("a"), runner("b"), runner("c")]
+    const exchange = [
+      { shard: 1, from: "a", to: "b" },
+      { shard: 3, from: "b", to: "a" }
+    ]
+    const done = ["b", "a", "a", "b", "c", "c"]
+    const step = (runners: ReadonlyArray<PlaceableRunner>, holders: Holders = held, wishes?: Map<number, string>) =>
+      placed(runners, holders, wishes, exchange)
+    assert.deepStrictEqual(step(three), done)
+    // Half of it is done, or all: it stays.
+    assert.deepStrictEqual(step(three, ["b", "a", "b", "b", "c", "c"]), done)
+    assert.deepStrictEqual(step(three, done), done)
+    // An operator's wish goes first.
+    assert.deepStrictEqual(step(three, held, new Map([[1, "a"]])), held)
+    // One of the cluster would not do it, or takes no shards, or another has come by one of them.
+    assert.deepStrictEqual(step([runner("a"), runner("b"), runner("c", { balances: false })]), held)
+    assert.deepStrictEqual(step([runner("a"), runner("b", { takes: false }), runner("c")]), held)
+    const elsewhere = ["c", "a", "b", "b", "a", "c"]
+    assert.deepStrictEqual(step(three, elsewhere), elsewhere)
+    assert.isFalse(step([runner("a"), runner("c")]).includes("b"))
+  })
+
+  it("gives every shard to a living runner, whatever step there is, and ends", () => {
+    const moves = fc.array(
+      fc.record({
+        shard: fc.integer({ min: 1, max: 80 }),
+        from: fc.constantFrom(...names),
+        to: fc.constantFrom(...names)
+      }),
+      { maxLength: 2 }
+    )
+    fc.assert(
+      fc.property(world, moves, ({ count, holders }, balance) => {
+        const living = names.slice(0, count)
+        const runners = living.map((name) => runner(name))
+        let now: Holders = holders
+        for (let rounds = 0; rounds < 200; rounds++) {
+          const next = placed(runners, now, new Map(), balance)
+          assert.isTrue(next.every((name) => name !== undefined && living.includes(name)))
+          if (next.every((name, i) => name === now[i])) return
+          now = next
+        }
+        throw new Error("never settles")
+      })
+    )
   })
 
   it("places nothing where nobody lives", () => {

@@ -53,6 +53,7 @@ export const testKeeper = (options: TestKeeperOptions): Effect.Effect<TestKeeper
     const keeper = new LeaseKeeper({
       name,
       weight: 1,
+      balances: true,
       shardCount,
       bucket,
       view,

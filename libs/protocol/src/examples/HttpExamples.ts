@@ -191,8 +191,16 @@ export const httpExamples = {
         }
       ],
       shards: [
-        { shard: 1, runner: "a1-3f9a52c07d11", epoch: 1207, wanted: "", load: 240.5, hot: true },
-        { shard: 2, runner: "a2-90be14d7aa03", epoch: 1198, wanted: "a1-3f9a52c07d11", load: 12, hot: false }
+        { shard: 1, runner: "a1-3f9a52c07d11", epoch: 1207, wanted: "", balanced: false, load: 240.5, hot: true },
+        {
+          shard: 2,
+          runner: "a2-90be14d7aa03",
+          epoch: 1198,
+          wanted: "a1-3f9a52c07d11",
+          balanced: false,
+          load: 12,
+          hot: false
+        }
       ]
     } satisfies (typeof ClusterStatus)["Encoded"]
   },

@@ -91,7 +91,7 @@ const moveAll = async (api: ClusterApi, runner: string, pace: Pace, say: (line: 
   for (let round = 0; round < roundsMax; round++) {
     const status = await api.status()
     if (heldBy(status, runner) === 0) return
-    await moveShards(api, inGroups(relief(status, runner)), { pace, say, pinned: false })
+    await moveShards(api, inGroups(relief(status, runner)), { pace, say, pinned: () => false })
   }
 }
 

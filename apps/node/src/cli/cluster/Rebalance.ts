@@ -1,6 +1,7 @@
 /**
  * `parley cluster rebalance`: looks at what each shard has to do for some seconds, then moves a few so that runners have
- * about the same, and pins them there. What was wished for by hand may be moved as well; a cordoned runner is left alone.
+ * about the same. Counts stay as even as they were, so nothing has to be pinned for that. What was pinned by hand may be
+ * moved as well, and is pinned where it comes then; a cordoned runner is left alone.
  */
 import type { ClusterApi, Status } from "./ClusterApi.ts"
 import { type Pace, patient } from "./Pace.ts"
@@ -39,7 +40,10 @@ export const rebalance = async (server: ClusterApi, { dry, moves, pace, say }: R
   const count = plan.groups.flat().length
   if (count === 0) say("nothing is worth a move")
   else if (dry) for (const { from, shard, to } of plan.groups.flat()) say(`would move shard ${shard}: ${from} → ${to}`)
-  else await moveShards(api, plan.groups, { pace, say, pinned: true })
+  else {
+    const wished = new Set(status.shards.filter(({ wanted }) => wanted !== "").map(({ shard }) => shard))
+    await moveShards(api, plan.groups, { pace, say, pinned: (shard) => wished.has(shard) })
+  }
   return plan
 }
 

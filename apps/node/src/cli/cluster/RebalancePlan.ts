@@ -4,6 +4,7 @@
  * otherwise. A step is taken from the busiest runner to the idlest, the one that brings the two closest; when none is worth
  * it, or the budget is spent, that is the plan. A shard that is too much for one runner stays alone as far as it can.
  */
+import { bestStep, type LoadStep } from "@parley/actors/cluster/LoadStep"
 import type { ShardMove } from "./ShardMoves.ts"
 
 /** A step has to take away so much of what lies between the busiest and the idlest, or it is not worth a hand-over … */
@@ -27,15 +28,9 @@ export interface Plan {
 
 interface Share {
   readonly runner: string
+  readonly weight: 1
   load: number
   shards: Array<PlanShard>
-}
-
-interface Step {
-  readonly give: PlanShard
-  readonly take: PlanShard | undefined
-  /** What lies between the two afterwards. */
-  readonly left: number
 }
 
 /** `runners`: those that take shards. Shards of others are not looked at. */
@@ -46,7 +41,7 @@ export const planRebalance = (
 ): Plan => {
   const shares = runners.map((runner): Share => {
     const own = shards.filter((shard) => shard.runner === runner)
-    return { runner, load: own.reduce((sum, { load }) => sum + load, 0), shards: own }
+    return { runner, weight: 1, load: own.reduce((sum, { load }) => sum + load, 0), shards: own }
   })
   const before = loadsOf(shares)
   const even = shares.reduce((sum, { load }) => sum + load, 0) / Math.max(1, shares.length)
@@ -55,9 +50,11 @@ export const planRebalance = (
     const high = shares.reduce<Share | undefined>((a, b) => (a === undefined || b.load > a.load ? b : a), undefined)
     const low = shares.reduce<Share | undefined>((a, b) => (a === undefined || b.load < a.load ? b : a), undefined)
     if (high === undefined || low === undefined || high === low) break
-    const step = bestStep(high, low, left)
+    const step = bestStep(high, low, { alone: high.shards.length > low.shards.length, exchange: left > 1 })
     const apart = high.load - low.load
-    if (step === undefined || apart - step.left < Math.max(gainShareMin * apart, gainOfEvenMin * even)) break
+    // What one loses the other gets.
+    const nearer = step === undefined ? 0 : 2 * (high.load - step.peak)
+    if (step === undefined || nearer < Math.max(gainShareMin * apart, gainOfEvenMin * even)) break
     const moves = [{ shard: step.give.shard, from: high.runner, to: low.runner }]
     if (step.take !== undefined) moves.push({ shard: step.take.shard, from: low.runner, to: high.runner })
     carryOut(high, low, step)
@@ -67,24 +64,7 @@ export const planRebalance = (
   return { groups, before, after: loadsOf(shares) }
 }
 
-/** What brings the two closest; alone where that is as good. */
-const bestStep = (high: Share, low: Share, movesMax: number): Step | undefined => {
-  const apart = high.load - low.load
-  const takes: ReadonlyArray<PlanShard | undefined> = [
-    ...(high.shards.length > low.shards.length ? [undefined] : []),
-    ...(movesMax > 1 ? low.shards : [])
-  ]
-  let best: Step | undefined
-  for (const give of high.shards) {
-    for (const take of takes) {
-      const left = Math.abs(apart - 2 * (give.load - (take?.load ?? 0)))
-      if (best === undefined || left < best.left) best = { give, take, left }
-    }
-  }
-  return best
-}
-
-const carryOut = (high: Share, low: Share, { give, take }: Step): void => {
+const carryOut = (high: Share, low: Share, { give, take }: LoadStep<PlanShard>): void => {
   const moved = give.load - (take?.load ?? 0)
   high.load -= moved
   low.load += moved

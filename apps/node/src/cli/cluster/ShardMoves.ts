@@ -16,8 +16,8 @@ export const moveMsMax = 60_000
 export interface MoveOptions {
   readonly pace: Pace
   readonly say: (line: string) => void
-  /** They stay where they are brought though counting would have it otherwise; else they are anybody's afterwards. */
-  readonly pinned: boolean
+  /** It stays where it is brought until it is released; else it is anybody's afterwards. */
+  readonly pinned: (shard: number) => boolean
 }
 
 /** Groups one after the other; those of a group are wished for together, so that nobody evens out what is half done. */
@@ -31,7 +31,8 @@ export const moveShards = async (
     await until(api, pace, moveMsMax, sentence(group), (status) =>
       group.every((move) => isThere(status, move) || isVoid(status, move))
     )
-    if (!pinned) await Promise.all(group.map(({ shard }) => api.wish("DELETE", releasePath(shard))))
+    const free = group.filter(({ shard }) => !pinned(shard))
+    await Promise.all(free.map(({ shard }) => api.wish("DELETE", releasePath(shard))))
     for (const { from, shard, to } of group) say(`shard ${shard}: ${from} → ${to}`)
   }
 }

@@ -13,8 +13,8 @@ export const statusText = ({ cluster, edges, runners, shards }: Status): string 
         `edge ${edge}  ${open ? "open" : "closed"}  ${connections} connections  ${url}${zone === "" ? "" : `  zone ${zone}`}`
     ),
     ...shards.map(
-      ({ epoch, hot, load, runner, shard, wanted }) =>
-        `shard ${shard}  ${runner === "" ? "nobody" : runner}  epoch ${epoch}  load ${load}/s${hot ? "  HOT" : ""}${wanted === "" ? "" : `  wanted at ${wanted}`}`
+      ({ balanced, epoch, hot, load, runner, shard, wanted }) =>
+        `shard ${shard}  ${runner === "" ? "nobody" : runner}  epoch ${epoch}  load ${load}/s${hot ? "  HOT" : ""}${wanted === "" ? "" : `  wanted at ${wanted}`}${balanced ? "  balanced" : ""}`
     ),
     ""
   ].join("\n")

@@ -74,6 +74,7 @@ export class FakeCluster implements ClusterApi, Pace {
         epoch: 1,
         load: this.loads[at] ?? 0,
         hot: false,
+        balanced: false,
         wanted: this.moves.get(at + 1)?.to ?? ""
       }))
     })

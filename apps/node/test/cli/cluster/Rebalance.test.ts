@@ -57,12 +57,12 @@ describe("a plan to even loads out", () => {
           const sum = shards.reduce((all, { load, shard }) => all + (at.get(shard) === runner ? load : 0), 0)
           expect(sum).toBe(plan.after.get(runner))
         }
-        const pins = new Map(plan.groups.flat().map(({ shard }) => [shard, at.get(shard) ?? ""]))
         const placed = place({
           shardCount: shards.length,
-          runners: runners.map((name) => ({ name, weight: 1, takes: true, leaves: false })),
+          runners: runners.map((name) => ({ name, weight: 1, takes: true, leaves: false, balances: true })),
           holderOf: (shard) => at.get(shard),
-          wishes: pins
+          wishes: new Map(),
+          balance: []
         })
         for (const [shard, runner] of at) expect(placed[shard]).toBe(runner)
       })
@@ -75,11 +75,19 @@ describe("parley cluster rebalance", () => {
   const run = (cluster: FakeCluster, dry: boolean, moves = 8) =>
     rebalance(cluster, { pace: cluster, say: () => {}, moves, dry })
 
-  it("moves what it planned, and pins it there", async () => {
+  it("moves what it planned, and pins only what was pinned before", async () => {
     const cluster = busy()
     const plan = await run(cluster, false)
     expect(apart(plan.after)).toBeLessThan(20)
-    expect([...cluster.moves].map(([shard, { to }]) => cluster.holders[shard - 1] === to)).toEqual([true, true])
+    const moved = plan.groups.flat()
+    expect(moved.map(({ shard, to }) => cluster.holders[shard - 1] === to)).toEqual([true, true])
+    expect([...cluster.moves]).toEqual([])
+
+    const pinned = busy()
+    const first = moved[0]?.shard ?? 0
+    await pinned.wish("PUT", `/v1/cluster/shards/${first}/runner/a`)
+    await run(pinned, false)
+    expect([...pinned.moves].map(([shard, { to }]) => [shard, to])).toEqual([[first, "b"]])
   })
 
   it("only says so with --dry, and leaves cordoned runners alone", async () => {
