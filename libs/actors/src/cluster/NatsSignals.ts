@@ -73,8 +73,7 @@ export class NatsSignals {
       },
       released: (entity) => {
         local.released(entity)
-        const said = this.#said.get(entity.shard)
-        if (said !== undefined) said.parked = said.parked.filter(({ id, topic }) => !isOf(entity, topic, id))
+        this.#unsay(entity)
         this.#released.push(entity)
         if (this.#released.length >= releasedMax) this.#flush()
         else this.#schedule()
@@ -133,9 +132,18 @@ export class NatsSignals {
         return this.#local.stored(shard, position, parked)
       }
       case "Released":
+        // This process may have worked on the shard before, and would go on saying that it is parked.
+        this.#unsay(hint.entity)
         return this.#local.released(hint.entity)
       case "Damaged":
         return this.#local.damaged(hint.shard, hint.what)
+    }
+  }
+
+  /** Nothing of it is parked any more. */
+  #unsay(entity: Released): void {
+    for (const said of [this.#said.get(entity.shard), this.#stored.get(entity.shard)]) {
+      if (said !== undefined) said.parked = said.parked.filter(({ id, topic }) => !isOf(entity, topic, id))
     }
   }
 

@@ -122,6 +122,11 @@ export class ShardLog<P extends Pending = Pending> {
   }
 
   /** Replay begins at this record; a purge must leave it (0: purge nothing yet). */
+  /** Of the last record that is known to be there. */
+  get end(): LogPosition {
+    return this.#tip.position
+  }
+
   get replayFrom(): LogPosition {
     return this.#full.position
   }
