@@ -19,6 +19,7 @@ import type { LeaseView } from "./LeaseView.ts"
 export interface HeartbeatOptions {
   readonly name: string
   readonly weight: number
+  readonly works?: boolean
   readonly view: LeaseView
   readonly timings: LeaseTimings
   readonly clocks: Clocks
@@ -112,7 +113,7 @@ export class Heartbeat {
   }
 
   async #send(): Promise<void> {
-    const { clocks, log, name, timings, weight, write } = this.#options
+    const { clocks, log, name, timings, weight, works = true, write } = this.#options
     const beat = ++this.#beat
     const sentAt = clocks.monotonic()
     const lease = new Lease(sentAt + timings.leaseMs, clocks)
@@ -120,7 +121,7 @@ export class Heartbeat {
     this.#sent.set(beat, sentAt)
     let revision: number
     try {
-      revision = await write(runnerKey(name), { state: this.#state, weight, beat })
+      revision = await write(runnerKey(name), { state: this.#state, weight, beat, ...(works ? {} : { works }) })
     } catch (error) {
       log("heartbeat not answered", { error: String(error) })
       return

@@ -30,6 +30,8 @@ export interface NatsRunnerOptions extends NatsClusterOptions, Omit<LocalCluster
   readonly name: string
   /** How many shards it is to have, relative to others. */
   readonly weight?: number
+  /** False: it leaves the consumers of its shards' logs to workers, while there are any. */
+  readonly works?: boolean
 }
 
 /** What follows from the leases: Effect hears of moves, and may not wait longer than a lease for anything. */
@@ -59,6 +61,7 @@ export const layerNatsRunner = (options: NatsRunnerOptions) => {
   let tellLost: (shard: number) => void = () => {}
   const leases = RunnerLeases.layer({
     weight: options.weight ?? 1,
+    works: options.works ?? true,
     onLost: (tell) => {
       tellLost = tell
     }

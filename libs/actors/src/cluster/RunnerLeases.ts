@@ -16,6 +16,7 @@ const firstBeatPollMs = 10
 
 export interface RunnerLeasesOptions {
   readonly weight: number
+  readonly works: boolean
   /** Given what tells the keeper of a shard that the log took from this runner. */
   readonly onLost: (tell: (shard: number) => void) => void
 }
@@ -52,6 +53,7 @@ export class RunnerLeases extends Context.Service<
         const keeper: LeaseKeeper = new LeaseKeeper({
           name: runner.name,
           weight: options.weight,
+          works: options.works,
           shardCount,
           bucket,
           view,

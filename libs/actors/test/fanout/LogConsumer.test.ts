@@ -15,7 +15,7 @@ import {
   runConsumer
 } from "../../src/fanout/LogConsumer.ts"
 import { encodeRecord, noHash, noPlace } from "../../src/log/Record.ts"
-import { WorkedShards } from "../../src/fanout/WorkedShards.ts"
+import { WorkedShards, worksWhere } from "../../src/fanout/WorkedShards.ts"
 import { entry } from "../log/Entries.ts"
 
 const shard = 1
@@ -269,7 +269,12 @@ describe("the time between two rounds", () => {
         begin: () => Effect.sync(() => void did.push("begin")),
         apply: (_shard, entries) =>
           Effect.sync(() => void did.push(`${entries[0]?.entry.seq}-${entries.at(-1)?.entry.seq}`))
-      }).pipe(Effect.provideService(WorkedShards, () => mine))
+      }).pipe(
+        Effect.provideService(
+          WorkedShards,
+          worksWhere(() => mine)
+        )
+      )
       const until = (what: () => boolean) =>
         Effect.suspend(() => {
           signal.committed(shard)
