@@ -29,6 +29,12 @@ export const runnerGrants = (options: GrantsOptions): NatsGrants =>
 export const workerGrants = (options: GrantsOptions): NatsGrants =>
   joinGrants(workerBusGrants(busOf(options)), logReaderGrants(clusterPrefix(options), options.streams))
 
+/** `edge` and `worker`: that alone; `runner`: whatever else it is. */
+export type Role = "edge" | "runner" | "worker"
+
+export const grantsOf = (role: Role, options: GrantsOptions): NatsGrants =>
+  ({ edge: edgeGrants, runner: runnerGrants, worker: workerGrants })[role](options)
+
 /** Of the system account, for all nodes that run shards. */
 export const systemUserGrants = ({ cluster }: Pick<GrantsOptions, "cluster">): NatsGrants =>
   systemGrants(`${clusterPrefix({ cluster })}.in`)

@@ -25,8 +25,14 @@ export interface NotedPlacesOptions {
 export const notePlaces = Effect.fnUntraced(function* ({ placedUpTo, places, signal }: NotedPlacesOptions) {
   /** How far the persister has come since the store was told, by shard; of others' shards too, for they may come here. */
   const moved = new Map<number, LogPosition>()
+  /** What it was told last: a worker says the same again and again. */
+  const told = new Map<number, LogPosition>()
   yield* Effect.acquireRelease(
-    Effect.sync(() => signal.onStored((shard, position) => void moved.set(shard, position))),
+    Effect.sync(() =>
+      signal.onStored((shard, position) => {
+        if (position > (told.get(shard) ?? 0)) moved.set(shard, position)
+      })
+    ),
     (unsubscribe) => Effect.sync(unsubscribe)
   )
   const note = Effect.suspend(() => {
@@ -35,7 +41,10 @@ export const notePlaces = Effect.fnUntraced(function* ({ placedUpTo, places, sig
     )
     if (noted.length === 0) return Effect.void
     return Effect.map(places.note(noted), () => {
-      for (const { position, shard } of noted) if (moved.get(shard) === position) moved.delete(shard)
+      for (const { position, shard } of noted) {
+        told.set(shard, position)
+        if (moved.get(shard) === position) moved.delete(shard)
+      }
     })
   })
   yield* note.pipe(

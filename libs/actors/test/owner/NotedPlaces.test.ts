@@ -69,7 +69,8 @@ describe("†24 the store is told how far a log has come by its owner, whoever w
       yield* round
       assert.deepStrictEqual(told, [position])
       assert.strictEqual(runner.quarantined.size, 0)
-      // Once is enough.
+      // Once is enough, also where it is said again.
+      signal.stored(shard, position, [])
       yield* round
       assert.deepStrictEqual(told, [position])
     }).pipe(Effect.scoped, Effect.provide(layer))
