@@ -73,7 +73,7 @@ export class NatsSignals {
       },
       released: (entity) => {
         local.released(entity)
-        this.#unsay(entity)
+        unsay(this.#said.get(entity.shard), entity)
         this.#released.push(entity)
         if (this.#released.length >= releasedMax) this.#flush()
         else this.#schedule()
@@ -133,17 +133,10 @@ export class NatsSignals {
       }
       case "Released":
         // This process may have worked on the shard before, and would go on saying that it is parked.
-        this.#unsay(hint.entity)
+        for (const saying of [this.#said, this.#stored]) unsay(saying.get(hint.entity.shard), hint.entity)
         return this.#local.released(hint.entity)
       case "Damaged":
         return this.#local.damaged(hint.shard, hint.what)
-    }
-  }
-
-  /** Nothing of it is parked any more. */
-  #unsay(entity: Released): void {
-    for (const said of [this.#said.get(entity.shard), this.#stored.get(entity.shard)]) {
-      if (said !== undefined) said.parked = said.parked.filter(({ id, topic }) => !isOf(entity, topic, id))
     }
   }
 
@@ -180,6 +173,11 @@ export class NatsSignals {
     const { outbound, subjects } = this.#options
     if (!outbound.publish(subjects.hint, this.#writer.take())) this.counts.dropped++
   }
+}
+
+/** Nothing of the entity is parked any more. */
+const unsay = (said: Stored | undefined, entity: Released): void => {
+  if (said !== undefined) said.parked = said.parked.filter(({ id, topic }) => !isOf(entity, topic, id))
 }
 
 const isOf = (entity: Released, topic: Released["topic"], id: string): boolean =>
