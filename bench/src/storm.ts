@@ -34,7 +34,9 @@ export const bench = async (): Promise<void> => {
   const moving = shape.users - shape.senders
   say(`${shape.users} clients are live in ${shape.channelsEach} channels each, ${moving} of them at one node`)
   const rows = await Rows.open(bench.cluster.services.state)
+  const atRest = await rows.reads()
   const quiet = await herd.dropAndResume()
+  const quietReads = since(atRest, await rows.reads())
   say(`all nodes there: ${JSON.stringify(quiet)}`)
   await pause(2_000)
 
@@ -53,7 +55,9 @@ export const bench = async (): Promise<void> => {
   const moved = await herd.resume()
   const { generator, serverSeconds } = cpu()
   await herd.settled()
-  const reads = (await rows.reads()) - before.reads
+  // All that was read until everybody had everything again, whoever asked: resumes, takeovers, the persister.
+  const readsByTable = since(before.reads, await rows.reads())
+  const reads = sum(readsByTable)
   const after = await attaches(bench)
   herd.close()
   await rows.close()
@@ -72,6 +76,8 @@ export const bench = async (): Promise<void> => {
     refused_and_retried: moved.refused,
     cassandra_reads: reads,
     cassandra_reads_per_client: round(readsPerClient, 3),
+    cassandra_reads_by_table: readsByTable,
+    cassandra_reads_with_all_nodes_there: sum(quietReads),
     // Of the two edges that stay, for all shards: one a shard and edge where all that comes in one turn is one.
     attaches_per_edge_and_shard: round((after.attaches - before.attaches.attaches) / (victim * benchShards), 1),
     attach_parts: after.parts - before.attaches.parts,
@@ -80,6 +86,14 @@ export const bench = async (): Promise<void> => {
     generator_cpu: round(generator, 2)
   })
 }
+
+const since = (before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>): Record<string, number> => {
+  const more = [...after].map(([table, count]) => [table, count - (before.get(table) ?? 0)] as const)
+  return Object.fromEntries(more.filter(([, count]) => count > 0).toSorted(([, a], [, b]) => b - a))
+}
+
+const sum = (byTable: Readonly<Record<string, number>>): number =>
+  Object.values(byTable).reduce((all, count) => all + count, 0)
 
 /** Of the nodes that stay. */
 const attaches = async (bench: BenchCluster) => {

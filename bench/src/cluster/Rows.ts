@@ -40,12 +40,16 @@ export class Rows {
     return Number(rows[0]?.["rows"] ?? 0)
   }
 
-  /** Reads of the cluster's tables since the node started, as Cassandra counts them. */
-  async reads(): Promise<number> {
-    const { rows } = await this.#client.execute("SELECT keyspace_name, count FROM system_views.local_read_latency")
-    return rows
-      .filter((row) => row["keyspace_name"] === "parley")
-      .reduce((sum, row) => sum + Number(row["count"] ?? 0), 0)
+  /** Reads of the cluster's partitions since the node started, by table, as Cassandra counts them: whoever asked. */
+  async reads(): Promise<ReadonlyMap<string, number>> {
+    const { rows } = await this.#client.execute(
+      "SELECT keyspace_name, table_name, count FROM system_views.local_read_latency"
+    )
+    const counts = new Map<string, number>()
+    for (const row of rows) {
+      if (row["keyspace_name"] === "parley") counts.set(String(row["table_name"]), Number(row["count"] ?? 0))
+    }
+    return counts
   }
 
   /** Rows of some channels, by table, over the events that they have; all of those have to be there. */

@@ -22,6 +22,8 @@ export interface HerdShape {
 const backoffBaseMs = 500
 const backoffMaxMs = 15_000
 const settleMsMax = 60_000
+/** Until the last one of a hundred thousand members has heard that he is one. */
+const addedMsMax = 300_000
 const addresses = 8
 const messagesEach = 3
 
@@ -109,7 +111,7 @@ export class Herd {
     const session = this.#sessions[user]
     let answer = await sync(client, held, session ?? { generation: 0, seq: 0 })
     // Who was just made a member hears of it a moment later.
-    const until = performance.now() + (session === undefined ? settleMsMax : 0)
+    const until = performance.now() + (session === undefined ? addedMsMax : 0)
     while (answer.channels.length < this.#shape.channelsEach && performance.now() < until) {
       await pause(500)
       answer = await sync(client, held, { generation: 0, seq: 0 })

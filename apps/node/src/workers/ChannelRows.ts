@@ -1,7 +1,7 @@
 /**
  * The directory's rows of channels and members, as the log's events make them: read, carried forward by the events
  * above the row's seq, written whole. Only channels whose settings or members change are read: the row of any other
- * just moves with its events (`ChannelStore.write`).
+ * just moves with its events (`ChannelStore.write`), and a channel that begins here has none.
  */
 import { Effect, Option } from "effect"
 import type { ChannelRow, Directory, Membership } from "@parley/storage/Directory"
@@ -13,6 +13,9 @@ export interface ChangedRows {
   readonly rows: ReadonlyArray<ChannelRow>
   readonly members: ReadonlyArray<Membership>
 }
+
+/** Rows that are read at once. */
+const readsAtOnce = 32
 
 const none: ReadonlyArray<Membership> = []
 const nothing: ChangedRows = { rows: [], members: [] }
@@ -39,14 +42,17 @@ export const changedRows = (directory: Directory["Service"], entries: ReadonlyAr
   for (const entry of entries) if (changesStays(entry) || changesSettings(entry)) changing.add(entry.id)
   if (changing.size === 0) return Effect.succeed(nothing)
   return Effect.gen(function* () {
-    const rows = new Map<string, ChannelRow>()
+    const firsts = new Map<string, Entry>()
+    for (const entry of entries) if (changing.has(entry.id) && !firsts.has(entry.id)) firsts.set(entry.id, entry)
+    const found = yield* Effect.forEach(firsts.values(), (first) => rowBefore(directory, first), {
+      concurrency: readsAtOnce
+    })
+    const rows = new Map(found.map((row) => [row.channel, row]))
     const changed = new Set<string>()
     const members: Array<Membership> = []
     for (const entry of entries) {
-      if (!changing.has(entry.id)) continue
-      const row = rows.get(entry.id) ?? (yield* readRow(directory, entry.id))
-      rows.set(entry.id, row)
-      if (entry.seq <= row.seq) continue
+      const row = rows.get(entry.id)
+      if (row === undefined || entry.seq <= row.seq) continue
       const stays = changesStays(entry) ? yield* staysOf(directory, entry, members) : none
       members.push(...stays)
       changed.add(entry.id)
@@ -56,8 +62,14 @@ export const changedRows = (directory: Directory["Service"], entries: ReadonlyAr
   })
 }
 
-const readRow = (directory: Directory["Service"], channel: string) =>
-  directory.channel(channel).pipe(Effect.map(Option.getOrElse(() => emptyRow(channel))))
+/** Written later than others of the channel, if the step is a repeat, its first event changes nothing (†32). */
+const rowBefore = (directory: Directory["Service"], { generation, id, seq }: Entry) =>
+  generation === 1 && seq === 1
+    ? Effect.succeed(emptyRow(id))
+    : Effect.map(
+        directory.channel(id),
+        Option.getOrElse(() => emptyRow(id))
+      )
 
 /**
  * The stays that the event begins, ends or changes. A step may have failed when it had written some of its parts: then the

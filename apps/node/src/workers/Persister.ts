@@ -3,16 +3,16 @@
  * members, sessions. Every write is owned by a seq and idempotent, so a step may be repeated after a crash, and its
  * position moves only after the write, and after the store is on stable storage. Then the log is cut (LogCut).
  */
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { CommitSignal } from "@parley/actors/fanout/CommitSignal"
 import { persisterConsumer } from "@parley/actors/fanout/ConsumerNames"
-import { type ConsumedEntry, type Gather, runConsumer } from "@parley/actors/fanout/LogConsumer"
+import { type ConsumedEntry, runConsumer } from "@parley/actors/fanout/LogConsumer"
+import type { Gather } from "@parley/actors/fanout/Turns"
 import { editBody, messageBody } from "@parley/actors/channel/EventBody"
 import { mentionRowsOf } from "@parley/actors/fanout/MentionRows"
 import { makeParking } from "@parley/actors/fanout/Parking"
 import type { Entry } from "@parley/actors/log/Entry"
 import { OwnerCalls } from "@parley/actors/owner/OwnerCalls"
-import { replay, SessionState } from "@parley/actors/session/SessionState"
 import { ChannelStore } from "@parley/storage/ChannelStore"
 import { Directory } from "@parley/storage/Directory"
 import type { StoredEvent } from "@parley/storage/MessageStore"
@@ -20,6 +20,7 @@ import type { StoreRefused, StoreUnavailable } from "@parley/storage/StoreError"
 import { StoreSync } from "@parley/storage/StoreSync"
 import { changedRows } from "./ChannelRows.ts"
 import { cutLog } from "./LogCut.ts"
+import { SessionRows } from "./SessionRows.ts"
 
 /** The log is cut this often. */
 const purgeEveryMs = 5_000
@@ -65,27 +66,7 @@ export const layerPersister = Layer.effectDiscard(
     const channels = yield* ChannelStore
     const signal = yield* CommitSignal
     const sync = yield* StoreSync
-
-    const writeSessions = Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>) {
-      const states = new Map<string, SessionState>()
-      for (const entry of entries) {
-        let state = states.get(entry.id)
-        if (state === undefined) {
-          const row = yield* directory.session(entry.id)
-          state = Option.isSome(row) ? SessionState.decode(row.value.state) : SessionState.empty(entry.id)
-          states.set(entry.id, state)
-        }
-        if (entry.seq > state.committedUserSeq) replay(state, entry)
-      }
-      yield* directory.writeSessions(
-        [...states.values()].map((state) => ({
-          user: state.user,
-          generation: state.generation,
-          userSeq: state.committedUserSeq,
-          state: state.encode()
-        }))
-      )
-    })
+    const sessions = new SessionRows(directory)
 
     const parking = yield* makeParking({
       consumer: persisterConsumer,
@@ -104,7 +85,7 @@ export const layerPersister = Layer.effectDiscard(
           const { named, taken } = mentionRowsOf(ofChannels)
           yield* channels.write({ events: ofChannels.map(storedEvent), named, taken, members, rows })
         }
-        if (ofUsers.length > 0) yield* writeSessions(ofUsers)
+        if (ofUsers.length > 0) yield* sessions.write(ofUsers)
       })
     })
     const gather = yield* PersisterGather

@@ -44,4 +44,31 @@ describe("rows of a channel", () => {
       assert.deepStrictEqual([stay?.from, stay?.to], [1, 2])
     }).pipe(Effect.provide(layerMemory))
   )
+
+  it.effect(
+    "†32 of a channel that begins are made without a read, and a late repeat of its beginning changes nothing",
+    () =>
+      Effect.gen(function* () {
+        const memory = yield* Directory
+        let reads = 0
+        const directory = Directory.of({
+          ...memory,
+          channel: (id) => Effect.suspend(() => (reads++, memory.channel(id)))
+        })
+        const write = Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>) {
+          const { members, rows } = yield* changedRows(directory, entries)
+          yield* directory.writeMembers(members)
+          yield* directory.writeChannels(rows)
+        })
+        const first = [entryOf(1, "created", ["ana", "ben"]), entryOf(2, "added", ["cat"])]
+        yield* write(first)
+        assert.strictEqual(reads, 0)
+        yield* write([entryOf(3, "removed", ["ben"])])
+        assert.strictEqual(reads, 1)
+        const before = [yield* memory.channel(channel), yield* memory.members(channel, "", 10)]
+        yield* write(first)
+        yield* write([...first, entryOf(3, "removed", ["ben"])])
+        assert.deepStrictEqual([yield* memory.channel(channel), yield* memory.members(channel, "", 10)], before)
+      }).pipe(Effect.provide(layerMemory))
+  )
 })

@@ -18,6 +18,8 @@ export class Receipts {
   readonly #byUser = new Map<string, Progress>()
   /** Whether the store's cursors are in. */
   loaded = false
+  /** Who waits for them. */
+  loading: Array<() => void> | undefined = undefined
   #field: WireText = noReceipts
   /** The head that the field was made at; -1: there is news since. */
   #fieldAt = -1

@@ -12,6 +12,7 @@ import { damageText } from "../log/UnconsumedRecords.ts"
 import { CommitSignal } from "./CommitSignal.ts"
 import { ConsumerLags } from "./ConsumerLags.ts"
 import { cutOf } from "./ConsumerNames.ts"
+import { type Gather, Turns } from "./Turns.ts"
 import { WorkedShards } from "./WorkedShards.ts"
 
 /** Bytes of records taken in one step: it bounds a batch, what is in memory, and how long the event loop is held. */
@@ -49,13 +50,7 @@ export interface ConsumedEntry {
   readonly position: LogPosition
 }
 
-/** Times between two rounds, in ms, and from how many entries a second on they are many. */
-export interface Gather {
-  readonly fewMs: number
-  readonly busyMs: number
-  readonly busyPerSecond: number
-}
-const gatherDefault: Gather = {
+export const gatherDefault: Gather = {
   fewMs: consumerGatherMs,
   busyMs: consumerGatherBusyMs,
   busyPerSecond: busyEntriesPerSecond
@@ -103,6 +98,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     /** A shard has more than a round takes: the next one follows at once. */
     let behind = false
     const positions = new Map<number, LogPosition>()
+    const turns = new Turns(options.gather ?? gatherDefault, options.shardCount)
     yield* Effect.acquireRelease(
       Effect.sync(() =>
         signal.onCommitted((shard) => {
@@ -218,6 +214,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
             const waitMs = Math.min(retryMsMax, (failed.get(shard)?.waitMs ?? retryMsMin / 2) * 2)
             failed.set(shard, { until: performance.now() + waitMs, waitMs })
             readAll.delete(shard)
+            turns.again(shard)
             look(shard)
             // Once when it begins; then rarely, for it may stay so until a person has looked at it.
             return waitMs === retryMsMin || waitMs === retryMsMax
@@ -241,6 +238,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       readAll.delete(shard)
       positions.delete(shard)
       failed.delete(shard)
+      turns.again(shard)
       options.leave?.(shard)
     }
 
@@ -269,8 +267,11 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       const now = performance.now()
       if (lost) startOver()
       for (const shard of [...dirty, ...positions.keys()]) if (!works(shard)) leave(shard)
-      const shards = [...dirty].filter((shard) => now >= (failed.get(shard)?.until ?? 0))
-      for (const shard of shards) dirty.delete(shard)
+      const shards = [...dirty].filter((shard) => turns.has(shard, now) && now >= (failed.get(shard)?.until ?? 0))
+      for (const shard of shards) {
+        dirty.delete(shard)
+        turns.taken(shard, now)
+      }
       const reached = yield* Effect.forEach(shards, steps, { concurrency: shardsAtOnce })
       const moved = reached.filter((taken) => taken !== undefined)
       if (moved.length > 0) yield* finish(moved)
@@ -319,7 +320,10 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
           else yield* log.setConsumerPosition(options.name, shard, position)
           positions.set(shard, position)
           // There may be more: it was not read to its end, or not as far as something was committed since.
-          if (!readAll.has(shard)) look(shard)
+          if (!readAll.has(shard)) {
+            turns.again(shard)
+            look(shard)
+          }
           settled(shard)
           options.moved?.(shard, position)
         }
@@ -351,7 +355,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     yield* all
     const pause = Effect.suspend(() => {
       const now = performance.now()
-      const waitMs = behind ? 0 : gatherMs(done, now - pausedAt, options.gather)
+      const waitMs = behind ? 0 : turns.pauseMs(done, now - pausedAt)
       pausedAt = now
       done = 0
       behind = false
@@ -364,12 +368,5 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     if (remote) yield* lookAgain.pipe(Effect.delay(consumerAgainMs), Effect.forever, Effect.forkScoped)
     yield* all.pipe(Effect.delay(consumerPollMs), Effect.forever, Effect.forkScoped)
   })
-
-/** How long to gather after a round that took so many entries, so long after the round before it. */
-export const gatherMs = (
-  entries: number,
-  sinceMs: number,
-  { busyMs, busyPerSecond, fewMs }: Gather = gatherDefault
-): number => (entries * 1_000 >= busyPerSecond * sinceMs ? busyMs : fewMs)
 
 const ignore = () => {}

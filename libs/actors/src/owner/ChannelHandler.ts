@@ -53,7 +53,8 @@ export class ChannelHandler {
         return state
       },
       load: (id, depth, done) => loadChannel(owner, id, depth, done),
-      stored: (id) => owner.stored("channel", id)
+      stored: (id) => owner.stored("channel", id),
+      storeReady: () => owner.storeReady
     })
   }
 

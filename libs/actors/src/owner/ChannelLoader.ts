@@ -111,6 +111,7 @@ const loadRows = (
     const newest = stored.newest ?? { head: row, message: undefined, events: [] }
     const build = (members: ReadonlyArray<Membership> | undefined) => {
       const state = ChannelState.fromStore(row, newest.head, members, newest.events, limits, newest.message)
+      owner.checkpoints.woken("channel", channel)
       if (depth === "head") return found(state)
       withLast(owner, state, (known) => (known ? found(state) : done(undefined)))
     }

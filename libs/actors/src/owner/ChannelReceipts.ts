@@ -1,7 +1,7 @@
 /**
  * Receipts of the small channels that are resident: they go with the state but are no part of it, for nothing depends
- * on them.
- * A channel's first question loads the cursors that the store has of its members.
+ * on them. A channel's first question loads the cursors that the store has of its members, once for all who come
+ * meanwhile: after a takeover all of them do.
  */
 import { Limits } from "@parley/protocol/Limits"
 import { toWire, type WireText } from "@parley/protocol/WireText"
@@ -40,13 +40,17 @@ export class ChannelReceipts {
     const table = this.#table(state)
     const answer = () => done(table.field(state))
     if (table.loaded) return answer()
+    if (table.loading !== undefined) return void table.loading.push(answer)
+    table.loading = [answer]
     const { cursors } = this.#owner.context.stores
     this.#owner.context.run(cursors.ofChannel(state.channel), (result) => {
       if ("ok" in result) {
         table.loaded = true
         for (const { position, user } of result.ok) table.advance(user, position.seq, position.seq, state.committedSeq)
       }
-      answer()
+      const waiting = table.loading ?? []
+      table.loading = undefined
+      for (const next of waiting) next()
     })
   }
 

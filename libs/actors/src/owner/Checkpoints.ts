@@ -4,6 +4,9 @@
  * What a checkpoint leaves out is safe: such an entity is loaded from the store, once the store has everything up to
  * the checkpoint, and what was replayed after it is applied on top.
  *
+ * Who was woken from the store and only looked at since is in a full one as well, some of them: after a takeover their users
+ * come back all at once.
+ *
  * Between two full ones, an incremental one has those that are in neither: woken from the store since then, and changed.
  * Without it a takeover would need the store for them, and the store may be away (WRITE-BEHIND-SAFE).
  */
@@ -36,6 +39,8 @@ const postponedTimesMax = 8
 const incrementalBytesMax = 262_144
 /** An incremental checkpoint is paid for by the events since the last one, and by so many bytes a tick. */
 const incrementalBytesPerTick = 4_096
+/** Entities that a full checkpoint has although nothing of them changed. Only so many: each checkpoint has them again. */
+export const checkpointWokenMax = 256
 /** A checkpoint isn't worth it below this many events. */
 const checkpointEventsMin = 64
 
@@ -47,6 +52,8 @@ export class Checkpoints {
   readonly #owner: ShardOwner
   /** Changed since the opening, oldest change first, by name alone: the next checkpoint takes the newest that fit. */
   readonly #active = new Set<string>()
+  /** Woken from the store since the opening and not changed, the last one last. */
+  readonly #woken = new Set<string>()
   /** Sessions as of the checkpoint: they wake with the cursors that the store has since then. */
   readonly #sessions = new Map<string, Uint8Array | SessionState>()
   readonly #late = new Map<string, Array<Entry>>()
@@ -90,7 +97,8 @@ export class Checkpoints {
 
   #put(body: Uint8Array | undefined, names: Set<string>): void {
     if (body === undefined) return
-    for (const { bytes, id, topic } of decodeCheckpoint(body).snapshots) {
+    // The newest are the first in it, and the last to be given up here.
+    for (const { bytes, id, topic } of decodeCheckpoint(body).snapshots.toReversed()) {
       if (topic === "channel") this.#owner.channels.residents.putWarm(id, bytes)
       else this.#sessions.set(id, bytes)
       this.#active.add(key(topic, id))
@@ -112,9 +120,22 @@ export class Checkpoints {
     return kept instanceof Uint8Array ? SessionState.decode(kept) : kept
   }
 
+  /** An entity that the store has was loaded from it. */
+  woken(topic: Topic, id: string): void {
+    const name = key(topic, id)
+    if (this.#active.has(name)) return
+    this.#woken.delete(name)
+    this.#woken.add(name)
+    for (const oldest of this.#woken) {
+      if (this.#woken.size <= checkpointWokenMax) return
+      this.#woken.delete(oldest)
+    }
+  }
+
   committed(entries: ReadonlyArray<PendingEvent>): void {
     for (const { entry } of entries) {
       const name = key(entry.topic, entry.id)
+      this.#woken.delete(name)
       this.#active.delete(name)
       this.#active.add(name)
       this.#changed(name, entry)
@@ -222,13 +243,21 @@ export class Checkpoints {
 
   /** Called at the checkpoint's turn, when what is committed is exactly what precedes it in the log. */
   #body(): Uint8Array {
+    const changed = [...this.#active]
+    const woken = new Set(this.#woken)
+    this.#active.clear()
+    // Looked at as older than any change: they are left out first.
+    for (const name of [...woken, ...changed]) this.#active.add(name)
     const snapshots = this.#newest(this.#active, checkpointBytesMax)
     this.#active.clear()
+    this.#woken.clear()
     this.#covered = new Set()
     this.#uncovered = new Set()
     for (const { id, topic } of snapshots.toReversed()) {
-      this.#active.add(key(topic, id))
-      this.#covered.add(key(topic, id))
+      const name = key(topic, id)
+      if (woken.has(name)) this.#woken.add(name)
+      else this.#active.add(name)
+      this.#covered.add(name)
     }
     return encodeCheckpoint({ snapshots })
   }

@@ -102,6 +102,11 @@ export interface ResidentsOptions<S extends EntityState> {
   readonly load: (id: string, depth: WakeDepth, done: (state: S | undefined) => void) => void
   /** Whether all of the entity is in the store: only then it may leave memory for warm state, and warm state be dropped. */
   readonly stored: (id: string) => boolean
+  /**
+   * Whether what is dropped can be had back from the store: not after a takeover, until it has what the checkpoint is of.
+   * Warm states beyond the bound are kept so long; they are those of the checkpoint, which is bounded itself.
+   */
+  readonly storeReady: () => boolean
 }
 
 /**
@@ -285,8 +290,10 @@ export class Residents<S extends EntityState> {
       }
     }
     // Those that were woken left holes, which are looked at as well.
-    for (looks = 0; this.#options.memory.warm.exceeded && looks < looksMax * 2; looks++) {
-      if (!this.#warm.reclaim(this.#options.stored)) break
+    const { memory, stored, storeReady } = this.#options
+    const may = memory.warm.exceeded && storeReady() ? stored : undefined
+    for (looks = 0; memory.warm.exceeded && looks < looksMax * 2; looks++) {
+      if (!this.#warm.reclaim(may)) break
       this.#countWarm()
     }
   }

@@ -53,7 +53,8 @@ export class SessionHandler {
       memory: owner.memory,
       decode: (_id, bytes) => SessionState.decode(bytes),
       load: (id, _depth, done) => loadSession(owner, id, done),
-      stored: (id) => owner.stored("user", id)
+      stored: (id) => owner.stored("user", id),
+      storeReady: () => owner.storeReady
     })
   }
 

@@ -31,16 +31,17 @@ const fromStore = (owner: ShardOwner, user: string, done: Done): void => {
     const stored = yield* cursors.read(user)
     const state = Option.isSome(row) ? SessionState.decode(row.value.state) : SessionState.empty(user)
     for (const { channel, position } of stored) state.mergeCursor(channel, position)
-    return { state, parked }
+    return { state, parked, isStored: Option.isSome(row) }
   })
   whenStoreReady(owner, (ready) => {
     if (!ready) return done(undefined)
     owner.context.run(read, (result) => {
       if (!("ok" in result)) return done(undefined)
-      const { parked, state } = result.ok
+      const { isStored, parked, state } = result.ok
       for (const entry of [...parked, ...owner.checkpoints.takeLate("user", user)]) {
         if (entry.seq > state.committedUserSeq) replay(state, entry)
       }
+      if (isStored) owner.checkpoints.woken("user", user)
       done(state)
     })
   })

@@ -95,11 +95,12 @@ export class WarmStates {
 
   /**
    * Looks at the oldest record, for room: drops a state that `may` go while there is little but states, moves any other
-   * to the end, and gives back a chunk that it has come to the end of. False: nothing is here.
+   * to the end, and gives back a chunk that it has come to the end of. Without `may` none is dropped. False: nothing is
+   * here, or nothing to be had.
    */
-  reclaim(may: (id: string) => boolean): boolean {
+  reclaim(may: ((id: string) => boolean) | undefined): boolean {
     const chunk = this.#order[0]
-    if (chunk === undefined) return false
+    if (chunk === undefined || (may === undefined && this.#live >= this.#filled * fullShare)) return false
     if (chunk === this.#open) this.#open = undefined
     if (this.#looked >= chunk.used) {
       this.#order.shift()
@@ -114,7 +115,7 @@ export class WarmStates {
     const place = this.#placeOf(chunk, at)
     const id = chunk.bytes.toString("latin1", at + headerBytes, at + headerBytes + idLength)
     if (this.#places.find(id) !== place) return true
-    if (this.#live >= this.#filled * fullShare && may(id)) {
+    if (this.#live >= this.#filled * fullShare && may?.(id) === true) {
       this.delete(id)
       return true
     }

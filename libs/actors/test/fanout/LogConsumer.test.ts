@@ -6,13 +6,10 @@ import { TestClock } from "effect/testing"
 import { CommitSignal } from "../../src/fanout/CommitSignal.ts"
 import { ConsumerLags } from "../../src/fanout/ConsumerLags.ts"
 import {
-  busyEntriesPerSecond,
   consumerAgainMs,
   consumerBytesMax,
-  consumerGatherBusyMs,
   consumerGatherMs,
   consumerPollMs,
-  gatherMs,
   runConsumer
 } from "../../src/fanout/LogConsumer.ts"
 import { encodeRecord, noHash, noPlace } from "../../src/log/Record.ts"
@@ -22,19 +19,19 @@ import { entry } from "../log/Entries.ts"
 const shard = 1
 
 /** Fills the shard with records of about a hundredth of a step, and answers the last position. */
-const fill = Effect.fnUntraced(function* (records: number, from = 1, after = 0) {
+const fill = Effect.fnUntraced(function* (records: number, from = 1, after = 0, of = shard) {
   const log = yield* EventLog
   const body = "x".repeat(consumerBytesMax / 100)
   let last = after
   for (let number = from; number < from + records; number++) {
     const { bytes } = encodeRecord(
-      { kind: "events", shard, epoch: 1, number, previous: noHash, checkpoint: noPlace, full: noPlace },
+      { kind: "events", shard: of, epoch: 1, number, previous: noHash, checkpoint: noPlace, full: noPlace },
       [entry(number, { body })]
     )
     const expectedLast = last
     last = yield* Effect.callback<number>((resume) =>
       log.append({
-        shard,
+        shard: of,
         expectedLast,
         reserved: false,
         seal: () => bytes,
@@ -247,15 +244,36 @@ describe("an idle consumer", () => {
   )
 })
 
-describe("the time between two rounds", () => {
-  it("is that of a busy log at the same rate of entries, whichever it was before", () => {
-    for (const sinceMs of [consumerGatherMs, consumerGatherBusyMs]) {
-      const many = Math.ceil((busyEntriesPerSecond * sinceMs) / 1_000)
-      assert.strictEqual(gatherMs(many, sinceMs), consumerGatherBusyMs)
-      assert.strictEqual(gatherMs(many - 1, sinceMs), consumerGatherMs)
-    }
-    assert.strictEqual(gatherMs(1, 60_000), consumerGatherMs)
-  })
+describe("shards that are worked on", () => {
+  it.live("are a few a round while events are many, so that no round is long", () =>
+    Effect.gen(function* () {
+      const shardCount = 8
+      const rounds: Array<number> = []
+      let taken = 0
+      const begun = yield* Deferred.make<void>()
+      const signal = yield* CommitSignal
+      yield* runConsumer<never>({
+        name: "spread",
+        shardCount,
+        gather: { fewMs: 1, busyMs: 400, busyPerSecond: 0, sliceMs: 5 },
+        apply: () => Effect.sync(() => void (Deferred.doneUnsafe(begun, Effect.void) || taken++)),
+        sync: Effect.sync(() => {
+          if (taken > 0) rounds.push(taken)
+          taken = 0
+        })
+      })
+      // The first one is of all: nothing is known of how many there are.
+      yield* fill(1)
+      signal.committed(shard)
+      yield* Deferred.await(begun)
+      yield* fill(1, 2, 1)
+      for (let of = 2; of <= shardCount; of++) yield* fill(1, 1, 0, of)
+      for (let of = 1; of <= shardCount; of++) signal.committed(of)
+      const done = () => rounds.reduce((sum, count) => sum + count, 0)
+      while (done() < shardCount) yield* Effect.sleep(1)
+      assert.isAtLeast(rounds.length, shardCount / 2)
+    }).pipe(Effect.provide(layers))
+  )
 
   it.live("leaves a shard to who has it, and goes on where he came to when it is its own again", () =>
     Effect.gen(function* () {

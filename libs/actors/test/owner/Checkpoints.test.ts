@@ -1,13 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
+import { ChannelStore } from "@parley/storage/ChannelStore"
+import { Directory } from "@parley/storage/Directory"
 import { EventLog } from "@parley/storage/EventLog"
 import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
 import * as MemoryStores from "@parley/storage/memory/MemoryStores"
 import { Effect, Fiber, Layer, Result } from "effect"
+import { persisterConsumer } from "../../src/fanout/ConsumerNames.ts"
 import { decodeCheckpoint } from "../../src/log/Checkpoint.ts"
 import { decodeRecord } from "../../src/log/Record.ts"
-import type { ChannelMutation } from "../../src/owner/OwnerProtocol.ts"
+import { checkpointWokenMax } from "../../src/owner/Checkpoints.ts"
+import type { ChannelMutation, OwnerRequest } from "../../src/owner/OwnerProtocol.ts"
 import type { OwnerBounds } from "../../src/owner/OwnerContext.ts"
-import { oneShardRunner, shard } from "./OneShard.ts"
+import { personalBody } from "../../src/session/PersonalEvent.ts"
+import { replay, SessionState } from "../../src/session/SessionState.ts"
+import { ask, oneShardRunner, shard } from "./OneShard.ts"
 
 const caller = { user: "ann", device: "d", connection: 1, edge: "e" }
 
@@ -114,6 +120,36 @@ describe("a checkpoint", () => {
     }).pipe(Effect.provide(Layer.mergeAll(slowLog, MemoryStores.layer)))
   )
 
+  it.live("is kept whole by the next owner until the store has come as far, however little room there is", () =>
+    Effect.gen(function* () {
+      const channels = Array.from({ length: 40 }, (_, at) => `group:${at}`)
+      const before = yield* owned()
+      for (const channel of channels) yield* before.create(channel)
+      assert.sameMembers(yield* before.checkpointed, channels)
+      // Nobody writes behind: what is dropped here can't be had from anywhere.
+      const { runner, send } = yield* owned({ residentBytesMax: 4_000, warmBytesMax: 4_000 })
+      for (let turn = 0; turn < 2; turn++) for (const channel of channels) yield* send(channel, "hello")
+      assert.strictEqual(runner.owner(shard)?.channels.residents.wokenCold, 0)
+    }).pipe(Effect.provide(layers))
+  )
+
+  it.live("makes room for its newest last", () =>
+    Effect.gen(function* () {
+      const channels = Array.from({ length: 40 }, (_, at) => `group:${at}`)
+      const before = yield* owned()
+      for (const channel of channels) yield* before.create(channel)
+      yield* before.checkpointed
+      const { runner, send } = yield* owned({ residentBytesMax: 4_000, warmBytesMax: 6_000 })
+      const owner = runner.owner(shard)
+      owner?.setStored(1_000_000, [])
+      yield* send("group:39", "hello")
+      owner?.sweep()
+      const kept = channels.filter((id) => owner?.channels.residents.warm(id) !== undefined)
+      assert.isBelow(kept.length, channels.length - 1)
+      assert.includeMembers(kept, ["group:38", "group:37"])
+    }).pipe(Effect.provide(layers))
+  )
+
   it.live("has a channel that was busy but is not far ahead of the store", () =>
     Effect.gen(function* () {
       const { checkpointed, create, send } = yield* owned()
@@ -121,5 +157,95 @@ describe("a checkpoint", () => {
       for (let i = 0; i < 40; i++) yield* send("group:a", "x".repeat(200))
       assert.deepStrictEqual(yield* checkpointed, ["group:a"])
     }).pipe(Effect.provide(layers))
+  )
+
+  it.live(
+    "has some of those that were woken from the store and only looked at: the next owner need not ask for them",
+    () =>
+      Effect.gen(function* () {
+        const [store, channelStore] = [yield* Directory, yield* ChannelStore]
+        const users = Array.from({ length: checkpointWokenMax + 10 }, (_, user) => `u${user}`)
+        yield* store.writeSessions(
+          users.map((user) => {
+            const state = SessionState.empty(user)
+            const body = personalBody(1, 1, { kind: "added", channel: "group:old", seq: 1 })
+            const rest = { cid: "", bodyHash: "", hidden: "", n: 0, target: 0, body }
+            replay(state, { topic: "user", id: user, generation: 1, seq: 1, kind: "added", at: 1, by: user, ...rest })
+            return { user, generation: 1, userSeq: 1, state: state.encode() }
+          })
+        )
+        const old = {
+          generation: 1,
+          seq: 1,
+          n: 0,
+          name: "old",
+          topic: "",
+          fanout: "write",
+          createdAt: 1,
+          idBound: 0
+        } as const
+        yield* store.writeChannels([{ ...old, channel: "group:old", members: 1 }])
+        yield* store.writeMembers([{ channel: "group:old", user: "u0", role: "member", from: 1, to: null, seq: 1 }])
+        const asked: Array<string> = []
+        const directory = Directory.of({
+          ...store,
+          session: (user) => Effect.suspend(() => (asked.push(user), store.session(user)))
+        })
+        const channels = ChannelStore.of({
+          ...channelStore,
+          load: (load) => Effect.suspend(() => (asked.push(...load.channels), channelStore.load(load)))
+        })
+        /** All come, and look at what they have. */
+        const visit = Effect.fnUntraced(function* (epoch: number) {
+          const runner = yield* oneShardRunner({ channels, directory })
+          yield* runner.open(shard, epoch)
+          const request = (it: OwnerRequest) =>
+            Effect.callback<void>((resume) =>
+              runner.request(
+                shard,
+                runner.epochOf(shard),
+                it,
+                (reply) => resume("ok" in reply ? Effect.void : Effect.die(reply.failure)),
+                () => resume(Effect.die("not mine"))
+              )
+            )
+          const look = (user: string) => request({ _tag: "Open", user, after: { generation: 0, seq: 0 } })
+          yield* Effect.forEach(users.slice(epoch === 1 ? 0 : 20), look)
+          const items = [{ channel: "group:old", cursor: { generation: 0, seq: 0 }, held: null }]
+          yield* request({ _tag: "Sync", user: "u0", items, eventsMax: 10, bytesMax: 10_000 })
+          return runner
+        })
+        const first = yield* visit(1)
+        assert.strictEqual(asked.length, users.length + 1)
+        const mutation = {
+          op: "create",
+          channel: "group:new",
+          cid: cid(),
+          name: "new",
+          topic: "",
+          members: []
+        } as const
+        yield* ask(first, { _tag: "Mutate", caller, mutation, admin: false })
+        // The ack comes first, then it is counted.
+        yield* Effect.sleep(1)
+        first.owner(shard)?.checkpoints.write()
+        yield* first.owner(shard)?.log.flush() ?? Effect.void
+        const log = yield* EventLog
+        const records = (yield* log.readAfter(shard, 0, 100_000_000)).map(({ bytes, position }) => ({
+          position,
+          record: Result.getOrThrow(decodeRecord(bytes))
+        }))
+        // The store has all of it: what is not here could be asked for.
+        yield* log.setConsumerPosition(persisterConsumer, shard, records.at(-1)?.position ?? 0)
+        first.drop(shard)
+        asked.length = 0
+        yield* visit(2)
+        // The newest of them, and the channel: as many as a checkpoint may have.
+        assert.deepStrictEqual(asked, [])
+        const newest = records.findLast(({ record }) => record.kind === "full")
+        const ids = decodeCheckpoint(newest?.record.body ?? new Uint8Array()).snapshots.map(({ id }) => id)
+        assert.deepStrictEqual(ids.slice(0, 3), ["group:new", "group:old", users.at(-1)])
+        assert.strictEqual(ids.length, checkpointWokenMax + 1)
+      }).pipe(Effect.provide(layers))
   )
 })

@@ -21,7 +21,8 @@ const make = (stored: (id: string) => boolean = () => true, memory = roomy()) =>
       loaded.push(id)
       queueMicrotask(() => done(state(`${id} ÿ\0`)))
     },
-    stored
+    stored,
+    storeReady: () => true
   })
   const use = (id: string): Promise<string> =>
     new Promise((resolve) => residents.turn(id, (resident) => resolve(resident.state?.text ?? ""), resolve))

@@ -17,7 +17,7 @@ import type { StoredEvent } from "../MessageStore.ts"
 import type { StoreUnavailable } from "../StoreError.ts"
 import type { Cassandra, Row } from "./Cassandra.ts"
 import { long, select, timestampBytes, Upsert } from "./Cql.ts"
-import { bucketOf, isMessage, numberOf, textOf } from "./MessageColumns.ts"
+import { bucketOf, isMessage, numberOf, type Sent, sentOf, textOf } from "./MessageColumns.ts"
 import type { PartitionBatches } from "./PartitionBatches.ts"
 
 /** Seqs in a block; a bucket of rows has whole ones. */
@@ -48,7 +48,7 @@ const selectChanges = select(
 )
 const selectCounts = select(`SELECT block, counts FROM block_counts WHERE ${blocks}`)
 const places = "channel = ? AND bucket = ? AND seq >= ? AND seq < ?"
-const selectSenders = select(`SELECT seq, generation, sender, delete_generation FROM messages WHERE ${places}`)
+const selectSenders = select(`SELECT seq, sent, delete_generation FROM messages WHERE ${places}`)
 const selectOthers = select(`SELECT seq, generation FROM channel_events WHERE ${places}`)
 
 /** `by` changed what `seq` counts for. */
@@ -109,11 +109,15 @@ export const countMessages = Effect.fnUntraced(function* (
 const readSenders = (cassandra: Cassandra["Service"], channel: string, from: number, to: number) =>
   cassandra.read(selectSenders, [channel, bucketOf(from), BigInt(from), BigInt(to)])
 
-const counts = (row: Row): boolean => isMessage(row) && numberOf(row, "delete_generation") < numberOf(row, "generation")
+const counts = (row: Row, sent: Sent): boolean =>
+  isMessage(sent) && numberOf(row, "delete_generation") < sent.generation
 
 const countOf = (rows: ReadonlyArray<Row>, user: string): number => {
   let count = 0
-  for (const row of rows) if (counts(row) && textOf(row, "sender") !== user) count++
+  for (const row of rows) {
+    const sent = sentOf(row)
+    if (counts(row, sent) && sent.by !== user) count++
+  }
   return count
 }
 
@@ -169,12 +173,13 @@ const countBlock = Effect.fnUntraced(function* (
   const bySender = new Map<string, number>()
   const taken = new Set<number>()
   let all = 0
-  for (const row of [...rows, ...others]) if (numberOf(row, "generation") >= 0) taken.add(numberOf(row, "seq"))
+  for (const row of others) if (numberOf(row, "generation") >= 0) taken.add(numberOf(row, "seq"))
   for (const row of rows) {
-    if (!counts(row)) continue
+    const sent = sentOf(row)
+    if (sent.generation >= 0) taken.add(numberOf(row, "seq"))
+    if (!counts(row, sent)) continue
     all++
-    const sender = textOf(row, "sender")
-    bySender.set(sender, (bySender.get(sender) ?? 0) + 1)
+    bySender.set(sent.by, (bySender.get(sent.by) ?? 0) + 1)
   }
   const counted: Counts = { seen, all, by: Object.fromEntries(bySender) }
   if (taken.size === (block === 0 ? blockSeqs - 1 : blockSeqs)) yield* keep(cassandra, channel, block, counted)

@@ -3,6 +3,7 @@
  * do, one at a time for a shard. So a write carries a timestamp above what is there, and the clock's where that is larger.
  * What is let go stays as a row without its bytes. Which entities have some is listed apart; a list may name one too
  * many, never one too few: it is written after the events, and taken back under a timestamp from before one has looked.
+ * Which consumers ever parked something is said before: of the others, which are nearly all, no list is read.
  */
 import { Clock, Effect, Layer } from "effect"
 import { type ParkedEntity, type ParkedEvent, ParkedEvents, type ParkedKey } from "../ParkedEvents.ts"
@@ -12,6 +13,7 @@ import { Cassandra, type Row } from "./Cassandra.ts"
 import { unavailable } from "./CassandraClient.ts"
 import { big, bytesOf, has, numberOf, textOf } from "./Columns.ts"
 import { select, Upsert } from "./Cql.ts"
+import { makeGathered } from "./Gathered.ts"
 import { allRows, byId, PartitionWrites } from "./Partitions.ts"
 
 /** Events one answer has at most, whatever the caller asks for. */
@@ -19,6 +21,8 @@ const listMax = 10_000
 /** Events with their bytes, of one request. */
 const pageEvents = 256
 const atOnce = 32
+/** Consumers that one question may name: more than there are. */
+const consumersMax = 64
 
 const ofEvent = { key: ["consumer", "topic", "id", "generation", "seq"], partitionColumns: 3 }
 const whole = new Upsert({
@@ -88,7 +92,7 @@ const entitiesOf = (keys: ReadonlyArray<Of>): ReadonlyArray<Of> => [
   ).values()
 ]
 
-const make = (cassandra: Cassandra["Service"]): ParkedEvents["Service"] => {
+const make = Effect.fnUntraced(function* (cassandra: Cassandra["Service"]) {
   const one = (...[statement, values]: Parameters<typeof cassandra.read>) =>
     Effect.map(cassandra.read(statement, values), (rows) => rows[0])
 
@@ -113,6 +117,9 @@ const make = (cassandra: Cassandra["Service"]): ParkedEvents["Service"] => {
   }
 
   const put = Effect.fnUntraced(function* (parked: ReadonlyArray<ParkedEvent>) {
+    const named = new PartitionWrites()
+    for (const it of parked) named.addOnce("consumers", it.consumer, () => consumer.at(1n, true, theList, it.consumer))
+    yield* run(named)
     const writes = new PartitionWrites()
     yield* each(
       parked,
@@ -132,7 +139,6 @@ const make = (cassandra: Cassandra["Service"]): ParkedEvents["Service"] => {
       entitiesOf(parked),
       Effect.fnUntraced(function* (it) {
         list(lists, it, yield* after(yield* listedSince(it)), true)
-        lists.addOnce("consumers", it.consumer, () => consumer.at(1n, true, theList, it.consumer))
       })
     )
     yield* run(lists)
@@ -214,10 +220,29 @@ const make = (cassandra: Cassandra["Service"]): ParkedEvents["Service"] => {
       )
     )
 
+  /** Of consumers that have parked something, now or once. */
+  const names = Effect.map(cassandra.read(consumers, [theList]), (rows) => rows.map((row) => textOf(row, "consumer")))
+
+  const entitiesOfConsumer = (name: string) =>
+    Effect.flatMap(listedOf(name), (listed) =>
+      each(listed, (it) =>
+        Effect.map(count(it), ({ count, shard }): ParkedEntity => ({ shard, topic: it.topic, id: it.id, count }))
+      )
+    ).pipe(Effect.map((entities) => entities.filter(({ count }) => count > 0)))
+
+  /** Each shard that is taken over asks for those of all: together (Gathered). */
+  const entities = yield* makeGathered(
+    consumersMax,
+    Effect.fnUntraced(function* (asked: ReadonlySet<string>) {
+      const found = new Map<string, ReadonlyArray<ParkedEntity>>()
+      for (const name of yield* names) if (asked.has(name)) found.set(name, yield* entitiesOfConsumer(name))
+      return (name: string) => found.get(name) ?? []
+    })
+  )
+
   const listAll = Effect.fnUntraced(function* (limit: number) {
     const found: Array<ParkedEvent> = []
-    const names = (yield* cassandra.read(consumers, [theList])).map((row) => textOf(row, "consumer")).sort(byId)
-    for (const name of names) {
+    for (const name of (yield* names).toSorted(byId)) {
       for (const it of yield* listedOf(name)) {
         if (found.length >= limit) return found
         for (const event of yield* of(it, limit - found.length)) found.push(event)
@@ -232,18 +257,13 @@ const make = (cassandra: Cassandra["Service"]): ParkedEvents["Service"] => {
     remove,
     of: (consumer, topic, id, limit) => of({ consumer, topic, id }, bounded(limit)),
     list: (limit) => listAll(bounded(limit)),
-    entities: (name) =>
-      Effect.flatMap(listedOf(name), (listed) =>
-        each(listed, (it) =>
-          Effect.map(count(it), ({ count, shard }): ParkedEntity => ({ shard, topic: it.topic, id: it.id, count }))
-        )
-      ).pipe(Effect.map((entities) => entities.filter(({ count }) => count > 0)))
+    entities
   })
-}
+})
 
 const noBytes = Buffer.alloc(0)
 
 export const layerCassandra: Layer.Layer<ParkedEvents, never, Cassandra> = Layer.effect(
   ParkedEvents,
-  Effect.map(Cassandra, make)
+  Effect.flatMap(Cassandra, make)
 )

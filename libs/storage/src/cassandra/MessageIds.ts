@@ -2,6 +2,7 @@
  * The client ids of a channel's events, for the idempotency window beyond memory, a minute of them a partition: a busy
  * channel's stays small. A minute is of the time in the id, which says where to look. Rows end by themselves after the
  * window; what was forgotten before that is a bound in a row of its own, looked at with every question.
+ * Ids of about the same time are neighbours, whoever sent them: a batch of them is put into one place of its partition.
  */
 import { clientIdTime } from "@parley/protocol/ClientIdTime"
 import { Effect, Option } from "effect"
@@ -20,29 +21,44 @@ const minuteMs = 60_000
 
 const putAck = new Upsert({
   table: "message_ids",
-  key: ["channel", "minute", "sender", "cid"],
+  key: ["channel", "minute", "id"],
   partitionColumns: 2,
-  set: ["seq", "n", "at", "body_hash"],
+  set: ["ack"],
   ttlSeconds: keptSeconds
 })
-const selectAck = select(
-  "SELECT seq, n, at, body_hash FROM message_ids WHERE channel = ? AND minute = ? AND sender = ? AND cid = ?"
-)
+const selectAck = select("SELECT ack FROM message_ids WHERE channel = ? AND minute = ? AND id = ?")
 const putBound = new Upsert({ table: "message_id_bound", key: ["id"], set: ["before"] })
 const selectBound = select("SELECT before FROM message_id_bound WHERE id = ?")
 const boundId = 1
 
 const minuteOf = (cid: string): number => Math.floor(clientIdTime(cid) / minuteMs)
 
+/** As the protocol has them. */
+const pattern = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 /** Whether it is an id at all: its time is its partition. */
-export const hasTime = (cid: string): boolean => cid !== "" && Number.isFinite(clientIdTime(cid))
+export const isId = (cid: string): boolean => pattern.test(cid)
+
+/** The 16 bytes of the UUID, then who sent it. */
+const idOf = (cid: string, sender: string): Buffer => {
+  const id = Buffer.allocUnsafe(16 + Buffer.byteLength(sender))
+  id.write(cid.replaceAll("-", ""), "hex")
+  id.write(sender, 16)
+  return id
+}
+
+/** For people too, who look at rows. A hash has no spaces. */
+const ackText = ({ at, bodyHash, n, seq }: StoredAck): string => `${seq} ${n} ${at} ${bodyHash}`
+const ackOf = (text: string): StoredAck => {
+  const [seq, n, at, bodyHash = ""] = text.split(" ")
+  return { seq: Number(seq), n: Number(n), at: Number(at), bodyHash }
+}
 
 export const putId = (rows: PartitionBatches, event: StoredEvent): void => {
-  const { at, bodyHash, by, channel, cid, n, seq } = event
+  const { by, channel, cid } = event
   const minute = minuteOf(cid)
   rows.add(
     `ids ${minute} ${channel}`,
-    putAck.at(timestampBytes(event), long(seq), long(n), long(at), bodyHash, channel, long(minute), by, cid)
+    putAck.at(timestampBytes(event), ackText(event), channel, long(minute), idOf(cid, by))
   )
 }
 
@@ -52,10 +68,10 @@ export const findId = Effect.fnUntraced(function* (
   sender: string,
   cid: string
 ) {
-  if (!hasTime(cid)) return Option.none<StoredAck>()
+  if (!isId(cid)) return Option.none<StoredAck>()
   const minute = BigInt(minuteOf(cid))
   const [acks, bounds] = yield* Effect.all(
-    [cassandra.read(selectAck, [channel, minute, sender, cid]), cassandra.read(selectBound, [boundId])],
+    [cassandra.read(selectAck, [channel, minute, idOf(cid, sender)]), cassandra.read(selectBound, [boundId])],
     { concurrency: 2 }
   )
   const [ack] = acks
@@ -63,12 +79,7 @@ export const findId = Effect.fnUntraced(function* (
   if (ack === undefined || (bound !== undefined && clientIdTime(cid) < numberOf(bound, "before"))) {
     return Option.none<StoredAck>()
   }
-  return Option.some<StoredAck>({
-    seq: numberOf(ack, "seq"),
-    n: numberOf(ack, "n"),
-    at: numberOf(ack, "at"),
-    bodyHash: textOf(ack, "body_hash")
-  })
+  return Option.some(ackOf(textOf(ack, "ack")))
 })
 
 /** A bound only grows: its timestamp is itself. */

@@ -22,7 +22,7 @@ import {
   selectNewest,
   selectOldest,
   selectSent,
-  textOf
+  sentOf
 } from "./MessageColumns.ts"
 
 /** Rows one page has at most, whatever the caller asks for. */
@@ -83,7 +83,10 @@ export const readMessages = Effect.fnUntraced(function* (
       rowsMax
     ])
     const items: Array<StoredMessage> = []
-    for (const row of rows) if (isMessage(row)) items.push(toStoredMessage(numberOf(row, "seq"), messageRowOf(row)))
+    for (const row of rows) {
+      const sent = sentOf(row)
+      if (isMessage(sent)) items.push(toStoredMessage(numberOf(row, "seq"), messageRowOf(row, sent)))
+    }
     const found: Found<StoredMessage> = { items, upTo: lastSeq(rows, rowsMax) }
     return found
   })
@@ -107,9 +110,10 @@ const readPart = Effect.fnUntraced(function* (cassandra: Client, channel: string
     if (event !== undefined) byPlace.set(event.seq, event)
   }
   for (const row of messages) {
-    if (!isMessage(row)) continue
+    const sent = sentOf(row)
+    if (!isMessage(sent)) continue
     const seq = numberOf(row, "seq")
-    const message = messageRowOf(row)
+    const message = messageRowOf(row, sent)
     if ((byPlace.get(seq)?.generation ?? -1) > message.created) continue
     byPlace.set(seq, { seq, generation: message.created, body: currentBody(message) })
   }
@@ -156,15 +160,15 @@ export const readNewest = Effect.fnUntraced(function* (cassandra: Client, channe
   if (found === undefined) return Option.none<NewestEvents>()
   const { head } = found
   const count = clampLimit(seqs)
-  const [sent, events] = yield* Effect.all(
+  const [rows, events] = yield* Effect.all(
     [
       cassandra.read(selectSent, [channel, bucketOf(head.seq), BigInt(head.seq)]),
       readEvents(cassandra, channel, Math.max(0, head.seq - count), head.seq, count)
     ],
     { concurrency: 2 }
   )
-  const [row] = sent
-  const message =
-    row !== undefined && isMessage(row) ? { at: numberOf(row, "at"), by: textOf(row, "sender") } : undefined
+  const [row] = rows
+  const sent = row === undefined ? undefined : sentOf(row)
+  const message = sent !== undefined && isMessage(sent) ? { at: sent.at, by: sent.by } : undefined
   return Option.some<NewestEvents>({ head, message, events })
 })

@@ -34,6 +34,7 @@ import {
   bodyOf,
   bucketOf,
   noText,
+  notSentText,
   numberOf,
   putDelete,
   putEdit,
@@ -41,11 +42,12 @@ import {
   putMessage,
   selectDeleted,
   selectEvent,
+  sentText,
   textOf,
   toBlob,
   voidEvent
 } from "./MessageColumns.ts"
-import { hasTime, putId } from "./MessageIds.ts"
+import { isId, putId } from "./MessageIds.ts"
 import { type BatchRows, PartitionBatches } from "./PartitionBatches.ts"
 
 /** A body beyond this is no event's: the log's records are smaller. */
@@ -105,7 +107,7 @@ const refusal = (event: StoredEvent): string | undefined => {
   if (!isPlace(event) || event.generation < firstGeneration)
     return `no place for generation ${event.generation}, seq ${event.seq}`
   if (!(event.target >= 0 && event.target < seqLimit)) return `no place for target ${event.target}`
-  if (event.cid !== "" && !hasTime(event.cid)) return `no time in the client id ${event.cid}`
+  if (event.cid !== "" && !isId(event.cid)) return `no UUID of version 7 in the client id ${event.cid}`
   if (event.body.length > bodyBytesMax) return `a body of ${event.body.length} bytes`
   return undefined
 }
@@ -144,16 +146,16 @@ const partitionOf = (channel: string, seq: number): string => `${bucketOf(seq)} 
 
 /** The event at its place; after a restore also as nothing in the other table, where an earlier generation may have one. */
 const putPlace = ({ after, rows }: Plan, event: StoredEvent): void => {
-  const { at, body, by, channel, cid, generation, kind, n, seq, target } = event
+  const { body, channel, generation, kind, seq, target } = event
   const timestamp = timestampBytes(event)
   const place = [channel, bucketOf(seq), long(seq)] as const
   const message = kind === "message"
   const overrides = generation > firstGeneration
   const writes: Array<Write> = []
   if (message) {
-    writes.push(putMessage.at(timestamp, generation, long(n), long(at), by, cid, toBlob(body), ...place))
+    writes.push(putMessage.at(timestamp, sentText(event), toBlob(body), ...place))
   } else if (overrides) {
-    writes.push(putMessage.at(timestamp, generation, zero, zero, "", "", noText, ...place))
+    writes.push(putMessage.at(timestamp, notSentText(generation), noText, ...place))
   }
   if (!message) {
     writes.push(putEvent.at(timestamp, generation, kind, long(target), toBlob(body), ...place))

@@ -1,90 +1,101 @@
 /**
  * Hot cursors in Redis, in front of the store that has them at rest. The store first, then Redis: a merge succeeds only
  * when the store has it (a session passivates on that, †5), and nobody ever reads from Redis what a loss of Redis could
- * take back. Redis spares the store the reads: a session that wakes gets its whole list in one round trip. Away or
- * flushed it costs reads of the store, nothing else. What Redis missed while it was away for this process is owed: those
- * users are read from the store, here, and their hashes are thrown away before Redis is believed again. Until then another
- * process may read what Redis had before; one that dies owing leaves it so until the cursor moves, or its client offers it.
+ * take back. Redis spares the store the reads: a session that wakes gets its whole list in one round trip, and so does a
+ * small channel, which shows who has read how far. Away or flushed it costs reads of the store, nothing else. What Redis
+ * missed while it was away for this process is owed: those users and channels are read from the store, here, and their
+ * hashes are thrown away before Redis is believed again. Until then another process may read what Redis had before; one
+ * that dies owing leaves it so until the cursor moves, or its client offers it.
  */
 import { Effect, Exit, Layer, Option, Schedule } from "effect"
 import { randomUUID } from "node:crypto"
+import type { Position } from "@parley/protocol/Ids"
 import { type Cursor, CursorStore, laterCursor } from "../CursorStore.ts"
 import { StoreUnavailable } from "../StoreError.ts"
-import { forgetCursors, mergeCursors, readCursors } from "./CursorScripts.ts"
-import { Redis } from "./Redis.ts"
+import { forgetCursors, mergeAskedCursors, mergeCursors, readCursors } from "./CursorScripts.ts"
+import { Redis, type RedisScript } from "./Redis.ts"
 
-/** A hash goes when its user was not seen for so long. */
+/** A hash goes when its user, or channel, was not seen for so long. */
 const hotMs = 7 * 24 * 3_600_000
-/** A script that goes over more cursors would hold the server up: such a user's come from the store. */
+/** A script that goes over more cursors would hold the server up: such a hash is not made, they come from the store. */
 const hotCursorsMax = 5_000
 const mergedAtOnceMax = 1_000
-/** Users whose hashes Redis has still to forget; past it a merge that Redis misses fails, and its session keeps it. */
-const owedUsersMax = 200_000
+/** Hashes that Redis has still to forget; past it a merge that Redis misses fails, and its session keeps it. */
+const owedMax = 200_000
 const owedAtOnce = 32
+/** Channels of one merge that are told at once: as many merges as a runner has under way must stay below what Redis takes. */
+const channelsAtOnce = 8
 const owedEvery = Schedule.jittered(Schedule.spaced("500 millis"))
 
-const keyOf = (user: string): string => `cursors:${user}`
+const ofUser = (user: string): string => `cursors:${user}`
+const ofChannel = (channel: string): string => `cursors-of:${channel}`
 
-const flat = (cursors: ReadonlyArray<Cursor>): ReadonlyArray<string | number> =>
-  cursors.flatMap(({ channel, position }) => [channel, position.generation, position.seq])
+/** Of a user's hash: a channel's; of a channel's: a user's. */
+interface Field {
+  readonly name: string
+  readonly position: Position
+}
+
+const flat = (fields: ReadonlyArray<Field>): ReadonlyArray<string | number> =>
+  fields.flatMap(({ name, position }) => [name, position.generation, position.seq])
 
 /** None: it is not what the scripts write. */
-const decodeHash = (hash: unknown): Option.Option<ReadonlyArray<Cursor>> => {
+const decodeHash = (hash: unknown): Option.Option<ReadonlyArray<Field>> => {
   if (!Array.isArray(hash)) return Option.none()
-  const cursors: Array<Cursor> = []
+  const fields: Array<Field> = []
   for (let at = 0; at + 1 < hash.length; at += 2) {
-    const [channel, value] = [String(hash[at]), String(hash[at + 1])]
-    if (channel === "#" || channel === "?") continue
+    const [name, value] = [String(hash[at]), String(hash[at + 1])]
+    if (name === "#" || name === "?") continue
     const [generation, seq] = value.split(":").map(Number)
     if (generation === undefined || seq === undefined || Number.isNaN(generation + seq)) return Option.none()
-    cursors.push({ channel, position: { generation, seq } })
+    fields.push({ name, position: { generation, seq } })
   }
-  return Option.some(cursors)
+  return Option.some(fields)
 }
 
 /** A script takes so many at once, at most. */
-const inParts = (cursors: ReadonlyArray<Cursor>): ReadonlyArray<ReadonlyArray<Cursor>> => {
-  const parts: Array<ReadonlyArray<Cursor>> = []
-  for (let at = 0; at < cursors.length; at += mergedAtOnceMax) parts.push(cursors.slice(at, at + mergedAtOnceMax))
+const inParts = (fields: ReadonlyArray<Field>): ReadonlyArray<ReadonlyArray<Field>> => {
+  const parts: Array<ReadonlyArray<Field>> = []
+  for (let at = 0; at < fields.length; at += mergedAtOnceMax) parts.push(fields.slice(at, at + mergedAtOnceMax))
   return parts
 }
 
-const mergeBoth = (a: ReadonlyArray<Cursor>, b: ReadonlyArray<Cursor>): ReadonlyArray<Cursor> => {
-  const merged = new Map(a.map(({ channel, position }) => [channel, position]))
-  for (const { channel, position } of b) {
-    const known = merged.get(channel)
-    merged.set(channel, known === undefined ? position : laterCursor(known, position))
+const mergeBoth = (a: ReadonlyArray<Field>, b: ReadonlyArray<Field>): ReadonlyArray<Field> => {
+  const merged = new Map(a.map(({ name, position }) => [name, position]))
+  for (const { name, position } of b) {
+    const known = merged.get(name)
+    merged.set(name, known === undefined ? position : laterCursor(known, position))
   }
-  return [...merged].map(([channel, position]) => ({ channel, position }))
+  return [...merged].map(([name, position]) => ({ name, position }))
 }
 
-/** User → how often Redis missed something of him; what was missed while it was made good has to be made good again. */
+/** Hash → how often Redis missed something of it; what was missed while it was made good has to be made good again. */
 class Owed {
-  readonly #users = new Map<string, number>()
+  readonly #hashes = new Map<string, number>()
 
-  has(user: string): boolean {
-    return this.#users.has(user)
+  has(key: string): boolean {
+    return this.#hashes.has(key)
   }
 
   /** False: no more can be remembered. */
-  add(user: string): boolean {
-    const known = this.#users.get(user)
-    if (known === undefined && this.#users.size >= owedUsersMax) return false
-    this.#users.set(user, (known ?? 0) + 1)
+  add(key: string): boolean {
+    const known = this.#hashes.get(key)
+    if (known === undefined && this.#hashes.size >= owedMax) return false
+    this.#hashes.set(key, (known ?? 0) + 1)
     return true
   }
 
-  some(count: number): ReadonlyArray<readonly [user: string, times: number]> {
+  some(count: number): ReadonlyArray<readonly [key: string, times: number]> {
     const some: Array<readonly [string, number]> = []
-    for (const entry of this.#users) {
+    for (const entry of this.#hashes) {
       if (some.length === count) break
       some.push(entry)
     }
     return some
   }
 
-  paid(user: string, times: number): void {
-    if (this.#users.get(user) === times) this.#users.delete(user)
+  paid(key: string, times: number): void {
+    if (this.#hashes.get(key) === times) this.#hashes.delete(key)
   }
 }
 
@@ -95,8 +106,8 @@ export const layerRedis: Layer.Layer<CursorStore, never, CursorStore | Redis> = 
     const redis = yield* Redis
     const owed = new Owed()
 
-    const payOne = ([user, times]: readonly [string, number]) =>
-      redis.run(forgetCursors, [keyOf(user)], []).pipe(Effect.andThen(Effect.sync(() => owed.paid(user, times))))
+    const payOne = ([key, times]: readonly [string, number]) =>
+      redis.run(forgetCursors, [key], []).pipe(Effect.andThen(Effect.sync(() => owed.paid(key, times))))
     const pay = Effect.gen(function* () {
       for (let some = owed.some(owedAtOnce); some.length > 0; some = owed.some(owedAtOnce)) {
         yield* Effect.forEach(some, payOne, { concurrency: owedAtOnce, discard: true })
@@ -106,31 +117,33 @@ export const layerRedis: Layer.Layer<CursorStore, never, CursorStore | Redis> = 
     yield* Effect.exit(pay).pipe(Effect.repeat(owedEvery), Effect.forkScoped)
 
     /** Redis first, the store where Redis does not have all of it; what the store answers is put back. */
-    const read = Effect.fnUntraced(function* (user: string) {
-      if (owed.has(user)) return yield* store.read(user)
+    const readHash = Effect.fnUntraced(function* (
+      key: string,
+      stored: Effect.Effect<ReadonlyArray<Field>, StoreUnavailable>
+    ) {
+      if (owed.has(key)) return yield* stored
       const nonce = randomUUID()
-      const hot = yield* Effect.exit(redis.run(readCursors, [keyOf(user)], [nonce, hotMs]))
+      const hot = yield* Effect.exit(redis.run(readCursors, [key], [nonce, hotMs]))
       if (Exit.isSuccess(hot)) {
         const known = decodeHash(hot.value)
         // Something was missed while Redis was asked: its answer may be from before that.
-        if (Option.isSome(known) && !owed.has(user)) return known.value
+        if (Option.isSome(known) && !owed.has(key)) return known.value
       }
-      const rows = yield* store.read(user)
+      const rows = yield* stored
       if (Exit.isFailure(hot) || rows.length > hotCursorsMax) return rows
-      const after = yield* Effect.exit(redis.run(mergeCursors, [keyOf(user)], [nonce, hotMs, ...flat(rows)]))
-      const known = Exit.isSuccess(after) ? decodeHash(after.value) : Option.none<ReadonlyArray<Cursor>>()
+      const after = yield* Effect.exit(redis.run(mergeCursors, [key], [nonce, hotMs, ...flat(rows)]))
+      const known = Exit.isSuccess(after) ? decodeHash(after.value) : Option.none<ReadonlyArray<Field>>()
       return Option.isSome(known) ? mergeBoth(rows, known.value) : rows
     })
 
-    /** Whether Redis has it, too. */
-    const show = (user: string, cursors: ReadonlyArray<Cursor>) =>
-      owed.has(user)
+    /** Whether Redis has it, too, or is known not to. */
+    const show = (key: string, script: RedisScript, fields: ReadonlyArray<Field>) =>
+      (owed.has(key)
         ? Effect.succeed(false)
-        : Effect.forEach(
-            inParts(cursors),
-            (part) => redis.run(mergeCursors, [keyOf(user)], ["", hotMs, ...flat(part)]),
-            { discard: true }
-          ).pipe(Effect.match({ onFailure: () => false, onSuccess: () => true }))
+        : Effect.forEach(inParts(fields), (part) => redis.run(script, [key], ["", hotMs, ...flat(part)]), {
+            discard: true
+          }).pipe(Effect.match({ onFailure: () => false, onSuccess: () => true }))
+      ).pipe(Effect.map((shown) => shown || owed.add(key)))
 
     // Once the store has it nobody stops it: what Redis lacks then would be owed by nobody.
     const merge = (user: string, cursors: ReadonlyArray<Cursor>): Effect.Effect<void, StoreUnavailable> =>
@@ -138,14 +151,37 @@ export const layerRedis: Layer.Layer<CursorStore, never, CursorStore | Redis> = 
         Effect.gen(function* () {
           if (cursors.length === 0) return
           yield* restore(store.merge(user, cursors))
-          if ((yield* show(user, cursors)) || owed.add(user)) return
+          const channels = Effect.forEach(
+            cursors,
+            ({ channel, position }) => show(ofChannel(channel), mergeAskedCursors, [{ name: user, position }]),
+            { concurrency: channelsAtOnce }
+          )
+          const fields = cursors.map(({ channel, position }) => ({ name: channel, position }))
+          const [shown, told] = yield* Effect.all([show(ofUser(user), mergeCursors, fields), channels], {
+            concurrency: 2
+          })
+          if (shown && told.every((it) => it)) return
           return yield* new StoreUnavailable({
             store: "redis",
-            cause: new Error(`it has missed cursors of ${owedUsersMax} users: this session keeps its own meanwhile`)
+            cause: new Error(
+              `it has missed cursors of ${owedMax} users and channels: this session keeps its own meanwhile`
+            )
           })
         })
       )
 
-    return CursorStore.of({ read, merge, ofChannel: (channel) => store.ofChannel(channel) })
+    return CursorStore.of({
+      read: (user) =>
+        readHash(
+          ofUser(user),
+          Effect.map(store.read(user), (rows) => rows.map(({ channel, position }) => ({ name: channel, position })))
+        ).pipe(Effect.map((fields) => fields.map(({ name, position }) => ({ channel: name, position })))),
+      merge,
+      ofChannel: (channel) =>
+        readHash(
+          ofChannel(channel),
+          Effect.map(store.ofChannel(channel), (rows) => rows.map(({ position, user }) => ({ name: user, position })))
+        ).pipe(Effect.map((fields) => fields.map(({ name, position }) => ({ user: name, position }))))
+    })
   })
 )

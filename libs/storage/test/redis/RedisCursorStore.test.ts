@@ -37,6 +37,13 @@ const makeStore = Effect.gen(function* () {
         const rows = yield* memory.read(user)
         yield* seen.before
         return rows
+      }),
+    ofChannel: (channel) =>
+      Effect.gen(function* () {
+        seen.reads++
+        const rows = yield* memory.ofChannel(channel)
+        yield* seen.before
+        return rows
       })
   })
   return { store, seen }
@@ -79,6 +86,51 @@ describe("Cursors in Redis", () => {
       assert.sameDeepMembers([...(yield* hot.read(user))], [...first])
       yield* hot.merge(user, [at(9)])
       assert.deepInclude(yield* hot.read(user), at(9))
+      assert.strictEqual(seen.reads, 1)
+    })
+  )
+
+  it.live("the cursors of a channel are read from the store once, then from Redis, with all that is merged since", () =>
+    Effect.gen(function* () {
+      const server = yield* redisServer()
+      const { seen, store } = yield* makeStore
+      const [one, two] = [yield* process(server.url, store), yield* process(server.url, store)]
+      yield* one.merge("bob", [at(3)])
+      // Nobody has asked yet: Redis keeps nothing of it.
+      assert.strictEqual(String(yield* Effect.promise(() => server.ask("EXISTS", `parley:cursors-of:${channel}`))), "0")
+      assert.deepStrictEqual(yield* one.ofChannel(channel), [{ user: "bob", position: at(3).position }])
+      yield* two.merge(user, [at(5)])
+      yield* two.merge("bob", [at(2)])
+      yield* one.merge("bob", [at(1, 7)])
+      const expected = [
+        { user: "bob", position: at(1, 7).position },
+        { user, position: at(5).position }
+      ]
+      for (const by of [one, two]) assert.sameDeepMembers([...(yield* by.ofChannel(channel))], expected)
+      assert.strictEqual(seen.reads, 1)
+      yield* Effect.promise(() => server.ask("FLUSHALL"))
+      yield* two.merge(user, [at(6)])
+      assert.deepInclude(yield* one.ofChannel(channel), { user, position: at(6).position })
+      assert.strictEqual(seen.reads, 2)
+    })
+  )
+
+  it.live("a refill of a channel's cursors that comes late, after a newer merge, takes nothing back", () =>
+    Effect.gen(function* () {
+      const server = yield* redisServer()
+      const { seen, store } = yield* makeStore
+      const [one, two] = [yield* process(server.url, store), yield* process(server.url, store)]
+      yield* one.merge(user, [at(5)])
+      const [asked, go] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      seen.before = Deferred.succeed(asked, undefined).pipe(Effect.andThen(Deferred.await(go)))
+      const refill = yield* Effect.forkChild(one.ofChannel(channel))
+      yield* Deferred.await(asked)
+      seen.before = Effect.void
+      yield* two.merge(user, [at(7)])
+      yield* Deferred.succeed(go, undefined)
+      const newest = [{ user, position: at(7).position }]
+      assert.deepStrictEqual(yield* Fiber.join(refill), newest)
+      for (const by of [one, two]) assert.deepStrictEqual(yield* by.ofChannel(channel), newest)
       assert.strictEqual(seen.reads, 1)
     })
   )
@@ -186,6 +238,7 @@ describe("Cursors in Redis", () => {
       const [one, two] = [yield* process(line.url, store), yield* process(server.url, store)]
       yield* one.merge(user, [at(5)])
       assert.deepStrictEqual(yield* two.read(user), [at(5)])
+      yield* two.ofChannel(channel)
       // Away for one only: all that Redis had is still there, and complete.
       line.cut()
       yield* one.merge(user, [at(9)])
@@ -195,6 +248,10 @@ describe("Cursors in Redis", () => {
       yield* until(
         "two reads what Redis missed",
         Effect.map(two.read(user), ([cursor]) => cursor?.position.seq === 9)
+      )
+      yield* until(
+        "two reads what Redis missed of a channel",
+        Effect.map(two.ofChannel(channel), ([cursor]) => cursor?.position.seq === 9)
       )
       yield* until("one has Redis", isHot(one, seen))
       assert.deepStrictEqual(yield* one.read(user), [at(9)])

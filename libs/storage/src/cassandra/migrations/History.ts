@@ -7,10 +7,11 @@ export const history = {
   number: 1,
   name: "history",
   statements: [
-    // generation … body: the message's own. edit_…: its newest edit's. delete_…: its delete's.
+    // sent, body: the message's own (MessageColumns, Sent). edit_…: its newest edit's. delete_…: its delete's. What is only
+    // ever written together is one value: a message costs Cassandra by its cells and rows more than by its bytes.
     `CREATE TABLE IF NOT EXISTS messages (
       channel text, bucket int, seq bigint,
-      generation int, n bigint, at bigint, sender text, cid text, body blob,
+      sent text, body blob,
       edit_generation int, edit_seq bigint, edit blob,
       delete_generation int, delete_seq bigint,
       PRIMARY KEY ((channel, bucket), seq)
@@ -26,11 +27,12 @@ export const history = {
       generation int,
       PRIMARY KEY ((channel, target), seq)
     )`,
-    // A minute of a channel's client ids, for the window beyond memory. The only rows that end by themselves.
+    // A minute of a channel's client ids, for the window beyond memory, in the order in which they come, nearly (MessageIds).
+    // The only rows that end by themselves.
     `CREATE TABLE IF NOT EXISTS message_ids (
-      channel text, minute bigint, sender text, cid text,
-      seq bigint, n bigint, at bigint, body_hash text,
-      PRIMARY KEY ((channel, minute), sender, cid)
+      channel text, minute bigint, id blob,
+      ack text,
+      PRIMARY KEY ((channel, minute), id)
     )`,
     // One row: ids before \`before\` are forgotten, whether their rows are still there or not.
     `CREATE TABLE IF NOT EXISTS message_id_bound (id int PRIMARY KEY, before bigint)`,
