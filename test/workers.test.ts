@@ -24,6 +24,8 @@ import { Random } from "./harness/Random.ts"
 import { expectSound, verdict } from "./harness/Verdict.ts"
 import { Workload } from "./harness/Workload.ts"
 import { newClientId } from "./wire/ClientIds.ts"
+import { RawClient } from "./wire/RawClient.ts"
+import { tokenFor } from "./wire/Tokens.ts"
 
 const startMsMax = 400_000
 const testMsMax = 200_000
@@ -43,10 +45,14 @@ const urlOf = (index: number): string => cluster.place(index).url
 const workload = new Workload({
   random,
   url: () => urlOf(random.pick([runner, edge]) ?? edge),
-  mutationsMax: 20_000,
-  pauseMs: 150,
+  mutationsMax: 4_000,
+  lasting: true,
+  pauseMs: 100,
   tag: "w"
 })
+/** Of one who is not of the team, so that nobody edits or deletes what is looked for in the store. */
+const channels = Array.from({ length: 12 }, (_, at) => `group:looked-at-${at}`)
+let writer: RawClient
 let cluster: LocalCluster
 let cassandra: Client
 
@@ -80,10 +86,16 @@ beforeAll(async () => {
   const keyspace = "parley"
   const options = { contactPoints: cassandraContactPoints, localDatacenter: cassandraDatacenter, replication: {} }
   cassandra = makeClient({ ...options, keyspace }, keyspace)
+  writer = await RawClient.open(urlOf(edge))
+  expect(
+    (await writer.request("hello", { token: await tokenFor(urlOf(edge), "writer"), device: "d" }))["ok"]
+  ).toBeDefined()
+  await change(channels.map((channel) => ["create", { channel, name: "n", members: [] }]))
   await workload.prepare()
   workload.begin()
 }, startMsMax)
 afterAll(async () => {
+  writer?.socket.terminate()
   await workload.stop()
   await cassandra?.shutdown()
   await cluster?.[Symbol.asyncDispose]()
@@ -111,19 +123,27 @@ const metric = async (index: number, name: string): Promise<number> => {
 const worked = (index: number) => metric(index, "parley_shards_worked")
 const readiness = async (index: number): Promise<string> => (await fetch(`${urlOf(index)}/readyz`)).text()
 
-/** A message to every channel; answers what it says. */
-const sendEverywhere = async (text: string, channels = workload.channels): Promise<void> => {
-  const [device] = workload.devices
-  for (const channel of channels) {
-    const mutation = { op: "send", channel, cid: newClientId(), text } as const
-    while ((await device?.attempt(mutation)) === "again") await delay(100)
-  }
-}
+/** Each until it is acknowledged. */
+const change = (changes: ReadonlyArray<readonly [op: string, fields: object]>): Promise<ReadonlyArray<void>> =>
+  Promise.all(
+    changes.map(async ([op, fields]) => {
+      const mutation = { ...fields, cid: newClientId() }
+      for (;;) {
+        const { error, ok } = await writer.request(op, mutation)
+        if (ok !== undefined) return
+        if (error?.retryable !== true) throw new Error(JSON.stringify(error))
+        await delay(100)
+      }
+    })
+  )
+
+const sendTo = (to: ReadonlyArray<string>, text: string) => change(to.map((channel) => ["send", { channel, text }]))
+const sendEverywhere = (text: string) => sendTo(channels, text)
 
 /** Of how many channels Cassandra has a message that says so. */
 const storedIn = async (text: string): Promise<number> => {
   let count = 0
-  for (const channel of workload.channels) {
+  for (const channel of channels) {
     const { rows } = await cassandra.execute("SELECT body FROM messages WHERE channel = ? AND bucket = 0", [channel])
     if (rows.some((row) => String(row["body"]).includes(text))) count++
   }
@@ -133,7 +153,7 @@ const allStored = (text: string) =>
   until(
     `"${text}" of all channels is in Cassandra`,
     () => storedIn(text),
-    (count) => count === workload.channels.length
+    (count) => count === channels.length
   )
 
 describe("a cluster with workers in processes of their own", () => {
@@ -172,10 +192,10 @@ describe("a cluster with workers in processes of their own", () => {
     const listed = async () =>
       // as: what the server's own schema says
       ((await callNode(urlOf(edge), "GET", "/v1/parked")) as { readonly events: ReadonlyArray<Parked> }).events
-    const [channel = ""] = workload.channels
-    await sendEverywhere(poisonText, [channel])
+    const [channel = ""] = channels
+    await sendTo([channel], poisonText)
     const [parked] = await until("the event is parked", listed, (events) => events.length > 0)
-    const shown = await workload.devices[0]?.history(channel, { after: (parked?.seq ?? 0) - 1, limit: 1 })
+    const shown = await writer.request("history", { channel, after: (parked?.seq ?? 0) - 1, limit: 1 })
     expect(JSON.stringify(shown)).toContain(poisonText)
     await cluster.startNode(two)
     await cluster.stopNode(one)
