@@ -18,7 +18,7 @@ const logStreams = 4
 
 export const systemUserOf = (node: string): string => `${node}-check`
 
-const permissionsOf = ({ publish, subscribe }: NatsGrants): NonNullable<NatsUser["permissions"]> => ({
+export const permissionsOf = ({ publish, subscribe }: NatsGrants): NonNullable<NatsUser["permissions"]> => ({
   publish: { allow: publish },
   subscribe: { allow: subscribe }
 })

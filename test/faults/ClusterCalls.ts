@@ -21,12 +21,11 @@ export interface ClusterView {
   }>
 }
 
-const call = async (
-  cluster: LocalCluster,
-  method: string,
-  path: string,
-  url = cluster.nodes[0]?.url ?? ""
-): Promise<unknown> => {
+const call = (cluster: LocalCluster, method: string, path: string, url = cluster.nodes[0]?.url ?? "") =>
+  callNode(url, method, path)
+
+/** Of the one node. */
+export const callNode = async (url: string, method: string, path: string): Promise<unknown> => {
   const response = await fetch(`${url}${path}`, {
     method,
     headers: { authorization: `Bearer ${key}` },

@@ -1,6 +1,7 @@
 /** What an operator sees of a cluster and wants of it, as the lease bucket has it; a server that is alone has none. */
 import { Context, Effect, Layer } from "effect"
 import { ClusterLeases } from "@parley/actors/cluster/ClusterLeases"
+import { ClusterWork } from "@parley/actors/cluster/ClusterWork"
 import type { LeaseBucketUnavailable } from "@parley/actors/cluster/LeaseBucket"
 import type { ClusterStatus } from "@parley/protocol/HttpApi"
 import { EdgeDirectory } from "./edge/EdgeDirectory.ts"
@@ -34,7 +35,7 @@ export const layerClusterOperations = Layer.effect(
   Effect.gen(function* () {
     const { cluster } = yield* NodeConfig
     const leases = yield* ClusterLeases
-    return operationsOf(cluster, leases, yield* ShardLoads, yield* EdgeDirectory)
+    return operationsOf(cluster, leases, yield* ClusterWork, yield* ShardLoads, yield* EdgeDirectory)
   })
 )
 
@@ -46,6 +47,7 @@ const hotLoadMin = 20
 export const operationsOf = (
   cluster: string,
   leases: Omit<ClusterLeases["Service"], "bucket">,
+  work: ClusterWork["Service"],
   loads: ShardLoads["Service"],
   edges: Pick<EdgeDirectory["Service"], "all" | "leave">
 ): Operations => {
@@ -84,11 +86,18 @@ export const operationsOf = (
           load: oneDecimal(loadOf.get(runner) ?? 0),
           heard_ms: Math.max(0, Math.round(now - seenAt))
         }))
+      const worked = Map.groupBy(shards, ({ shard }) => work.workerOf(shard))
+      const workers = work.workers.map((worker) => ({
+        worker,
+        shards: worked.get(worker)?.length ?? 0,
+        heard_ms: Math.max(0, Math.round(now - (view.workers.get(worker)?.seenAt ?? now)))
+      }))
       const total = shards.reduce((sum, { load }) => sum + load, 0)
       const hotFrom = Math.max(hotLoadMin, (hotShare * total) / Math.max(1, runners.length))
       return {
         cluster,
         runners,
+        workers,
         edges: edges.all().map(({ heardMs, name, ...edge }) => ({ edge: name, ...edge, heard_ms: heardMs })),
         shards: shards.map((shard) => ({ ...shard, hot: runners.length > 1 && shard.load > hotFrom }))
       }

@@ -1,20 +1,28 @@
 /**
  * Everything behind the edge of a node of a cluster: the bus, the leases, and, where the node is a runner, its shards
- * with their entities and the consumers of their logs. The same parts as `Runtime` has on one machine, over NATS.
+ * with their entities and the consumers of their logs; of a worker, the consumers alone. The same parts as `Runtime` has
+ * on one machine, over NATS.
  */
 import { Effect, Layer } from "effect"
 import { layerAllOwned, layerNatsClient, layerNatsLeases, layerNatsRunner } from "@parley/actors/cluster/NatsCluster"
 import { NatsBus } from "@parley/actors/cluster/NatsBus"
-import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
+import {
+  ClusterWork,
+  layerWorkOfRunner,
+  layerWorkOfWorker,
+  layerWorkWithoutWorkers
+} from "@parley/actors/cluster/ClusterWork"
+import { workerName } from "@parley/actors/cluster/Subjects"
 import { layerMemberFanout } from "@parley/actors/fanout/MemberFanout"
 import { ParkedOperations } from "@parley/actors/fanout/Parking"
-import { WorkedShards } from "@parley/actors/fanout/WorkedShards"
 import { Nats } from "@parley/storage/jetstream/Nats"
 import { ClusterConnections } from "./ClusterConnections.ts"
 import { layerBusMetrics } from "./http/BusMetrics.ts"
+import { layerConsumerMetrics } from "./http/ConsumerMetrics.ts"
 import { layerOwnerMetrics } from "./http/OwnerMetrics.ts"
+import { layerParkedElsewhere } from "./workers/ParkedElsewhere.ts"
 import { NodeConfig } from "./NodeConfig.ts"
-import { clusterPrefix, isRunner, leaseBucket, nodeName } from "./NodeIdentity.ts"
+import { clusterPrefix, isRunner, isWorker, leaseBucket, nodeName } from "./NodeIdentity.ts"
 import { freshStart, NodeStart, runnerNameOf } from "./NodeStart.ts"
 import { layerPersister, PersisterGather } from "./workers/Persister.ts"
 
@@ -31,15 +39,9 @@ const incrementalTicks = 2
  */
 const persisterGather = { fewMs: 250, busyMs: 4_000, busyPerSecond: 64, sliceMs: 100 }
 
-/** Consumers work where the shard is: what they read is in memory there. */
-const layerWorkedShards = Layer.effect(
-  WorkedShards,
-  Effect.map(
-    LocalRunnerService,
-    ({ runner }) =>
-      (shard: number) =>
-        runner.owner(shard) !== undefined
-  )
+/** Those that hold the log; its front is cut behind them. */
+const layerConsumers = Layer.merge(layerMemberFanout, layerPersister).pipe(
+  Layer.provide(Layer.succeed(PersisterGather, persisterGather))
 )
 
 /** What every node has of the cluster, by its settings and connections. */
@@ -56,6 +58,7 @@ const clusterOf = Effect.gen(function* () {
     joins: !isRunner(settings)
   }
   const below = NatsBus.layer({ calls, links, prefix, node, shardCount }).pipe(
+    Layer.provideMerge(ClusterWork.layer),
     Layer.provideMerge(layerNatsLeases(leases)),
     Layer.provideMerge(ParkedOperations.layer)
   )
@@ -65,7 +68,7 @@ const clusterOf = Effect.gen(function* () {
 /** Of an edge that has no shards. */
 export const layerEdgeRuntime = Layer.unwrap(
   Effect.map(clusterOf, ({ below, cluster, settings }) =>
-    Layer.merge(layerAllOwned(settings.shards), layerBusMetrics).pipe(
+    Layer.mergeAll(layerAllOwned(settings.shards), layerBusMetrics, layerParkedElsewhere("")).pipe(
       Layer.provideMerge(layerNatsClient(cluster)),
       Layer.provideMerge(below)
     )
@@ -76,10 +79,12 @@ export const layerClusterRuntime = Layer.unwrap(
   Effect.gen(function* () {
     const { below, cluster, settings } = yield* clusterOf
     const start = (yield* NodeStart) ?? freshStart()
+    const name = runnerNameOf(settings, start)
     const bytes = Math.floor(settings.residentBytes / settings.shards)
     const runner = layerNatsRunner({
       ...cluster,
-      name: runnerNameOf(settings, start),
+      name,
+      works: isWorker(settings),
       balances: settings.balanceByLoad,
       bounds: {
         residentBytesMax: bytes,
@@ -90,10 +95,25 @@ export const layerClusterRuntime = Layer.unwrap(
       },
       forgetIds: settings.testFault === "forget-ids"
     })
-    const metrics = Layer.merge(layerOwnerMetrics, layerBusMetrics)
-    return Layer.mergeAll(layerMemberFanout, layerPersister, layerAllOwned(settings.shards), metrics).pipe(
-      Layer.provide(Layer.merge(layerWorkedShards, Layer.succeed(PersisterGather, persisterGather))),
+    const metrics = Layer.mergeAll(layerOwnerMetrics, layerConsumerMetrics, layerBusMetrics)
+    const work = isWorker(settings) ? layerWorkOfRunner : layerWorkWithoutWorkers
+    return Layer.mergeAll(layerConsumers, layerAllOwned(settings.shards), metrics).pipe(
+      Layer.provideMerge(layerParkedElsewhere(name)),
+      Layer.provide(work),
       Layer.provideMerge(runner),
+      Layer.provideMerge(below)
+    )
+  })
+)
+
+/** Of a process that only runs consumers. */
+export const layerWorkerRuntime = Layer.unwrap(
+  Effect.gen(function* () {
+    const { below, settings } = yield* clusterOf
+    const name = workerName(nodeName(settings), (yield* NodeStart) ?? freshStart())
+    return Layer.mergeAll(layerConsumers, layerConsumerMetrics, layerBusMetrics).pipe(
+      Layer.provideMerge(layerParkedElsewhere(name)),
+      Layer.provide(layerWorkOfWorker(name)),
       Layer.provideMerge(below)
     )
   })

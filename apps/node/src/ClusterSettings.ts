@@ -4,7 +4,7 @@
  */
 import { shardsMax } from "@parley/storage/jetstream/LogStreams"
 import type { Redacted } from "effect"
-import { isRunner } from "./NodeIdentity.ts"
+import { isRunner, isWorkerOnly } from "./NodeIdentity.ts"
 import { count, flag, isGiven, list, oneOf, secret, text } from "./Setting.ts"
 
 const hostAndPort = /^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/
@@ -16,9 +16,9 @@ export const clusterSettings = {
     "Name of the cluster that this node is one of, at most 32 of a-z, 0-9 and -. Empty: one machine, all in --data."
   ),
   roles: list(
-    "What this process does, in a cluster: edge (connections and HTTP), runner (channels, sessions, presence, and what is written behind them). Empty: both.",
-    /^(edge|runner)$/,
-    "edge or runner"
+    "What this process does, in a cluster: edge (connections and HTTP), runner (channels, sessions, presence; it is an edge as well), worker (what is written behind them, and members' notices). A runner with worker works on its own shards, one without leaves them to processes that are workers only. Empty: all three.",
+    /^(edge|runner|worker)$/,
+    "edge, runner or worker"
   ),
   balanceByLoad: flag(
     true,
@@ -141,7 +141,8 @@ export const checkClusterSettings = (values: ClusterValues): Complaint | undefin
   if (values.cassandra.length === 0) {
     return ["cassandra", "a cluster needs Cassandra: give at least one address"]
   }
-  return (isRunner(values) ? checkOfRunner(values) : undefined) ?? checkLogins(values) ?? checkCertificates(values)
+  const ofRoles = isRunner(values) ? checkOfRunner(values) : isWorkerOnly(values) ? checkOfWorker(values) : undefined
+  return ofRoles ?? checkLogins(values) ?? checkCertificates(values)
 }
 
 /** An edge has no log and no Redis. */
@@ -157,6 +158,17 @@ const checkOfRunner = (values: ClusterValues): Complaint | undefined => {
     ]
   }
   return undefined
+}
+
+/** It appends nothing to the log: those that do look whether it is safe. */
+const checkOfWorker = (values: ClusterValues): Complaint | undefined => {
+  if (values.roles.includes("edge")) {
+    return [
+      "roles",
+      "a worker without shards serves no clients: give it a process of its own, or the role runner as well"
+    ]
+  }
+  return values.redis.length === 0 ? ["redis", "a worker needs Redis: give its address"] : undefined
 }
 
 const checkLogins = (values: ClusterValues): Complaint | undefined => {

@@ -20,7 +20,7 @@ import { layerRedis as layerRedisCursorStore } from "@parley/storage/redis/Redis
 import { layerRedis as layerRedisInbox } from "@parley/storage/redis/RedisInbox"
 import { natsOptions, natsSystemOptions } from "./ClusterConnections.ts"
 import { ConfigInvalid, NodeConfig } from "./NodeConfig.ts"
-import { clusterPrefix } from "./NodeIdentity.ts"
+import { clusterPrefix, isWorkerOnly } from "./NodeIdentity.ts"
 import { isGiven } from "./Setting.ts"
 
 /** A file that a setting names, as text. */
@@ -33,6 +33,8 @@ const fileOf = (setting: string, path: string): Effect.Effect<string, ConfigInva
 const layerJetStream = Layer.unwrap(
   Effect.gen(function* () {
     const settings = yield* NodeConfig
+    // A worker appends nothing: who does looks whether the log is safe.
+    const joins = isWorkerOnly(settings)
     const system = natsSystemOptions(settings)
     return JetStreamEventLog.layerSetup({
       prefix: clusterPrefix(settings),
@@ -42,6 +44,7 @@ const layerJetStream = Layer.unwrap(
       hardBytes: settings.logHardBytes,
       replicas: Number(settings.logReplicas),
       unsafe: settings.unsafeLog,
+      joins,
       ...(system === undefined ? {} : { system })
     })
   })
@@ -50,7 +53,7 @@ const layerJetStream = Layer.unwrap(
 /** Leases and log share the connection; an edge has only the leases there. */
 export const layerNats = Layer.unwrap(Effect.map(NodeConfig, (settings) => Nats.layer(natsOptions(settings, "log"))))
 
-/** The log, made where it is not there yet. */
+/** The log, made where it is not there yet, or waited for by a worker. */
 export const layerLog = layerJetStream.pipe(Layer.provideMerge(layerNats))
 
 const layerCassandra = Layer.unwrap(
@@ -112,19 +115,27 @@ const layerStoreSync = Layer.unwrap(
   Effect.map(NodeConfig, ({ cassandraSyncMs }) => layerCassandraStoreSync({ syncPeriodMs: cassandraSyncMs }))
 )
 
+/** What the log's consumers write to. */
+const layerConsumed = Layer.mergeAll(
+  layerCassandraMessageStore,
+  layerCassandraDirectory,
+  layerCassandraParkedEvents,
+  layerRedisInbox(),
+  layerStoreSync
+)
+
 /** Log and stores of a node that runs shards; the same services as those of one machine. */
 export const layerClusterStorage = layerComposed.pipe(
   Layer.provideMerge(
-    Layer.mergeAll(
-      layerCassandraMessageStore,
-      layerCassandraDirectory,
-      layerCassandraParkedEvents,
-      layerRedisCursorStore.pipe(Layer.provide(layerCassandraCursorStore)),
-      layerRedisInbox(),
-      layerLogPlaces,
-      layerStoreSync
-    )
+    Layer.mergeAll(layerConsumed, layerRedisCursorStore.pipe(Layer.provide(layerCassandraCursorStore)), layerLogPlaces)
   ),
+  Layer.provideMerge(Layer.mergeAll(layerCassandra, layerRedis)),
+  Layer.provideMerge(layerLog)
+)
+
+/** Of a worker: no cursors, and not how far logs have come, which is the owners' to say (†24). */
+export const layerWorkerStorage = layerComposed.pipe(
+  Layer.provideMerge(layerConsumed),
   Layer.provideMerge(Layer.mergeAll(layerCassandra, layerRedis)),
   Layer.provideMerge(layerLog)
 )

@@ -12,22 +12,29 @@ import { layer as layerSqliteStores } from "@parley/storage/sqlite/SqliteStores"
 import { layerClusterOperations } from "./ClusterOperations.ts"
 import { subjectsOf } from "@parley/actors/cluster/Subjects"
 import { ClusterConnections } from "./ClusterConnections.ts"
-import { layerClusterRuntime, layerEdgeRuntime } from "./ClusterRuntime.ts"
-import { layerClusterStorage, layerEdgeStorage } from "./ClusterStorage.ts"
+import { layerClusterRuntime, layerEdgeRuntime, layerWorkerRuntime } from "./ClusterRuntime.ts"
+import { layerClusterStorage, layerEdgeStorage, layerWorkerStorage } from "./ClusterStorage.ts"
 import { Authentication } from "./edge/Authentication.ts"
 import { Edge, Listening } from "./edge/Edge.ts"
 import { EdgeDirectory } from "./edge/EdgeDirectory.ts"
 import { logFile, storeFile } from "./EmbeddedFiles.ts"
 import { layerHttp } from "./http/Http.ts"
+import { layerWorkerHttp } from "./http/WorkerHttp.ts"
+import { layerConsumerMetrics } from "./http/ConsumerMetrics.ts"
 import { layerOwnerMetrics } from "./http/OwnerMetrics.ts"
 import { checkNotMoved } from "./migrate/MovedDirectory.ts"
 import { NodeConfig } from "./NodeConfig.ts"
-import { clusterPrefix, isRunner } from "./NodeIdentity.ts"
+import { clusterPrefix, isRunner, isWorkerOnly } from "./NodeIdentity.ts"
 import { layerRuntime } from "./Runtime.ts"
 import { layerShardBalance } from "./ShardBalance.ts"
 import { layerNodeStart } from "./NodeStart.ts"
 import { layerAckBeforeCommit, layerLoseLastLink, layerNextRelease, layerStall } from "./TestFaults.ts"
-import { layerReadinessOfCluster, layerReadinessOfEdge, layerReadinessOfShards } from "./ReadinessOfShards.ts"
+import {
+  layerReadinessOfCluster,
+  layerReadinessOfEdge,
+  layerReadinessOfShards,
+  layerReadinessOfWorker
+} from "./ReadinessOfShards.ts"
 import { checkShards } from "./ShardCount.ts"
 import { ShardLoads } from "./ShardLoads.ts"
 
@@ -63,7 +70,8 @@ const layerOwners = Layer.unwrap(
       bounds: { residentBytesMax: bytes, warmBytesMax: bytes, fanoutThreshold },
       forgetIds: testFault === "forget-ids"
     })
-    const ready = Layer.merge(layerReadinessOfShards(shards), layerOwnerMetrics).pipe(Layer.provideMerge(runtime))
+    const said = Layer.merge(layerOwnerMetrics, layerConsumerMetrics)
+    const ready = Layer.merge(layerReadinessOfShards(shards), said).pipe(Layer.provideMerge(runtime))
     if (testFault === "lose-last-link") return layerLoseLastLink.pipe(Layer.provideMerge(ready))
     if (testFault === "stall") return layerStall.pipe(Layer.provideMerge(ready))
     return testFault === "ack-before-commit" ? ready.pipe(Layer.provide(layerAckBeforeCommit)) : ready
@@ -123,8 +131,21 @@ export const layerRunnerOverStorage = layerClusterEdge.pipe(
   Layer.provideMerge(ClusterConnections.layer)
 )
 
+/** A node that only runs the log's consumers: nobody connects to it, but for its health and metrics. */
+export const layerWorkerOverStorage = layerWorkerHttp.pipe(
+  Layer.provide(layerReadinessOfWorker),
+  Layer.provideMerge(layerWorkerRuntime),
+  Layer.provide([layerNodeStart, layerNextRelease]),
+  Layer.provideMerge(ClusterConnections.layer)
+)
+
 const layerEdgeNode = layerEdgeOverStorage.pipe(
   Layer.provideMerge(layerEdgeStorage),
+  Layer.provide(layerLockedDirectory)
+)
+
+const layerWorkerNode = layerWorkerOverStorage.pipe(
+  Layer.provideMerge(layerWorkerStorage),
   Layer.provide(layerLockedDirectory)
 )
 
@@ -142,12 +163,18 @@ const layerListening = Layer.effect(
 const embedded = layerListening.pipe(Layer.provide(layerEmbeddedNode))
 const clustered = layerListening.pipe(Layer.provide(layerClusterNode))
 const edgeOnly = layerListening.pipe(Layer.provide(layerEdgeNode))
-type NodeError = Layer.Error<typeof embedded> | Layer.Error<typeof clustered> | Layer.Error<typeof edgeOnly>
+const workerOnly = layerListening.pipe(Layer.provide(layerWorkerNode))
+type NodeError =
+  | Layer.Error<typeof embedded>
+  | Layer.Error<typeof clustered>
+  | Layer.Error<typeof edgeOnly>
+  | Layer.Error<typeof workerOnly>
 
 /** Everything that `parley serve` runs, but the settings. */
 export const layerNode = Layer.unwrap(
   Effect.map(NodeConfig, (settings): Layer.Layer<Listening, NodeError, NodeConfig> => {
     if (settings.cluster === "") return embedded
-    return isRunner(settings) ? clustered : edgeOnly
+    if (isRunner(settings)) return clustered
+    return isWorkerOnly(settings) ? workerOnly : edgeOnly
   })
 )

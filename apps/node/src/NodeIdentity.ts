@@ -10,6 +10,13 @@ export const clusterPrefix = ({ cluster }: Pick<NodeSettings, "cluster">): strin
 
 export const leaseBucket = (settings: Pick<NodeSettings, "cluster">): string => `${clusterPrefix(settings)}-leases`
 
-/** Whether it has shards; otherwise it is an edge only, and needs neither the log nor Redis. */
-export const isRunner = ({ roles }: Pick<NodeSettings, "roles">): boolean =>
-  roles.length === 0 || roles.includes("runner")
+type Roles = Pick<NodeSettings, "roles">
+
+/** Whether it has shards; otherwise it is an edge only, which needs neither the log nor Redis, or a worker only. */
+export const isRunner = ({ roles }: Roles): boolean => roles.length === 0 || roles.includes("runner")
+
+/** Whether it runs the log's consumers: those of its own shards, or, without shards, those that are placed on it. */
+export const isWorker = ({ roles }: Roles): boolean => roles.length === 0 || roles.includes("worker")
+
+/** Only the log's consumers: no shards, and nobody connects to it. */
+export const isWorkerOnly = (settings: Roles): boolean => isWorker(settings) && !isRunner(settings)

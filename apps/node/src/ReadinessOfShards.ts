@@ -3,6 +3,7 @@
  * shard does not take the node out of service: the others are served, and it is said here, in the log and in the metrics.
  */
 import { Effect, Layer, Option } from "effect"
+import { ClusterWork } from "@parley/actors/cluster/ClusterWork"
 import { NatsBus } from "@parley/actors/cluster/NatsBus"
 import { OwnerDirectory } from "@parley/actors/cluster/OwnerDirectory"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
@@ -11,6 +12,7 @@ import { LogHealth } from "@parley/storage/jetstream/LogHealth"
 import { Limits } from "@parley/protocol/Limits"
 import { Readiness } from "./http/HealthHttp.ts"
 import { NodeConfig } from "./NodeConfig.ts"
+import { isWorker } from "./NodeIdentity.ts"
 
 export const layerReadinessOfShards = (shardCount: number) =>
   Layer.effect(
@@ -55,6 +57,24 @@ export const layerReadinessOfEdge = Layer.effect(
   })
 )
 
+/** A worker needs the log, and the way to the owners whom it tells. Without clients it is in nobody's way while it waits. */
+export const layerReadinessOfWorker = Layer.effect(
+  Readiness,
+  Effect.gen(function* () {
+    const log = yield* EventLog
+    const owners = yield* OwnerDirectory
+    const { outbound } = yield* NatsBus
+    const { shards } = yield* NodeConfig
+    return Effect.gen(function* () {
+      const usage = yield* Effect.option(log.usage)
+      const reasons: Array<string> = []
+      if (usage._tag === "None") reasons.push("the log can't be reached")
+      if (!outbound.calls.connected) reasons.push("NATS can't be reached")
+      return { reasons, degraded: withoutOwner(owners, shards) }
+    })
+  })
+)
+
 /** In a cluster it is enough that every shard has an owner somewhere, and the log can be reached from here. */
 export const layerReadinessOfCluster = Layer.effect(
   Readiness,
@@ -62,8 +82,11 @@ export const layerReadinessOfCluster = Layer.effect(
     const log = yield* EventLog
     const owners = yield* OwnerDirectory
     const health = yield* LogHealth
-    const { shards } = yield* NodeConfig
+    const settings = yield* NodeConfig
+    const { shards } = settings
     const { runner } = yield* LocalRunnerService
+    const work = yield* ClusterWork
+    const alone = (): boolean => !isWorker(settings) && work.seen && work.workers.length === 0
     return Effect.gen(function* () {
       const reasons = [...withoutOwner(owners, shards)]
       const usage = yield* Effect.option(log.usage)
@@ -77,6 +100,7 @@ export const layerReadinessOfCluster = Layer.effect(
         ...warnings.map((warning) => `the log is not safe: ${warning}`),
         // Any node would refuse them: taking this one out of service helps nobody.
         ...(full ? ["the log is full: sends are refused"] : []),
+        ...(alone() ? ["no worker lives: this node writes behind its own shards"] : []),
         ...[...runner.quarantined].map(
           ([shard, what]) => `shard ${shard} of ${shards} is out of service: its log is damaged ${what}`
         )

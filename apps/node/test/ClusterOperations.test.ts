@@ -4,6 +4,7 @@ import { expect, it } from "vitest"
 import { balanceKey } from "@parley/actors/cluster/LeaseEntries"
 import { leaseTimings } from "@parley/actors/cluster/LeaseTimings"
 import { LeaseView } from "@parley/actors/cluster/LeaseView"
+import { WorkView } from "@parley/actors/cluster/WorkView"
 import { operationsOf } from "../src/ClusterOperations.ts"
 import { statusText } from "../src/cli/cluster/StatusText.ts"
 
@@ -27,6 +28,7 @@ const cluster = () => {
       move: () => Effect.void,
       forgetMove: () => Effect.void
     },
+    new WorkView({ view, timings: leaseTimings, shardCount: loads.length }),
     { of: (shard) => loads[shard - 1] },
     { all: () => [], leave: () => Effect.succeed(false) }
   )

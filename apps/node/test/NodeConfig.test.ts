@@ -113,6 +113,14 @@ describe("settings", () => {
     expect((await failure({ ...edge, roles: "edge,runner" })).message).toContain("--redis")
   })
 
+  it("of a worker name Redis and not the system's user, and a worker without shards is no edge", async () => {
+    const worker = { cluster: "chat", roles: "worker", nats: "a:4222", cassandra: "c:9042", redis: "redis://r:6379" }
+    await Effect.runPromise(readSettings({ flags: { ...development, ...worker } }))
+    expect((await failure({ ...worker, redis: "" })).message).toContain("--redis")
+    expect((await failure({ ...worker, roles: "edge,worker" })).message).toContain("a process of its own")
+    expect((await failure({ ...worker, roles: "runner,worker" })).message).toContain("--nats-system-user")
+  })
+
   it("that are secret show nothing, however they are printed", async () => {
     const environment = {
       PARLEY_MODE: "development",

@@ -422,10 +422,18 @@ export const ClusterEdge = Schema.Struct({
   open: Schema.Boolean.pipe(means("It takes connections: it is neither leaving nor overloaded.")),
   heard_ms: Seq.pipe(means("Milliseconds since the asked node heard of it."))
 }).annotate({ identifier: "ClusterEdge", description: "A process that clients connect to." })
+export const ClusterWorker = Schema.Struct({
+  worker: Schema.String.pipe(means("Its name; another one at each start.")),
+  shards: Seq.pipe(means("Of how many shards it consumes the log.")),
+  heard_ms: Seq.pipe(means("Milliseconds since the asked node heard of it."))
+}).annotate({ identifier: "ClusterWorker", description: "A process that only consumes the log." })
 export const ClusterStatus = Schema.Struct({
   cluster: Schema.String.pipe(means("The cluster's name.")),
   runners: Schema.Array(ClusterRunner).pipe(means("By name.")),
   edges: Schema.Array(ClusterEdge).pipe(means("By name.")),
+  workers: Schema.optionalKey(Schema.Array(ClusterWorker)).pipe(
+    means("By name, those that live. A node of an older release says nothing of them.")
+  ),
   shards: Schema.Array(ClusterShard).pipe(means("By number."))
 }).annotate({ identifier: "ClusterStatus", description: "The cluster as the asked node sees it." })
 

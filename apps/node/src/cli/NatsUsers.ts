@@ -7,12 +7,13 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "n
 import { join } from "node:path"
 import { nkeys } from "@nats-io/transport-node"
 import { Schema } from "effect"
-import { edgeGrants, natsPermissions, runnerGrants, systemUserGrants } from "../NatsGrants.ts"
+import { edgeGrants, natsPermissions, runnerGrants, systemUserGrants, workerGrants } from "../NatsGrants.ts"
 
 export interface NatsUsersOptions {
   readonly cluster: string
   readonly runners: ReadonlyArray<string>
   readonly edges: ReadonlyArray<string>
+  readonly workers?: ReadonlyArray<string>
   readonly streams: number
   /** Where seeds are. */
   readonly keys: string
@@ -50,7 +51,7 @@ export const seedFile = (keys: string, name: string): string => join(keys, `${na
 
 /** Throws what can't be meant so, before any file is written. */
 export const makeNatsUsers = (options: NatsUsersOptions): NatsUsers => {
-  const { cluster, edges, keys, runners, streams } = options
+  const { cluster, edges, keys, runners, streams, workers = [] } = options
   check(options)
   mkdirSync(keys, { recursive: true, mode: 0o700 })
   const made: Array<string> = []
@@ -62,24 +63,26 @@ export const makeNatsUsers = (options: NatsUsersOptions): NatsUsers => {
   return {
     nodes: [
       ...runners.map((node) => userOf(node, runnerGrants({ cluster, node, streams }))),
-      ...edges.map((node) => userOf(node, edgeGrants({ cluster, node })))
+      ...edges.map((node) => userOf(node, edgeGrants({ cluster, node }))),
+      ...workers.map((node) => userOf(node, workerGrants({ cluster, node, streams })))
     ],
     system: userOf(systemName, systemUserGrants({ cluster })),
     made
   }
 }
 
-const check = ({ cluster, edges, runners }: NatsUsersOptions): void => {
+const check = ({ cluster, edges, runners, workers = [] }: NatsUsersOptions): void => {
   const refuse = (why: string) => {
     throw new NatsUsersRefused({ why })
   }
   if (!clusterShape.test(cluster)) refuse(`--cluster is "${cluster}": 1 to 32 of a-z, 0-9 and -, not at its ends`)
-  const names = [...runners, ...edges]
+  const names = [...runners, ...edges, ...workers]
   if (runners.length === 0) refuse("--runners names no node: somebody has to run the shards")
   const wrong = names.find((name) => !nameShape.test(name) || name === systemName)
   if (wrong !== undefined) refuse(`"${wrong}" can't name a node here: 1 to 64 letters, digits, ".", "_" or "-"`)
   const twice = names.find((name, at) => names.indexOf(name) !== at)
-  if (twice !== undefined) refuse(`${twice} is named twice: a node that runs shards may be an edge as it is`)
+  if (twice !== undefined)
+    refuse(`${twice} is named twice: a node that runs shards may be an edge and a worker as it is`)
 }
 
 const publicKey = (file: string, made: (file: string) => void): string => {

@@ -11,13 +11,10 @@ import type { Gather } from "@parley/actors/fanout/Turns"
 import { editBody, messageBody } from "@parley/actors/channel/EventBody"
 import { mentionRowsOf } from "@parley/actors/fanout/MentionRows"
 import { makeParking } from "@parley/actors/fanout/Parking"
-import { PlacedShards } from "@parley/actors/fanout/WorkedShards"
 import type { Entry } from "@parley/actors/log/Entry"
 import { OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import { ChannelStore } from "@parley/storage/ChannelStore"
 import { Directory } from "@parley/storage/Directory"
-import type { LogPosition } from "@parley/storage/EventLog"
-import { LogPlaces } from "@parley/storage/LogPlaces"
 import type { StoredEvent } from "@parley/storage/MessageStore"
 import type { StoreRefused, StoreUnavailable } from "@parley/storage/StoreError"
 import { StoreSync } from "@parley/storage/StoreSync"
@@ -27,8 +24,6 @@ import { SessionRows } from "./SessionRows.ts"
 
 /** The log is cut this often. */
 const purgeEveryMs = 5_000
-/** The store is told this often how far each shard's log has come: an older log that is restored is found by it (†24). */
-export const placesEveryMs = 5_000
 
 const storedEvent = (entry: Entry): StoredEvent => ({
   channel: entry.id,
@@ -71,11 +66,7 @@ export const layerPersister = Layer.effectDiscard(
     const channels = yield* ChannelStore
     const signal = yield* CommitSignal
     const sync = yield* StoreSync
-    const places = yield* LogPlaces
-    const placed = yield* PlacedShards
     const sessions = new SessionRows(directory)
-    /** How far the persister has come since the store was told, by shard. */
-    const moved = new Map<number, LogPosition>()
 
     const parking = yield* makeParking({
       consumer: persisterConsumer,
@@ -108,26 +99,8 @@ export const layerPersister = Layer.effectDiscard(
       // A position that is ahead of a store which lost its last writes with the power would be a hole for ever.
       sync: sync.sync,
       syncPeriodic: sync.periodic,
-      moved: (shard, position) => {
-        moved.set(shard, position)
-        signal.stored(shard, position, parking.of(shard))
-      }
+      moved: (shard, position) => signal.stored(shard, position, parking.of(shard))
     })
-
-    const notePlaces = Effect.suspend(() => {
-      const noted = [...moved].filter(([shard]) => placed(shard)).map(([shard, position]) => ({ shard, position }))
-      if (noted.length === 0) return Effect.void
-      return Effect.map(places.note(noted), () => {
-        for (const { position, shard } of noted) if (moved.get(shard) === position) moved.delete(shard)
-      })
-    })
-    yield* notePlaces.pipe(
-      // Away: it is told with the next round.
-      Effect.ignore,
-      Effect.delay(placesEveryMs),
-      Effect.forever,
-      Effect.forkScoped
-    )
 
     let round = 0
     const storedAt = new Map<number, number>()

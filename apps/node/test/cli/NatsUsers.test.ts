@@ -34,6 +34,18 @@ describe("users at NATS", () => {
     expect(rotated.nodes[1]?.nkey).not.toBe(before.nodes[1]?.nkey)
   })
 
+  it("of workers write to their own heartbeat and to positions, and to no other part of the log", () => {
+    const { publish } = users({ workers: ["w1"] }).nodes.at(-1)?.permissions ?? {}
+    const written = publish?.allow.filter((subject) => !subject.startsWith("$JS.")) ?? []
+    expect(written.toSorted()).toEqual([
+      "$KV.parley-chat-leases.worker.w1.*",
+      "$KV.parley-chat-positions.>",
+      "parley-chat.hint",
+      "parley-chat.in.*.parked.*",
+      "parley-chat.run.*"
+    ])
+  })
+
   it("are the configuration of nats-server as it is written elsewhere, and no secret is in it", () => {
     const made = users()
     const text = natsAccountsText(made)

@@ -1,7 +1,7 @@
 /**
  * A small cluster on a NATS of its own, where everybody has a user by nkey with the permissions of its role, over TLS
- * with certificates on both sides: a node that runs shards, and three that are edges only, two of them on one port. Stores
- * are in memory.
+ * with certificates on both sides: a node that runs shards, a worker that writes behind it, and three that are edges only,
+ * two of them on one port. Stores are in memory, the same for all.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -18,7 +18,7 @@ import { natsOptions } from "../../src/ClusterConnections.ts"
 import { Authentication } from "../../src/edge/Authentication.ts"
 import { Listening } from "../../src/edge/Edge.ts"
 import { layerLog, layerNats } from "../../src/ClusterStorage.ts"
-import { layerEdgeOverStorage, layerRunnerOverStorage } from "../../src/Node.ts"
+import { layerEdgeOverStorage, layerRunnerOverStorage, layerWorkerOverStorage } from "../../src/Node.ts"
 import { NodeConfig, type NodeSettings } from "../../src/NodeConfig.ts"
 import { TestClient } from "../edge/EdgeHarness.ts"
 
@@ -32,8 +32,10 @@ const withoutName = ({ nkey, permissions }: NatsKeyUser): NatsUser => ({ nkey, p
 const anyName = { checkServerIdentity: () => undefined }
 
 /** Who works and is not attacked, and who is broken into. */
-const nodes = { r1: "runner", e1: "edge", e2: "edge", e3: "edge" } as const
+const nodes = { r1: "runner", w1: "worker", e1: "edge", e2: "edge", e3: "edge" } as const
 export type NodeName = keyof typeof nodes
+
+type EdgeName = Exclude<NodeName, "w1">
 
 export interface ServedNode {
   readonly http: string
@@ -42,7 +44,8 @@ export interface ServedNode {
 }
 
 export interface RoleCluster extends AsyncDisposable {
-  readonly nodes: Readonly<Record<NodeName, ServedNode>>
+  readonly nodes: Readonly<Record<EdgeName, ServedNode>>
+  readonly worker: Pick<ServedNode, "http">
   /** What NATS has written into its log. */
   natsLog(): string
   /** A connection with a node's own credentials, as one who has broken into it has. */
@@ -58,11 +61,12 @@ export const startRoleCluster = async (): Promise<RoleCluster> => {
   const authority = makeAuthority(folder)
   const server = authority.issue("nats")
   const foreign = makeAuthority(folder, "foreign").issue("stranger")
-  const names = ["r1", "e1", "e2", "e3"] as const
+  const names = ["r1", "w1", "e1", "e2", "e3"] as const
   const users = makeNatsUsers({
     cluster,
     runners: names.filter((name) => nodes[name] === "runner"),
     edges: names.filter((name) => nodes[name] === "edge"),
+    workers: names.filter((name) => nodes[name] === "worker"),
     streams,
     keys: folder
   })
@@ -106,12 +110,21 @@ export const startRoleCluster = async (): Promise<RoleCluster> => {
       natsSystemNkeySeed: nodes[name] === "runner" ? join(folder, "system.nk") : "",
       natsCa: authority.caFile,
       natsCert: certFile,
-      natsKey: keyFile
+      natsKey: keyFile,
+      ...(nodes[name] === "worker" ? { redis: ["redis://127.0.0.1:1"] } : {})
     }
   }
   const scope = await Effect.runPromise(Scope.make())
-  const stores = layerMemoryStores
-  const start = async (name: NodeName): Promise<ServedNode> => {
+  const stores = Layer.succeedContext(await Effect.runPromise(Layer.buildWithScope(layerMemoryStores, scope)))
+  const startWorker = async (): Promise<Pick<ServedNode, "http">> => {
+    const layer = layerWorkerOverStorage.pipe(
+      Layer.provide(Layer.merge(stores, layerLog)),
+      Layer.provide([NodeConfig.layerTest(settingsOf("w1")), Logger.layer([])])
+    )
+    const context = await Effect.runPromise(Layer.buildWithScope(Layer.fresh(layer), scope))
+    return { http: `http://127.0.0.1:${Context.get(context, Listening).port}` }
+  }
+  const start = async (name: EdgeName): Promise<ServedNode> => {
     const config = NodeConfig.layerTest(settingsOf(name))
     const runner = layerRunnerOverStorage.pipe(Layer.provide(Layer.merge(stores, layerLog)), Layer.provide(config))
     const edge = layerEdgeOverStorage.pipe(Layer.provide(Layer.merge(stores, layerNats)), Layer.provide(config))
@@ -132,7 +145,7 @@ export const startRoleCluster = async (): Promise<RoleCluster> => {
       }
     }
   }
-  const [e1, r1, e2] = await Promise.all([start("e1"), start("r1"), start("e2")])
+  const [e1, r1, e2, worker] = await Promise.all([start("e1"), start("r1"), start("e2"), startWorker()])
   const e3 = await start("e3")
   const optionsOf = async (name: NodeName): Promise<NatsOptions> => {
     const settings = await Effect.runPromise(NodeConfig.pipe(Effect.provide(NodeConfig.layerTest(settingsOf(name)))))
@@ -142,6 +155,7 @@ export const startRoleCluster = async (): Promise<RoleCluster> => {
     Effect.runPromise(connectNats(options).pipe(Effect.provide(Logger.layer([])), Scope.provide(scope)))
   return {
     nodes: { r1, e1, e2, e3 },
+    worker,
     natsLog: () => services.state.nodes.map(({ launch }) => readFileSync(launch.log, "utf8")).join(""),
     breakInto: async (name) => dial(await optionsOf(name)),
     connectWith: (certificate) =>

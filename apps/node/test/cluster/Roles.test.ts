@@ -19,6 +19,13 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(() => cluster[Symbol.asyncDispose]())
 
+const untilAsync = async (holds: () => Promise<boolean>): Promise<void> => {
+  for (const end = performance.now() + 20_000; !(await holds());) {
+    if (performance.now() > end) throw new Error("not within 20 s")
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
 /** What the server says of an act: it answers in order, so a refusal comes before the answer to a later ping. */
 const answerTo = async (connection: NatsConnection, act: () => void): Promise<string> => {
   const said: Array<string> = []
@@ -58,7 +65,11 @@ describe("a cluster whose users have the permissions of their roles and no other
     expect((await bob.request("history", { channel, after: 0, limit: 10 }))["ok"]).toBeDefined()
     await ann.request("presence_watch", { users: ["bob"] })
     await until(() => ann.frames.some((frame: Frame) => JSON.stringify(frame).includes('"bob"')))
-    for (const { http } of Object.values(cluster.nodes)) {
+    const metrics = async (http: string) => (await fetch(`${http}/metrics`)).text()
+    await untilAsync(async () => /^parley_unstored 0$/m.test(await metrics(cluster.nodes.r1.http)))
+    expect(await (await fetch(`${cluster.worker.http}/livez`)).json()).toEqual({ alive: true })
+    expect((await fetch(`${cluster.worker.http}/v1/edges`)).status).toBe(404)
+    for (const { http } of [...Object.values(cluster.nodes), cluster.worker]) {
       const ready = await fetch(`${http}/readyz`)
       const health = await ready.text()
       expect([ready.status, health]).toEqual([200, health])
@@ -69,6 +80,10 @@ describe("a cluster whose users have the permissions of their roles and no other
       headers: { authorization: `Bearer ${cluster.operatorKey()}` }
     })
     expect(await inspected.text()).toContain(channel)
+    const parked = await fetch(`${cluster.nodes.e1.http}/v1/parked`, {
+      headers: { authorization: `Bearer ${cluster.operatorKey()}` }
+    })
+    expect(await parked.json()).toEqual({ events: [] })
     const late = await cluster.nodes.r1.join("bob")
     expect((await late.request("history", { channel, after: 0, limit: 10 }))["ok"]).toBeDefined()
     for (const client of [ann, bob, late]) client.socket.terminate()
@@ -172,6 +187,44 @@ describe("whoever breaks into an edge", () => {
     await expect(edge.request(`$KV.${bucket}.shard.1`, "{}")).rejects.toThrow(refused)
     // Where the log would have shown it had the cluster missed a permission above.
     expect(cluster.natsLog()).toMatch(/violation/i)
+  })
+})
+
+describe("whoever breaks into a worker", () => {
+  let worker: NatsConnection
+  beforeAll(async () => {
+    worker = await cluster.breakInto("w1")
+  })
+
+  it("can't write to the log, to leases or in another worker's name, nor answer calls or deliver", async () => {
+    const subjects = [
+      `${prefix}.log.0.2`,
+      `$KV.${bucket}.shard.1`,
+      `$KV.${bucket}.runner.r1`,
+      `$KV.${bucket}.worker.w2.x`,
+      `$KV.${bucket}.cordon.r1`,
+      `$KV.${prefix}-cluster.map`,
+      `${prefix}.in.e2.x`,
+      `${prefix}.in.e2.x.y`,
+      `${prefix}.edge.e2.x`,
+      `${prefix}.owned`,
+      `${prefix}.entities.r1`
+    ]
+    for (const subject of subjects) expect(await publish(worker, subject)).toMatch(refused)
+  })
+
+  it("can't make, change or delete what holds log, positions and leases, but for cutting the log", async () => {
+    for (const stream of [`${prefix}-log-0`, `KV_${prefix}-positions`, `KV_${bucket}`]) {
+      for (const what of ["STREAM.CREATE", "STREAM.UPDATE", "STREAM.DELETE", "STREAM.MSG.DELETE", "STREAM.RESTORE"]) {
+        expect(await publish(worker, `$JS.API.${what}.${stream}`)).toMatch(refused)
+      }
+    }
+    expect(await publish(worker, `$JS.API.STREAM.PURGE.KV_${bucket}`)).toMatch(refused)
+  })
+
+  it("can't hear calls, links, other nodes' answers, or what other workers are asked", async () => {
+    const subjects = [`${prefix}.run.*`, `${prefix}.edge.e2.*`, `${prefix}.in.e2.>`, `${prefix}.work.>`, "$KV.>"]
+    for (const subject of subjects) expect(await subscribe(worker, subject)).toMatch(refused)
   })
 })
 

@@ -1,7 +1,8 @@
 /**
  * What a node needs at NATS for calls, links, hints and leases, by what it does. An edge asks runners and reads who owns
  * what; it writes no lease, answers nobody, and hears nothing that is meant for another node. A node that runs shards is
- * trusted with all shards: any of them may become its own. With `logGrants` that is all that a node does at NATS.
+ * trusted with all shards: any of them may become its own. A worker asks sessions' owners, says what is stored, and writes
+ * its own heartbeat; it answers no call and writes no lease. With `logGrants` that is all that a node does at NATS.
  */
 import {
   jetStreamGrants,
@@ -10,7 +11,8 @@ import {
   streamReaderGrants,
   watchGrants
 } from "@parley/storage/NatsGrants"
-import { subjectsOf } from "./Subjects.ts"
+import { workerKey } from "./LeaseEntries.ts"
+import { subjectsOf, workerName } from "./Subjects.ts"
 
 export interface BusGrantsOptions {
   readonly prefix: string
@@ -23,7 +25,7 @@ export interface BusGrantsOptions {
 const common = ({ node, prefix }: BusGrantsOptions): NatsGrants => {
   const subjects = subjectsOf(prefix)
   return {
-    publish: [...jetStreamGrants, `${prefix}.run.*`, `${prefix}.entities.*`, subjects.edges],
+    publish: [...jetStreamGrants, `${prefix}.run.*`, `${prefix}.entities.*`, `${prefix}.work.>`, subjects.edges],
     subscribe: [
       `${subjects.answersTo(node)}.>`,
       subjects.edgesOf(node),
@@ -59,6 +61,26 @@ export const runnerBusGrants = (options: BusGrantsOptions): NatsGrants => {
       ...streamGrants(leases),
       ...watchGrants(leases)
     ],
-    subscribe: [...subscribe, `${prefix}.run.*`, `${prefix}.entities.*`]
+    subscribe: [...subscribe, `${prefix}.run.*`, `${prefix}.entities.*`, `${prefix}.work.*`]
+  }
+}
+
+export const workerBusGrants = ({ bucket, node, prefix }: BusGrantsOptions): NatsGrants => {
+  const subjects = subjectsOf(prefix)
+  const leases = `KV_${bucket}`
+  // Of any start of it: the last token of a worker's name.
+  const own = workerName(node, "*")
+  return {
+    publish: [
+      ...jetStreamGrants,
+      `${prefix}.run.*`,
+      subjects.hint,
+      // Answers to wishes about parked events, and to nothing else.
+      `${prefix}.in.*.parked.*`,
+      `$KV.${bucket}.${workerKey(own)}`,
+      ...streamReaderGrants(leases),
+      ...watchGrants(leases)
+    ],
+    subscribe: [`${subjects.answersTo(node)}.>`, subjects.workOf(node), subjects.owned, subjects.hint]
   }
 }

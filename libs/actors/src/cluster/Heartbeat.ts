@@ -20,6 +20,7 @@ export interface HeartbeatOptions {
   readonly name: string
   readonly weight: number
   readonly balances: boolean
+  readonly works?: boolean
   readonly view: LeaseView
   readonly timings: LeaseTimings
   readonly clocks: Clocks
@@ -113,7 +114,7 @@ export class Heartbeat {
   }
 
   async #send(): Promise<void> {
-    const { balances, clocks, log, name, timings, weight, write } = this.#options
+    const { balances, clocks, log, name, timings, weight, works = true, write } = this.#options
     const beat = ++this.#beat
     const sentAt = clocks.monotonic()
     const lease = new Lease(sentAt + timings.leaseMs, clocks)
@@ -121,7 +122,13 @@ export class Heartbeat {
     this.#sent.set(beat, sentAt)
     let revision: number
     try {
-      revision = await write(runnerKey(name), { state: this.#state, weight, beat, balances })
+      revision = await write(runnerKey(name), {
+        state: this.#state,
+        weight,
+        beat,
+        balances,
+        ...(works ? {} : { works })
+      })
     } catch (error) {
       log("heartbeat not answered", { error: String(error) })
       return

@@ -4,6 +4,7 @@
  *
  *   settings        what all nodes must agree on (†2)
  *   runner.<name>   a runner's heartbeat; all its shards live by it
+ *   worker.<name>   a worker's heartbeat; which shards it works on follows from what is here (`WorkPlacement`)
  *   shard.<number>  who holds a shard, and its epoch; written once a change of holder, never deleted
  *   machine.<id>    who has a machine id
  *   cordon.<name>   an operator's wish: takes no more shards
@@ -22,9 +23,18 @@ const RunnerEntry = Schema.Struct({
   /** Counts the heartbeats of this runner. */
   beat: Schema.Int,
   /** It carries out what `balance.step` says. Not there: it is of a release that does not know it. */
-  balances: Schema.optionalKey(Schema.Boolean)
+  balances: Schema.optionalKey(Schema.Boolean),
+  /** False: it leaves the consumers of its shards' logs to workers, while there are any. */
+  works: Schema.optionalKey(Schema.Boolean)
 })
 export type RunnerEntry = typeof RunnerEntry.Type
+
+const WorkerEntry = Schema.Struct({
+  /** `gone` works on nothing any more. */
+  state: Schema.Literals(["active", "gone"]),
+  beat: Schema.Int
+})
+export type WorkerEntry = typeof WorkerEntry.Type
 
 const ShardEntry = Schema.Struct({
   /** Empty: nobody. */
@@ -57,6 +67,7 @@ const reader = <A>(schema: Schema.Codec<A, string>) => {
 }
 
 export const readRunner = reader(Schema.fromJsonString(RunnerEntry))
+export const readWorker = reader(Schema.fromJsonString(WorkerEntry))
 export const readShard = reader(Schema.fromJsonString(ShardEntry))
 export const readNamedRunner = reader(Schema.fromJsonString(NamedRunner))
 export const readBalance = reader(Schema.fromJsonString(BalanceEntry))
@@ -64,6 +75,7 @@ export const readSettings = reader(Schema.fromJsonString(Settings))
 
 export const settingsKey = "settings"
 export const runnerKey = (name: string) => `runner.${name}`
+export const workerKey = (name: string) => `worker.${name}`
 export const shardKey = (shard: number) => `shard.${shard}`
 export const machineKey = (id: number) => `machine.${id}`
 export const cordonKey = (name: string) => `cordon.${name}`

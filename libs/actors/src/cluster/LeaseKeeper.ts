@@ -10,7 +10,7 @@ import { type Clocks, Lease, systemClocks } from "../owner/Lease.ts"
 import { Handovers } from "./Handovers.ts"
 import { Heartbeat } from "./Heartbeat.ts"
 import type { LeaseWrites } from "./LeaseBucket.ts"
-import { cordonKey, moveKey, runnerKey, type ShardEntry, shardKey } from "./LeaseEntries.ts"
+import { cordonKey, moveKey, runnerKey, type ShardEntry, shardKey, workerKey } from "./LeaseEntries.ts"
 import type { LeaseTimings } from "./LeaseTimings.ts"
 import type { LeaseChange, LeaseView } from "./LeaseView.ts"
 import { place, type PlacementState } from "./Placement.ts"
@@ -45,6 +45,8 @@ export interface LeaseKeeperOptions {
   readonly weight: number
   /** It carries out moves that are made because of loads; they are made only where all runners do. */
   readonly balances: boolean
+  /** False: it leaves the consumers of its shards' logs to workers. */
+  readonly works?: boolean
   readonly shardCount: number
   readonly bucket: LeaseWrites
   readonly view: LeaseView
@@ -211,6 +213,7 @@ export class LeaseKeeper {
   }
 
   #changed(change: LeaseChange): void {
+    if (change._tag === "Worker") return
     if (change._tag === "Shard") {
       this.#notBefore.delete(change.shard)
       this.#shardChanged(change.shard)
@@ -415,15 +418,21 @@ export class LeaseKeeper {
   /** Who has been silent for long is no longer known, and what was wished of him neither. */
   #tidy(now: number): void {
     const { bucket, log, view } = this.#options
+    const remove = (key: string): void => {
+      bucket.remove(key).catch((error: unknown) => log("entry not removed", { key, error: String(error) }))
+    }
     for (const [name, { seenAt }] of view.runners) {
       if (name === this.name || now - seenAt < this.#timings.forgetMs || !this.#heartbeat.silentSince(seenAt)) continue
       view.forget(name)
       const keys = [runnerKey(name)]
       if (view.cordoned.has(name)) keys.push(cordonKey(name))
       for (const [shard, wished] of view.moves) if (wished === name) keys.push(moveKey(shard))
-      for (const key of keys) {
-        bucket.remove(key).catch((error: unknown) => log("entry not removed", { key, error: String(error) }))
-      }
+      for (const key of keys) remove(key)
+    }
+    for (const [name, { seenAt }] of view.workers) {
+      if (now - seenAt < this.#timings.forgetMs || !this.#heartbeat.silentSince(seenAt)) continue
+      view.forgetWorker(name)
+      remove(workerKey(name))
     }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The lease bucket as one process has seen it: runners, holders of shards, wishes of operators. Plain state, fed in the
+ * The lease bucket as one process has seen it: runners, workers, holders of shards, wishes of operators. Plain state, fed in the
  * order of the bucket's stream (`LeaseWatch`). It says when an entry was last seen to change, on this process's own
  * monotonic clock; times written by others are never looked at.
  */
@@ -10,12 +10,19 @@ import {
   readNamedRunner,
   readRunner,
   readShard,
+  readWorker,
   runnerKey,
   type RunnerEntry,
-  type ShardEntry
+  type ShardEntry,
+  type WorkerEntry,
+  workerKey
 } from "./LeaseEntries.ts"
 
 export interface SeenRunner extends RunnerEntry {
+  readonly seenAt: number
+}
+
+export interface SeenWorker extends WorkerEntry {
   readonly seenAt: number
 }
 
@@ -27,6 +34,7 @@ export interface SeenShard extends ShardEntry {
 /** What an entry changed. */
 export type LeaseChange =
   | { readonly _tag: "Runner"; readonly name: string }
+  | { readonly _tag: "Worker"; readonly name: string }
   | { readonly _tag: "Shard"; readonly shard: number }
   | { readonly _tag: "Wish" }
   /** Everything that was in the bucket a moment ago has been seen. */
@@ -34,6 +42,7 @@ export type LeaseChange =
 
 export class LeaseView {
   readonly runners = new Map<string, SeenRunner>()
+  readonly workers = new Map<string, SeenWorker>()
   readonly shards = new Map<number, SeenShard>()
   readonly machines = new Map<number, string>()
   readonly cordoned = new Set<string>()
@@ -44,6 +53,8 @@ export class LeaseView {
    * that before this an entry may be missing which was written before one that is here.
    */
   caughtUp = false
+  /** When there was news last, of anybody: since then nothing is known of silence. */
+  heardAt = -Infinity
   readonly #revisions = new Map<string, number>()
   readonly #listeners = new Set<(change: LeaseChange) => void>()
 
@@ -56,6 +67,7 @@ export class LeaseView {
   apply(key: string, text: string | undefined, revision: number, now: number): void {
     if (revision <= this.revisionOf(key)) return
     this.#revisions.set(key, revision)
+    this.heardAt = now
     const change = this.#take(key, text, revision, now)
     if (change !== undefined) this.#tell(change)
   }
@@ -81,6 +93,11 @@ export class LeaseView {
     this.#revisions.delete(runnerKey(name))
   }
 
+  forgetWorker(name: string): void {
+    this.workers.delete(name)
+    this.#revisions.delete(workerKey(name))
+  }
+
   #take(key: string, text: string | undefined, revision: number, now: number): LeaseChange | undefined {
     const dot = key.indexOf(".")
     const name = key.slice(dot + 1)
@@ -91,6 +108,13 @@ export class LeaseView {
         else this.runners.set(name, { ...entry, seenAt: now })
         if (text === undefined) this.#revisions.delete(key)
         return { _tag: "Runner", name }
+      }
+      case "worker": {
+        const entry = text === undefined ? undefined : readWorker(text)
+        if (entry === undefined) this.workers.delete(name)
+        else this.workers.set(name, { ...entry, seenAt: now })
+        if (text === undefined) this.#revisions.delete(key)
+        return { _tag: "Worker", name }
       }
       case "shard": {
         const entry = text === undefined ? undefined : readShard(text)

@@ -10,7 +10,7 @@ import { quarantinedShards } from "../owner/OwnerMetrics.ts"
 import { ownerTickMs, Runner } from "../owner/Runner.ts"
 import { ShardRoutes } from "../owner/ShardRoutes.ts"
 import { CommitSignal } from "../fanout/CommitSignal.ts"
-import { PlacedShards } from "../fanout/WorkedShards.ts"
+import { notePlaces } from "../owner/NotedPlaces.ts"
 import { ChannelStore } from "@parley/storage/ChannelStore"
 import { CursorStore } from "@parley/storage/CursorStore"
 import { Directory } from "@parley/storage/Directory"
@@ -86,9 +86,8 @@ export const layerLocalRunner = (options: LocalClusterOptions) =>
         Effect.sync(() => setInterval(() => runner.tick(), ownerTickMs)),
         (timer) => Effect.sync(() => clearInterval(timer))
       )
-      return Context.make(LocalRunnerService, { runner }).pipe(
-        Context.add(PlacedShards, (shard: number) => runner.placed(shard))
-      )
+      yield* notePlaces({ places, signal, placedUpTo: (shard) => runner.placedUpTo(shard) })
+      return Context.make(LocalRunnerService, { runner })
     })
   )
 

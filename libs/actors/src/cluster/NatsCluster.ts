@@ -32,6 +32,8 @@ export interface NatsRunnerOptions extends NatsClusterOptions, Omit<LocalCluster
   readonly weight?: number
   /** It takes part in evening out what shards have to do, which all runners have to (`LoadBalance`). */
   readonly balances?: boolean
+  /** False: it leaves the consumers of its shards' logs to workers, while there are any. */
+  readonly works?: boolean
 }
 
 /** What follows from the leases: Effect hears of moves, and may not wait longer than a lease for anything. */
@@ -62,6 +64,7 @@ export const layerNatsRunner = (options: NatsRunnerOptions) => {
   const leases = RunnerLeases.layer({
     weight: options.weight ?? 1,
     balances: options.balances ?? false,
+    works: options.works ?? true,
     onLost: (tell) => {
       tellLost = tell
     }

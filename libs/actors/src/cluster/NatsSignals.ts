@@ -73,8 +73,7 @@ export class NatsSignals {
       },
       released: (entity) => {
         local.released(entity)
-        const said = this.#said.get(entity.shard)
-        if (said !== undefined) said.parked = said.parked.filter(({ id, topic }) => !isOf(entity, topic, id))
+        unsay(this.#said.get(entity.shard), entity)
         this.#released.push(entity)
         if (this.#released.length >= releasedMax) this.#flush()
         else this.#schedule()
@@ -133,6 +132,8 @@ export class NatsSignals {
         return this.#local.stored(shard, position, parked)
       }
       case "Released":
+        // This process may have worked on the shard before, and would go on saying that it is parked.
+        for (const saying of [this.#said, this.#stored]) unsay(saying.get(hint.entity.shard), hint.entity)
         return this.#local.released(hint.entity)
       case "Damaged":
         return this.#local.damaged(hint.shard, hint.what)
@@ -172,6 +173,11 @@ export class NatsSignals {
     const { outbound, subjects } = this.#options
     if (!outbound.publish(subjects.hint, this.#writer.take())) this.counts.dropped++
   }
+}
+
+/** Nothing of the entity is parked any more. */
+const unsay = (said: Stored | undefined, entity: Released): void => {
+  if (said !== undefined) said.parked = said.parked.filter(({ id, topic }) => !isOf(entity, topic, id))
 }
 
 const isOf = (entity: Released, topic: Released["topic"], id: string): boolean =>

@@ -17,6 +17,7 @@ const firstBeatPollMs = 10
 export interface RunnerLeasesOptions {
   readonly weight: number
   readonly balances: boolean
+  readonly works: boolean
   /** Given what tells the keeper of a shard that the log took from this runner. */
   readonly onLost: (tell: (shard: number) => void) => void
 }
@@ -54,6 +55,7 @@ export class RunnerLeases extends Context.Service<
           name: runner.name,
           weight: options.weight,
           balances: options.balances,
+          works: options.works,
           shardCount,
           bucket,
           view,

@@ -11,6 +11,8 @@
  * | `<prefix>.in.<node>.…` | runners, and the server where nobody listens | the node that asked; JetStream's answers, too |
  * | `<prefix>.in.<node>.<process>.<runner>` | the runner | … calls |
  * | `<prefix>.in.<node>.<session>` | the runner | … entities |
+ * | `<prefix>.in.<node>.parked.<wish>` | runners, workers | … an operator's wish about parked events |
+ * | `<prefix>.work.<runner>`, `<prefix>.work.<node>.<start>` | edges, runners | the runner, the worker: such wishes |
  * | `<prefix>.edge.<node>.<start>` | runners | the edge |
  * | `<prefix>.edge.<node>.<start>-wish` | runners | the edge: an operator's wish |
  * | `<prefix>.edges` | edges | edges |
@@ -37,6 +39,12 @@ export interface Subjects {
   answers(node: string, process: string, runner: string): string
   /** Where one session with a runner's entities is answered. */
   session(node: string, session: string): string
+  /** Where a node wants an operator's wish answered that it passed on. */
+  parked(node: string, wish: string): string
+  /** Wishes for a process with consumers: a runner's name, or a worker's, of `workerName`. */
+  work(worker: string): string
+  /** All that a node's workers are asked. */
+  workOf(node: string): string
   /** By the edge's name, of `edgeName`. */
   edge(edge: string): string
   /** What operators want of an edge; among those that its node may hear. */
@@ -47,6 +55,10 @@ export interface Subjects {
 
 /** An edge's name: new with each start of its node, and saying which node it is of. */
 export const edgeName = (node: string, start: string): string => `${node}/${start}`
+
+/** A worker's name, as a key of the lease bucket ends with and a subject: new with each start, a part of it the node's. */
+export const workerName = (node: string, start: string): string =>
+  `${token(node)}.${start === "*" ? start : token(start)}`
 
 export const subjectsOf = (prefix: string): Subjects => {
   if (!prefixes.test(prefix))
@@ -62,6 +74,9 @@ export const subjectsOf = (prefix: string): Subjects => {
     inbox: (node, process) => `${prefix}.in.${token(node)}.${token(process)}.*`,
     answers: (node, process, runner) => `${prefix}.in.${token(node)}.${token(process)}.${token(runner)}`,
     session: (node, session) => `${prefix}.in.${token(node)}.${token(session)}`,
+    parked: (node, wish) => `${prefix}.in.${token(node)}.parked.${token(wish)}`,
+    work: (worker) => `${prefix}.work.${worker}`,
+    workOf: (node) => `${prefix}.work.${token(node)}.*`,
     edge: (edge) => `${prefix}.edge.${edgeTokens(edge)}`,
     edgeWish: (edge) => `${prefix}.edge.${edgeTokens(edge)}-wish`,
     edgesOf: (node) => `${prefix}.edge.${token(node)}.*`

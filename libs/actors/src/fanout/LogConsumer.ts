@@ -33,6 +33,8 @@ export const busyEntriesPerSecond = 512
  * appended while the shard was on its way. In a cluster each look is a question to the log.
  */
 export const consumerPollMs = 10_000
+/** Where the log is written elsewhere (`Work.remote`), a shard that something was committed on is looked at again after this. */
+export const consumerAgainMs = 1_000
 /** Between two looks at what a store that syncs periodically has to sync. */
 const settleEveryMs = 1_000
 const retryMsMin = 100
@@ -85,8 +87,10 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
   Effect.gen(function* () {
     const log = yield* EventLog
     const signal = yield* CommitSignal
-    const works = yield* WorkedShards
+    const { onBegun, remote, works } = yield* WorkedShards
     const dirty = new Set<number>()
+    /** Committed on since the last look for these: a replica that was behind then has it by the next. */
+    let again = new Set<number>()
     /** Ends the wait for something to do. */
     let wake: () => void = ignore
     let done = 0
@@ -99,6 +103,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       Effect.sync(() =>
         signal.onCommitted((shard) => {
           look(shard)
+          if (remote) again.add(shard)
           const now = performance.now()
           committedAt.set(shard, now)
           if (!waiting.has(shard)) waiting.set(shard, now)
@@ -107,6 +112,22 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       ),
       (unsubscribe) => Effect.sync(unsubscribe)
     )
+
+    yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        onBegun((shard) => {
+          look(shard)
+          wake()
+        })
+      ),
+      (unsubscribe) => Effect.sync(unsubscribe)
+    )
+    const lookAgain = Effect.sync(() => {
+      const due = again
+      again = new Set()
+      for (const shard of due) if (works(shard)) look(shard)
+      if (due.size > 0) wake()
+    })
 
     /** Shards whose log is damaged: there is nothing to be had from them by trying again. */
     const givenUp = new Set<number>()
@@ -344,6 +365,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     if (options.syncPeriodic === true) {
       yield* settle.pipe(Effect.andThen(Effect.sleep(settleEveryMs)), Effect.forever, Effect.forkScoped)
     }
+    if (remote) yield* lookAgain.pipe(Effect.delay(consumerAgainMs), Effect.forever, Effect.forkScoped)
     yield* all.pipe(Effect.delay(consumerPollMs), Effect.forever, Effect.forkScoped)
   })
 

@@ -281,7 +281,7 @@ export class Parking<E> {
           why:
             elsewhere === undefined
               ? "nothing of it is parked"
-              : `shard ${elsewhere.shard} is not worked on here: ask the node that owns it (parley cluster status)`
+              : `shard ${elsewhere.shard} is not worked on here now: try again in a moment`
         })
       })
     })

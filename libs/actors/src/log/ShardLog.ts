@@ -121,6 +121,11 @@ export class ShardLog<P extends Pending = Pending> {
     return { ...this.#tip, epoch: this.#options.epoch, checkpoint: this.#checkpoint, full: this.#full }
   }
 
+  /** Of the last record that is known to be there. */
+  get end(): LogPosition {
+    return this.#tip.position
+  }
+
   /** Replay begins at this record; a purge must leave it (0: purge nothing yet). */
   get replayFrom(): LogPosition {
     return this.#full.position

@@ -186,7 +186,7 @@ export class Runner implements LocalRunner {
 
   /**
    * Asks the store again how far the logs of shards had come that were opened without it (†24). Until it has said so, it may
-   * be told of nothing that came since (`placed`), or the answer would be that.
+   * be told of nothing that came since (`placedUpTo`), or the answer would be that.
    */
   #askPlaces(): void {
     for (const [shard, openedAt] of this.#unplaced) {
@@ -204,9 +204,12 @@ export class Runner implements LocalRunner {
     }
   }
 
-  /** Whether it owns the shard, and the store's word on how far its log had come was heard. */
-  placed(shard: number): boolean {
-    return this.#owners.has(shard) && !this.#unplaced.has(shard)
+  /**
+   * Up to where the store may be told that the shard's log has come: its end, where it is owned here and the store's own
+   * word on that was heard; else 0 (†24).
+   */
+  placedUpTo(shard: number): LogPosition {
+    return this.#unplaced.has(shard) ? 0 : (this.#owners.get(shard)?.log.end ?? 0)
   }
 
   /** What consumers have still to read and the replay does not. */

@@ -72,6 +72,24 @@ describe("hints over NATS", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("of what is parked are not said again by who worked on the shard before, once another has released it", () =>
+    Effect.gen(function* () {
+      const prefix = newPrefix()
+      const before = yield* testProcess(prefix)
+      const after = yield* testProcess(prefix)
+      const owner = hearing(yield* testProcess(prefix))
+      before.signals.stored(2, 40, [parked])
+      yield* until("it was heard", () => owner.length === 1)
+      after.signals.released({ shard: 2, topic: "channel", id: parked.id, seq: 9 })
+      yield* until("it was released", () => owner.length === 2)
+      const heard = hearing(before)
+      before.bus.signals.repeat()
+      yield* until("it was said again", () => owner.length === 3)
+      assert.deepStrictEqual(owner[2], ["stored", 2, 40, []])
+      assert.deepStrictEqual(heard, [])
+    }).pipe(Effect.scoped)
+  )
+
   it.live("of the store that are older than what was heard are nobody's, so a shard that moved is not set back", () =>
     Effect.gen(function* () {
       const prefix = newPrefix()

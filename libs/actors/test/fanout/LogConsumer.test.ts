@@ -5,9 +5,15 @@ import { Deferred, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { CommitSignal } from "../../src/fanout/CommitSignal.ts"
 import { ConsumerLags } from "../../src/fanout/ConsumerLags.ts"
-import { consumerBytesMax, consumerGatherMs, consumerPollMs, runConsumer } from "../../src/fanout/LogConsumer.ts"
+import {
+  consumerAgainMs,
+  consumerBytesMax,
+  consumerGatherMs,
+  consumerPollMs,
+  runConsumer
+} from "../../src/fanout/LogConsumer.ts"
 import { encodeRecord, noHash, noPlace } from "../../src/log/Record.ts"
-import { WorkedShards } from "../../src/fanout/WorkedShards.ts"
+import { WorkedShards, worksWhere } from "../../src/fanout/WorkedShards.ts"
 import { entry } from "../log/Entries.ts"
 
 const shard = 1
@@ -282,7 +288,12 @@ describe("shards that are worked on", () => {
         begin: () => Effect.sync(() => void did.push("begin")),
         apply: (_shard, entries) =>
           Effect.sync(() => void did.push(`${entries[0]?.entry.seq}-${entries.at(-1)?.entry.seq}`))
-      }).pipe(Effect.provideService(WorkedShards, () => mine))
+      }).pipe(
+        Effect.provideService(
+          WorkedShards,
+          worksWhere(() => mine)
+        )
+      )
       const until = (what: () => boolean) =>
         Effect.suspend(() => {
           signal.committed(shard)
@@ -305,6 +316,74 @@ describe("shards that are worked on", () => {
       looks = 0
       yield* until(() => ++looks > 20)
       assert.deepStrictEqual(did, ["begin", "3-4", "begin"])
+    }).pipe(Effect.scoped, Effect.provide(layers))
+  )
+
+  it.live("looks again soon where another process writes: a replica may not have yet what was committed", () =>
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const signal = yield* CommitSignal
+      yield* fill(3)
+      let behind = true
+      let asked = 0
+      const replica = EventLog.of({
+        ...log,
+        readAfter: (of, after, bytesMax) =>
+          Effect.suspend(() => {
+            asked++
+            return behind ? Effect.succeed([]) : log.readAfter(of, after, bytesMax)
+          })
+      })
+      const took: Array<number> = []
+      yield* runConsumer<never>({
+        name: "test",
+        shardCount: 1,
+        apply: (_shard, entries) => Effect.sync(() => void took.push(entries.length))
+      }).pipe(
+        Effect.provideService(WorkedShards, { ...worksWhere(() => true), remote: true }),
+        Effect.provideService(EventLog, replica)
+      )
+      yield* Effect.sleep(200)
+      signal.committed(shard)
+      yield* Effect.sleep(200)
+      assert.isAbove(asked, 1)
+      behind = false
+      yield* Effect.suspend(() => Effect.as(Effect.sleep(10), took.length > 0)).pipe(
+        Effect.repeat({ until: (there) => there }),
+        Effect.timeout(consumerAgainMs * 3)
+      )
+      assert.deepStrictEqual(took, [3])
+    }).pipe(Effect.scoped, Effect.provide(layers))
+  )
+
+  it.live("begins with a shard that has come to it before anything is committed there", () =>
+    Effect.gen(function* () {
+      yield* fill(2)
+      let mine = false
+      let tell: (of: number) => void = () => {}
+      const took: Array<number> = []
+      yield* runConsumer<never>({
+        name: "test",
+        shardCount: 1,
+        apply: (_shard, entries) => Effect.sync(() => void took.push(entries.length))
+      }).pipe(
+        Effect.provideService(WorkedShards, {
+          works: () => mine,
+          onBegun: (begun) => {
+            tell = begun
+            return () => {}
+          },
+          remote: true
+        })
+      )
+      yield* Effect.sleep(200)
+      assert.deepStrictEqual(took, [])
+      mine = true
+      tell(shard)
+      yield* Effect.suspend(() => Effect.as(Effect.sleep(10), took.length > 0)).pipe(
+        Effect.repeat({ until: (there) => there }),
+        Effect.timeout("3 seconds")
+      )
     }).pipe(Effect.scoped, Effect.provide(layers))
   )
 

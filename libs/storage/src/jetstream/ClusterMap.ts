@@ -55,23 +55,31 @@ export const checkClusterMap = Effect.fnUntraced(function* (
   return ClusterMap.of(configured)
 })
 
+const find = (manager: JetStreamManager, { clusterBucket }: LogStreams) =>
+  manager.streams.getMessage(`KV_${clusterBucket}`, { last_by_subj: `$KV.${clusterBucket}.${key}` })
+
+/** What is recorded; fails while nothing is. */
+export const readClusterMap = async (manager: JetStreamManager, streams: LogStreams): Promise<string> => {
+  const found = await find(manager, streams)
+  if (found === null) throw new Error("no node has made the log yet")
+  return found.string()
+}
+
 /** Records the map where there is none; what is recorded. The leader says what counts: a replica may lack it yet. */
 export const recordClusterMap = async (
   manager: JetStreamManager,
   streams: LogStreams,
   shards: number
 ): Promise<string> => {
-  const bucket = streams.clusterBucket
-  const find = () => manager.streams.getMessage(`KV_${bucket}`, { last_by_subj: `$KV.${bucket}.${key}` })
-  const found = await find()
+  const found = await find(manager, streams)
   if (found !== null) return found.string()
   const text = JSON.stringify({ version: 1, shards, streams: streams.count })
-  const kv = await new Kvm(manager.jetstream()).open(bucket)
+  const kv = await new Kvm(manager.jetstream()).open(streams.clusterBucket)
   try {
     await kv.create(key, text)
     return text
   } catch (cause) {
-    const faster = await find()
+    const faster = await find(manager, streams)
     if (faster === null) throw cause
     return faster.string()
   }

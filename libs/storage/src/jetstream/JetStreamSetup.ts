@@ -6,7 +6,7 @@
 import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream"
 import { Context, Effect, Layer, Schedule, Schema } from "effect"
 import { LogUnavailable } from "../EventLog.ts"
-import { checkClusterMap, ClusterMap, type ClusterMapMismatch, recordClusterMap } from "./ClusterMap.ts"
+import { checkClusterMap, ClusterMap, type ClusterMapMismatch, readClusterMap, recordClusterMap } from "./ClusterMap.ts"
 import { LogStreams } from "./LogStreams.ts"
 import { checkMigration, type MigrationUnfinished } from "./MigrationMark.ts"
 import { Nats, type NatsOptions } from "./Nats.ts"
@@ -40,6 +40,11 @@ export interface JetStreamSetupOptions {
   /** Fewer than three only with `unsafe`. */
   readonly replicas?: number
   readonly unsafe?: boolean
+  /**
+   * For a process that appends nothing: it makes nothing, waits until a node has made the log, and leaves it to those that
+   * append whether it is safe.
+   */
+  readonly joins?: boolean
   readonly recordBytesMax?: number
   /** How long the server knows a record again that is sent twice. After that the expected sequence says so. */
   readonly duplicateWindowMs?: number
@@ -53,6 +58,8 @@ const requestMsMax = 2_500
 const retryMs = 250
 /** JetStream may be without a leader when a cluster starts. */
 const setupMsMax = 30_000
+/** Who only joins waits for a node that makes the log. */
+const joinMsMax = 60_000
 
 export class JetStreamSetup extends Context.Service<
   JetStreamSetup,
@@ -75,7 +82,25 @@ export class JetStreamSetup extends Context.Service<
   > => Layer.effectContext(make(options))
 }
 
-const make = Effect.fnUntraced(function* (options: JetStreamSetupOptions) {
+const make = (options: JetStreamSetupOptions) => (options.joins === true ? join(options) : open(options))
+
+const join = Effect.fnUntraced(function* (options: JetStreamSetupOptions) {
+  const { log } = yield* Nats
+  const streams = new LogStreams(options.prefix, options.streams, options.shards)
+  const manager = yield* ask(() => jetstreamManager(log, { timeout: requestMsMax }), joinMsMax)
+  const map = yield* checkClusterMap(
+    yield* ask(() => readClusterMap(manager, streams), joinMsMax),
+    streams,
+    options.shards
+  )
+  yield* checkMigration(manager, streams)
+  for (const name of streams.names) yield* ask(() => manager.streams.info(name), joinMsMax)
+  const { hardBytes, softBytes } = options
+  const setup = { streams, softBytes, hardBytes, recordBytesMax, manager, warnings: [] }
+  return Context.make(JetStreamSetup, JetStreamSetup.of(setup)).pipe(Context.add(ClusterMap, map))
+})
+
+const open = Effect.fnUntraced(function* (options: JetStreamSetupOptions) {
   const { log } = yield* Nats
   const streams = new LogStreams(options.prefix, options.streams, options.shards)
   const sizeMax = Math.min(options.recordBytesMax ?? recordBytesMax, recordBytesMax)
@@ -132,7 +157,7 @@ const gate = (unsafe: boolean) => {
  * Again and again for a while: each of it finds what it did before. While several nodes make the same stream at once,
  * the servers answer some of them not at all, and others that a stream is not there which they have just made.
  */
-const ask = <A>(request: () => Promise<A>): Effect.Effect<A, LogUnavailable> =>
+const ask = <A>(request: () => Promise<A>, msMax = setupMsMax): Effect.Effect<A, LogUnavailable> =>
   Effect.tryPromise({ try: request, catch: (cause) => new LogUnavailable({ cause }) }).pipe(
-    Effect.retry(Schedule.max([Schedule.jittered(Schedule.spaced(retryMs)), Schedule.during(setupMsMax)]))
+    Effect.retry(Schedule.max([Schedule.jittered(Schedule.spaced(retryMs)), Schedule.during(msMax)]))
   )

@@ -8,6 +8,11 @@ const ofConnection = ["info", "client|setname"]
 const ofScripts = "evalsha eval hget hset hmget hgetall hdel pexpire del get set time zadd zcard zpopmin".split(" ")
 
 export const redisCommands: ReadonlyArray<string> = [...ofConnection, ...ofScripts]
+/** Of a worker, which notes when channels got their last messages and reads nothing; on keys below `inbox:`. */
+export const redisWorkerCommands: ReadonlyArray<string> = [
+  ...ofConnection,
+  ..."evalsha eval hget hset hdel get set time zadd zcard zpopmin".split(" ")
+]
 /** Besides, in a Cluster: where which keys are. */
 export const redisClusterCommands: ReadonlyArray<string> = ["cluster|slots", "cluster|info"]
 /** Of a user at the Sentinels: who the master is, and to be told when it is another one. */

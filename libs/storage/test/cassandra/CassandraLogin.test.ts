@@ -13,10 +13,15 @@ import { makeAuthority } from "../../../../infra/test/Certificates.ts"
 import { Cassandra } from "../../src/cassandra/Cassandra.ts"
 import { type CassandraOptions, makeClient } from "../../src/cassandra/CassandraClient.ts"
 import { layerCassandra as layerDirectory } from "../../src/cassandra/CassandraDirectory.ts"
-import { edgeGrants, ownerGrants, runnerGrants } from "../../src/cassandra/CassandraGrants.ts"
+import { edgeGrants, ownerGrants, runnerGrants, workerGrants } from "../../src/cassandra/CassandraGrants.ts"
+import { layerCassandra as layerMessages } from "../../src/cassandra/CassandraMessageStore.ts"
 import { layerCassandra as layerParked } from "../../src/cassandra/CassandraParkedEvents.ts"
 import { migrate } from "../../src/cassandra/Migrations.ts"
+import { layerComposed } from "../../src/ChannelStore.ts"
 import { Directory } from "../../src/Directory.ts"
+import { Redis } from "../../src/redis/Redis.ts"
+import { layerRedis as layerRedisInbox } from "../../src/redis/RedisInbox.ts"
+import { channelStoreContract } from "../ChannelStoreContract.ts"
 import { parkedEventsContract } from "../ParkedEventsContract.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "parley-login-"))
@@ -67,12 +72,15 @@ beforeAll(async () => {
     `CREATE KEYSPACE ${keyspace} WITH replication = {'class': 'NetworkTopologyStrategy', 'datacenter1': 1}`,
     "CREATE KEYSPACE foreign_one WITH replication = {'class': 'NetworkTopologyStrategy', 'datacenter1': 1}",
     "CREATE TABLE foreign_one.rows (id int PRIMARY KEY)",
-    ...["owner", "runner", "edge"].map(role),
+    ...["owner", "runner", "worker", "edge"].map(role),
     ...ownerGrants(keyspace, "owner"),
     ...runnerGrants(keyspace, "runner")
   ])
   await Effect.runPromise(migrate(optionsOf("owner")))
-  await execute(optionsOf("cassandra", "cassandra"), edgeGrants(keyspace, "edge"))
+  await execute(optionsOf("cassandra", "cassandra"), [
+    ...edgeGrants(keyspace, "edge"),
+    ...workerGrants(keyspace, "worker")
+  ])
 }, 400_000)
 afterAll(async () => {
   await services?.stop()
@@ -84,6 +92,19 @@ const layerOf = (role: string) => Layer.fresh(Layer.unwrap(Effect.sync(() => Cas
 describe("with the rights of a node that runs shards", () => {
   const layer = layerOf("runner")
   parkedEventsContract("Cassandra with logins", layerParked.pipe(Layer.provide(layer)))
+})
+
+describe("with the rights of a worker", () => {
+  const layer = layerOf("worker")
+  parkedEventsContract("Cassandra with a worker's login", layerParked.pipe(Layer.provide(layer)))
+  channelStoreContract(
+    "Cassandra with a worker's login",
+    layerComposed.pipe(
+      Layer.provideMerge(Layer.mergeAll(layerMessages, layerDirectory, layerRedisInbox())),
+      Layer.provide([layer, Layer.mock(Redis, { run: () => Effect.succeed(0) })])
+    ),
+    { lateRows: "by column", effort: 0.02 }
+  )
 })
 
 /** What the server says to each statement; the empty string: it did it. */
@@ -131,6 +152,18 @@ describe("a role at Cassandra", () => {
         `TRUNCATE ${keyspace}.${table}`
       ])
       const answers = yield* answersTo("edge", statements)
+      for (const [at, answer] of answers.entries()) assert.match(answer, refusal, statements[at])
+    })
+  )
+
+  it.live("of a worker reads and writes no users, no cursors, and not how far logs have come", () =>
+    Effect.gen(function* () {
+      const tables = ["users", "read_cursors_by_user", "read_cursors_by_channel", "log_places", "schema_lock"]
+      const statements = tables.flatMap((table) => [
+        `SELECT * FROM ${keyspace}.${table}`,
+        `TRUNCATE ${keyspace}.${table}`
+      ])
+      const answers = yield* answersTo("worker", statements)
       for (const [at, answer] of answers.entries()) assert.match(answer, refusal, statements[at])
     })
   )

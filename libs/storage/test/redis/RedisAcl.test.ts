@@ -10,7 +10,13 @@ import { CursorStore } from "../../src/CursorStore.ts"
 import { Inbox } from "../../src/Inbox.ts"
 import { layerMemory } from "../../src/memory/MemoryCursorStore.ts"
 import { layerRedis as layerRedisCursors } from "../../src/redis/RedisCursorStore.ts"
-import { redisClusterCommands, redisCommands, redisRules, sentinelCommands } from "../../src/redis/RedisGrants.ts"
+import {
+  redisClusterCommands,
+  redisCommands,
+  redisRules,
+  redisWorkerCommands,
+  sentinelCommands
+} from "../../src/redis/RedisGrants.ts"
 import { layerRedis as layerRedisInbox } from "../../src/redis/RedisInbox.ts"
 import type { RedisOptions } from "../../src/redis/RedisOptions.ts"
 import { Redis, redisScript } from "../../src/redis/Redis.ts"
@@ -128,6 +134,35 @@ describe("a user at Redis with the rights that the manual gives", () => {
         assert.match(String(said), /no permissions/, command)
       }
       assert.strictEqual(yield* Effect.promise(() => server.ask("GET", "parley-other:cursors:ann")), "1")
+    })
+  )
+
+  it.live("as a worker notes last messages, and reaches no cursors", () =>
+    Effect.gen(function* () {
+      const server = yield* redisServer()
+      yield* setUser(server, "worker", redisRules(`${keyPrefix}inbox:`, redisWorkerCommands))
+      const redis = yield* open({ addresses: [server.url], username: "worker" })
+      yield* Effect.retry(redis.run(redisScript("return ARGV[1]"), ["inbox:k"], ["hello"]), {
+        schedule: Schedule.spaced(20),
+        times: 500
+      })
+      const refusals: Array<string> = []
+      const noting = Redis.of({
+        ...redis,
+        run: (...call) =>
+          Effect.tapError(redis.run(...call), (error) => Effect.sync(() => refusals.push(error.message)))
+      })
+      const layer = layerRedisInbox({ channelsMax: 1 }).pipe(
+        Layer.provide(Layer.mock(Cassandra, {})),
+        Layer.provide(Layer.succeed(Redis, noting))
+      )
+      const inbox = Context.get(yield* Layer.build(Layer.fresh(layer)), Inbox)
+      yield* inbox.active(Array.from({ length: 40 }, (_, index) => ({ channel: `test:c${index}`, seq: 1 })))
+      assert.deepStrictEqual(refusals, [])
+      for (const lua of ["'HSET', 'parley-chat:cursors:ann', 'a', '1'", "'HGETALL', 'parley-chat:cursors:ann'"]) {
+        const error = yield* Effect.flip(redis.run(foreign(lua), ["inbox:k"], []))
+        assert.match(error.message, /can't (access|run)|permission/i, lua)
+      }
     })
   )
 

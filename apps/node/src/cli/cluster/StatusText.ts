@@ -1,7 +1,7 @@
 /** The cluster's status as lines for a person. */
 import type { Status } from "./ClusterApi.ts"
 
-export const statusText = ({ cluster, edges, runners, shards }: Status): string =>
+export const statusText = ({ cluster, edges, runners, shards, workers = [] }: Status): string =>
   [
     `cluster ${cluster}`,
     ...runners.map(
@@ -11,6 +11,9 @@ export const statusText = ({ cluster, edges, runners, shards }: Status): string 
     ...edges.map(
       ({ connections, edge, open, url, zone }) =>
         `edge ${edge}  ${open ? "open" : "closed"}  ${connections} connections  ${url}${zone === "" ? "" : `  zone ${zone}`}`
+    ),
+    ...workers.map(
+      ({ heard_ms, shards, worker }) => `worker ${worker}  works on ${shards} shards  heard ${heard_ms} ms ago`
     ),
     ...shards.map(
       ({ balanced, epoch, hot, load, runner, shard, wanted }) =>
