@@ -29,6 +29,7 @@ export const shapeOf = (random: Random) => ({
     checkpointBytes: random.pick([1_500, 6_000, 4_194_304]) ?? 1,
     commitWindowMs: random.pick([0, 3]) ?? 0,
     incrementalTicks: 2,
+    cursorTicks: 6,
     fanoutThreshold: random.next() < 0.3 ? 3 : 200
   },
   detachGraceMs: random.pick([0, 2_000, 30_000]) ?? 0,

@@ -32,6 +32,9 @@ const commitWindowMs = 3
 /** Who was woken from the store a second ago wakes at a takeover without it. */
 const incrementalTicks = 2
 
+/** Eight seconds. Whoever is told of a cursor is told at once. */
+const cursorTicks = 16
+
 /**
  * What costs Cassandra is a partition that is written, much more than its rows: the longer a round gathers, the more messages
  * of a channel are one write, and its head is written once for all. Nobody waits for it: what is not written is in memory
@@ -91,7 +94,8 @@ export const layerClusterRuntime = Layer.unwrap(
         warmBytesMax: bytes,
         fanoutThreshold: settings.fanoutThreshold,
         commitWindowMs,
-        incrementalTicks
+        incrementalTicks,
+        cursorTicks
       },
       forgetIds: settings.testFault === "forget-ids"
     })

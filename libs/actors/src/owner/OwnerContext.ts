@@ -30,6 +30,11 @@ export interface OwnerBounds {
   readonly checkpointBytes: number
   /** Ticks between two incremental checkpoints; 0: the store is never away without the log, takeovers may rely on it. */
   readonly incrementalTicks: number
+  /**
+   * For so many ticks a session gathers moved cursors before they are written: who reads on moves one with each message, and
+   * a write costs two stores more than the message did. Well below what edges keep to offer again (`ReadMarks.keptMs`).
+   */
+  readonly cursorTicks: number
   /** Least time between two records of one shard under load; 0 where the log gathers by itself, as SQLite's does. */
   readonly commitWindowMs: number
   /** Members up to which a channel writes fan-out. */
@@ -41,6 +46,7 @@ export const ownerBoundsDefault: OwnerBounds = {
   warmBytesMax: 32 * 1024 * 1024,
   checkpointBytes: 4 * 1024 * 1024,
   incrementalTicks: 0,
+  cursorTicks: 1,
   commitWindowMs: 0,
   fanoutThreshold: 200
 }

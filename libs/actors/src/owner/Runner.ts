@@ -240,12 +240,12 @@ export class Runner implements LocalRunner {
     return Effect.gen({ self: this }, function* () {
       const owner = this.#owners.get(shard)
       if (owner === undefined) return
-      owner.sessions.tick()
+      owner.sessions.leave()
       yield* Effect.callback<void>((resume) => owner.checkpoints.write(() => resume(Effect.void))).pipe(
         Effect.timeoutOption(closingCheckpointMsMax)
       )
       owner.stop()
-      owner.sessions.tick()
+      owner.sessions.leave()
       yield* owner.log.flush()
       owner.checkpoints.leave()
       yield* owner.log.flush()

@@ -40,8 +40,10 @@ const noCaller: Caller = { user: "", device: "", connection: 0, edge: "" }
 export class SessionHandler {
   readonly owner: ShardOwner
   readonly residents: Residents<SessionState>
-  /** Sessions with cursors that the store does not have. */
-  readonly #dirty = new Set<ResidentSession>()
+  /** Sessions with cursors that the store does not have, and the tick in which they are written. */
+  readonly #dirty = new Map<ResidentSession, number>()
+  /** Those whose cursors are on their way. */
+  readonly #writing = new Set<ResidentSession>()
   /** Topic → channel → the last cursor shown; null: the shard has been here long enough. */
   #shown: Map<TopicName, Map<string, LinkItem>> | null = new Map()
   #shownCount = 0
@@ -153,24 +155,33 @@ export class SessionHandler {
   tick(): void {
     this.residents.rest()
     if (++this.#ticks > shownTicksMax) this.#shown = null
-    const { cursors } = this.owner.context.stores
-    for (const resident of this.#dirty) {
-      const { state } = resident
-      const changed = state?.takeDirtyCursors() ?? []
-      if (state === undefined || changed.length === 0) {
-        this.#dirty.delete(resident)
-        resident.dirty = false
-        continue
-      }
-      this.owner.context.run(cursors.merge(resident.id, changed), (result) => {
-        // They are values: writing them again later is as good.
-        if (!("ok" in result)) state.putDirtyCursors(changed.map((cursor) => cursor.channel))
-        else if (!state.hasDirtyCursors) {
-          resident.dirty = false
-          this.#dirty.delete(resident)
-        }
-      })
-    }
+    for (const [resident, due] of this.#dirty) if (due <= this.#ticks) this.#writeCursors(resident)
+  }
+
+  /** The shard goes: whatever is not written yet is sent on its way. */
+  leave(): void {
+    for (const resident of this.#dirty.keys()) this.#writeCursors(resident)
+  }
+
+  #writeCursors(resident: ResidentSession): void {
+    const { state } = resident
+    if (this.#writing.has(resident)) return
+    const changed = state?.takeDirtyCursors() ?? []
+    if (state === undefined || changed.length === 0) return this.#written(resident)
+    const { context } = this.owner
+    this.#writing.add(resident)
+    context.run(context.stores.cursors.merge(resident.id, changed), (result) => {
+      this.#writing.delete(resident)
+      // They are values: writing them again later is as good.
+      if (!("ok" in result)) state.putDirtyCursors(changed.map((cursor) => cursor.channel))
+      if (state.hasDirtyCursors) this.#dirty.set(resident, this.#ticks + context.bounds.cursorTicks)
+      else this.#written(resident)
+    })
+  }
+
+  #written(resident: ResidentSession): void {
+    resident.dirty = false
+    this.#dirty.delete(resident)
   }
 
   get dirtyCount(): number {
@@ -189,7 +200,11 @@ export class SessionHandler {
       user,
       (resident) => {
         if (!this.owner.serving) return notMine()
-        if (resident.state !== undefined) step(resident, resident.state)
+        const { state } = resident
+        if (state === undefined) return
+        // As of a checkpoint, of an owner who had yet to write them: what leaves memory comes back as the store has it (†5).
+        if (state.hasDirtyCursors && !resident.dirty) this.#cursorsChanged(resident)
+        step(resident, state)
       },
       (why) => {
         // It may have waited for the store until it was somebody else's (†18).
@@ -231,7 +246,7 @@ export class SessionHandler {
 
   #cursorsChanged(resident: ResidentSession): void {
     resident.dirty = true
-    this.#dirty.add(resident)
+    if (!this.#dirty.has(resident)) this.#dirty.set(resident, this.#ticks + this.owner.context.bounds.cursorTicks)
   }
 
   #showCursor(
