@@ -140,7 +140,8 @@ export class ChannelHandler {
           done({ topic, head: state.committedSeq, generation: state.generation, denied })
         // Who is known to be in needs no look at his past: a herd that comes back asks this half a million times.
         if (state.exists && users.every((user) => state.isMember(user) === true)) return answer(nobody)
-        afterOwnAdditions(this.owner, channel, users, () => {
+        afterOwnAdditions(this.owner, channel, users, (settled) => {
+          if (!settled) return done(undefined)
           if (!state.exists) return done(none)
           learnMembers(this.owner, state, users, (known) => {
             if (known) answer(users.filter((user) => state.isMember(user) !== true))

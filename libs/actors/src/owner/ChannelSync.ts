@@ -240,7 +240,8 @@ export const withStay = (
 ): void => {
   const here = state.exists ? state.stayOf(user) : null
   if (here !== undefined && here !== null && here.to === null) return done(here)
-  afterOwnAdditions(owner, state.channel, [user], () => {
+  afterOwnAdditions(owner, state.channel, [user], (settled) => {
+    if (!settled) return done(undefined)
     if (!state.exists) return done(null)
     const known = state.stayOf(user)
     if (known !== undefined) return done(known)

@@ -6,24 +6,41 @@
 import { membersOf } from "../channel/EventBody.ts"
 import type { ShardOwner } from "./ShardOwner.ts"
 
+/** Longer than an append that goes well; others wait in the same batch of questions. */
+export const additionMsMax = 1_000
+
 /**
- * Goes on at once, or when no event is under way any more that lets one of these users in: it is committed then, or never
- * will be. Waiting is bounded by the log, which settles every append or puts its owner out.
+ * Calls back at once, or when no event is under way any more that lets one of these users in: it is committed then, or never
+ * will be. With false where that takes too long: then it can't be said now.
  */
 export const afterOwnAdditions = (
   owner: ShardOwner,
   channel: string,
   users: ReadonlyArray<string>,
-  go: () => void
+  done: (settled: boolean) => void
 ): void => {
-  const last = owner.channels.residents
-    .peek(channel)
-    ?.pending.findLast(
-      ({ entry }) =>
-        (entry.kind === "added" || entry.kind === "created") &&
-        membersOf(entry.body).some((member) => users.includes(member))
-    )
-  if (last === undefined) return go()
-  // Told also that its outcome is not known: then it is waited for again.
-  last.waiters.push(() => afterOwnAdditions(owner, channel, users, go))
+  const underWay = () =>
+    owner.channels.residents
+      .peek(channel)
+      ?.pending.findLast(
+        ({ entry }) =>
+          (entry.kind === "added" || entry.kind === "created") &&
+          membersOf(entry.body).some((member) => users.includes(member))
+      )
+  if (underWay() === undefined) return done(true)
+  let over = false
+  const end = (settled: boolean): void => {
+    if (over) return
+    over = true
+    clearTimeout(timer)
+    done(settled)
+  }
+  const timer = setTimeout(() => end(false), additionMsMax)
+  // Told also that the event's outcome is not known: then it is waited for again.
+  const wait = (): void => {
+    const pending = over ? undefined : underWay()
+    if (pending === undefined) end(true)
+    else pending.waiters.push(wait)
+  }
+  wait()
 }

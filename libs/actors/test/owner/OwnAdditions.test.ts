@@ -104,6 +104,25 @@ describe("who is being added to a channel", () => {
     }).pipe(Effect.scoped, Effect.provide(layers))
   )
 
+  it.live("is told that it can't be said now where that takes too long, and not no", () =>
+    Effect.gen(function* () {
+      const { runner, settle } = yield* adding
+      const answers: Array<ReadonlyArray<unknown>> = []
+      runner.attach(
+        runner.epochOf(shard),
+        { shard, edge: "e", topics: [{ topic: channelTopic(channel), users: ["ben"] }] },
+        (reply: OwnerReply<Attached>) => answers.push("ok" in reply ? reply.ok.topics : [reply]),
+        () => assert.fail("not mine")
+      )
+      const synced: Array<unknown> = []
+      request(runner, sync("ben"), (reply) => synced.push(reply))
+      while (answers.length === 0 || synced.length === 0) yield* Effect.sleep(5)
+      assert.deepStrictEqual(answers, [[]])
+      assert.deepStrictEqual(synced, [{ ok: [{ _tag: "Failed", channel, failure: { code: "unavailable" } }] }])
+      yield* settle
+    }).pipe(Effect.scoped, Effect.provide(layers))
+  )
+
   it.live("does not make others wait, who are in or not", () =>
     Effect.gen(function* () {
       const { runner, settle } = yield* adding
