@@ -46,11 +46,11 @@ const idOf = (cid: string, sender: string): Buffer => {
   return id
 }
 
-/** For people too, who look at rows. A hash has no spaces. */
+/** For people too, who look at rows. The hash is the rest. */
 const ackText = ({ at, bodyHash, n, seq }: StoredAck): string => `${seq} ${n} ${at} ${bodyHash}`
 const ackOf = (text: string): StoredAck => {
-  const [seq, n, at, bodyHash = ""] = text.split(" ")
-  return { seq: Number(seq), n: Number(n), at: Number(at), bodyHash }
+  const [seq, n, at, ...hash] = text.split(" ")
+  return { seq: Number(seq), n: Number(n), at: Number(at), bodyHash: hash.join(" ") }
 }
 
 export const putId = (rows: PartitionBatches, event: StoredEvent): void => {
