@@ -25,6 +25,7 @@ import { channelTopic } from "./OwnerProtocol.ts"
 import { type PendingEvent, refuse, type Resident, Residents, type WakeDepth } from "./Residents.ts"
 import type { Reply, ShardOwner } from "./ShardOwner.ts"
 import { afterOwnAdditions } from "./OwnAdditions.ts"
+import { RefusedIds } from "./RefusedIds.ts"
 import { findKnown, learnMembers } from "./StoreLookups.ts"
 import { behind, withTail } from "./TailFill.ts"
 
@@ -39,6 +40,7 @@ export class ChannelHandler {
   readonly owner: ShardOwner
   readonly residents: Residents<ChannelState>
   readonly receipts: ChannelReceipts
+  readonly #refused = new RefusedIds()
   /** Channels that may have typing signs: few of all that are resident. */
   readonly #typedIn = new Set<string>()
 
@@ -203,7 +205,10 @@ export class ChannelHandler {
     const decision = decide(state, caller, admin, mutation, now, known)
     switch (decision._tag) {
       case "Reject":
-        return refuse(resident, decision.failure, reply)
+        return refuse(resident, decision.failure, (answer) => {
+          this.#refused.answered(caller.user, mutation.cid, answer.failure)
+          reply(answer)
+        })
       case "Duplicate":
         return this.#repeat(resident, decision, reply)
       case "Need": {
@@ -216,6 +221,8 @@ export class ChannelHandler {
         })
       }
       case "Accept": {
+        const refused = this.#refused.of(caller.user, mutation.cid)
+        if (refused !== undefined) return reply({ failure: refused })
         const { entry } = decision
         const ack: ChannelAck = { seq: entry.seq, n: entry.n, at: entry.at, generation: entry.generation }
         const undo = apply(state, entry)
