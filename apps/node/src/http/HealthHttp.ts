@@ -17,6 +17,12 @@ export const Readiness = Context.Reference<Effect.Effect<Health>>("@parley/node/
   defaultValue: () => Effect.succeed({ reasons: [], degraded: [] })
 })
 
+/** What is answered where traffic may come. */
+export const readyAnswer = ({ degraded }: Health) => ({
+  ready: true as const,
+  ...(degraded.length === 0 ? {} : { degraded })
+})
+
 export const layerHealthHttp = HttpApiBuilder.group(
   ParleyApi,
   "health",
@@ -31,8 +37,7 @@ export const layerHealthHttp = HttpApiBuilder.group(
         if (edge.draining()) reasons.push("the node is draining")
         if (edge.runtime.lag.overloaded) reasons.push("the node is overloaded")
         if (reasons.length > 0) return yield* Effect.fail({ ready: false as const, reasons })
-        const { degraded } = health
-        return { ready: true as const, ...(degraded.length === 0 ? {} : { degraded }) }
+        return readyAnswer(health)
       })
     })
   })

@@ -7,7 +7,7 @@ import { PrometheusMetrics } from "effect/observability"
 import { Listening } from "../edge/Edge.ts"
 import { listen } from "../edge/Listeners.ts"
 import { NodeConfig } from "../NodeConfig.ts"
-import { Readiness } from "./HealthHttp.ts"
+import { Readiness, readyAnswer } from "./HealthHttp.ts"
 import { recordMetricSources } from "./MetricSources.ts"
 import { recordParkedMetrics } from "./ParkedMetrics.ts"
 
@@ -21,10 +21,10 @@ const layerHealth = HttpRouter.use((router) =>
     yield* router.add(
       "GET",
       "/readyz",
-      Effect.map(readiness, ({ degraded, reasons }) =>
-        reasons.length > 0
-          ? HttpServerResponse.jsonUnsafe({ ready: false, reasons }, { status: 503 })
-          : HttpServerResponse.jsonUnsafe({ ready: true, ...(degraded.length === 0 ? {} : { degraded }) })
+      Effect.map(readiness, (health) =>
+        health.reasons.length > 0
+          ? HttpServerResponse.jsonUnsafe({ ready: false, reasons: health.reasons }, { status: 503 })
+          : HttpServerResponse.jsonUnsafe(readyAnswer(health))
       )
     )
     yield* router.add(

@@ -17,15 +17,7 @@ import {
 } from "@parley/actors/cluster/LoadBalance"
 import { place, type PlaceableRunner, type PlacementState } from "@parley/actors/cluster/Placement"
 import { seeded } from "./LeaseModel.ts"
-
-const runner = (name: string, over: Partial<PlaceableRunner> = {}): PlaceableRunner => ({
-  name,
-  weight: 1,
-  takes: true,
-  leaves: false,
-  balances: true,
-  ...over
-})
+import { runner } from "./Placeable.ts"
 
 /** A cluster that does what is placed one look later, and what is decided at once. */
 class World {

@@ -3,15 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import type { BalanceMove } from "@parley/actors/cluster/LeaseEntries"
 import { balancingMovesMax, place, type PlaceableRunner } from "@parley/actors/cluster/Placement"
-
-const runner = (name: string, over: Partial<PlaceableRunner> = {}): PlaceableRunner => ({
-  name,
-  weight: 1,
-  takes: true,
-  leaves: false,
-  balances: true,
-  ...over
-})
+import { runner } from "./Placeable.ts"
 
 type Holders = ReadonlyArray<string | undefined>
 

@@ -5,7 +5,8 @@ import { EventLog } from "@parley/storage/EventLog"
 import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
 import * as MemoryStores from "@parley/storage/memory/MemoryStores"
 import { StoreUnavailable } from "@parley/storage/StoreError"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Result } from "effect"
+import { decodeRecord } from "../../src/log/Record.ts"
 import type { OwnerRequest } from "../../src/owner/OwnerProtocol.ts"
 import type { Runner } from "../../src/owner/Runner.ts"
 import { oneShardRunner, shard } from "./OneShard.ts"
@@ -124,10 +125,15 @@ describe("†5 cursors that moved", () => {
       // Something has to be logged of her session, or no checkpoint has it.
       yield* ask(before, { _tag: "Notice", user: "ann", channel, seq: 1, kind: "added", by: "ben" })
       yield* read(before, "ann", 1)
-      yield* Effect.callback<void>((resume) => before.owner(shard)?.checkpoints.write(() => resume(Effect.void)))
-      yield* before.owner(shard)?.log.flush() ?? Effect.void
+      const checkpointed = Effect.gen(function* () {
+        const owner = before.owner(shard)
+        owner?.checkpoints.write()
+        yield* owner?.log.flush() ?? Effect.void
+        const records = yield* log.readAfter(shard, 0, 1_000_000)
+        return records.some(({ bytes }) => Result.getOrThrow(decodeRecord(bytes)).kind === "full")
+      })
+      while (!(yield* checkpointed)) yield* Effect.sleep(1)
       before.drop(shard)
-      assert.isNotEmpty(yield* log.readAfter(shard, 0, 1_000_000))
       state.away = false
       const after = yield* started
       yield* read(after, "ann", 1)
