@@ -69,6 +69,8 @@ export class LeaseKeeper {
   readonly #held = new Map<number, Held>()
   /** Shards whose entries are being written for having or giving back. */
   readonly #writing = new Set<number>()
+  /** To whom shards are on their way: they count as his until the bucket says what became of them. */
+  readonly #going = new Map<number, { readonly to: string; readonly held: Held }>()
   /** The last epoch under which each shard was held here. */
   readonly #epochs = new Map<number, number>()
   /** When a shard is tried again that could not be had. */
@@ -240,6 +242,7 @@ export class LeaseKeeper {
 
   #drop(shard: number): void {
     this.#held.delete(shard)
+    this.#going.delete(shard)
     this.#options.shards.drop(shard)
     this.#tellDrained()
   }
@@ -275,6 +278,8 @@ export class LeaseKeeper {
       if (held !== undefined) {
         if (here || !this.#good(held) || held.leaving || leaving >= releasesMax) continue
         leaving++
+        const to = placed[shard]
+        if (to !== undefined) this.#going.set(shard, { to, held })
         void this.#release(shard, held)
       } else if (!this.#writing.has(shard) && (this.#notBefore.get(shard) ?? 0) <= now) {
         if (here && this.#given(shard)) this.#adopt(shard)
@@ -293,16 +298,25 @@ export class LeaseKeeper {
     const { balances, shardCount, view, weight } = this.#options
     const others = [...view.runners].filter(([name]) => name !== this.name && this.#heartbeat.alive(name))
     const runners = [[this.name, { state: this.#heartbeat.state, weight, balances }] as const, ...others]
+    const takers = new Set<string>()
+    for (const [name, { state }] of runners) {
+      if (state === "active" && !view.cordoned.has(name)) takers.add(name)
+    }
     return {
       shardCount,
       runners: runners.map(([name, runner]) => ({
         name,
         weight: runner.weight,
-        takes: runner.state === "active" && !view.cordoned.has(name),
+        takes: takers.has(name),
         leaves: runner.state !== "active",
         balances: runner.balances ?? false
       })),
-      holderOf: (shard) => (this.#held.has(shard) ? this.name : view.shards.get(shard)?.runner),
+      holderOf: (shard) => {
+        const seen = view.shards.get(shard)
+        const going = this.#going.get(shard)
+        if (going !== undefined && (seen?.revision ?? 0) <= going.held.revision && takers.has(going.to)) return going.to
+        return this.#held.has(shard) ? this.name : seen?.runner
+      },
       wishes: view.moves,
       balance: view.balance.moves
     }
@@ -330,6 +344,7 @@ export class LeaseKeeper {
   #begin(shard: number, epoch: number, revision: number): void {
     const held = { epoch, revision, doubted: false, leaving: false, out: false, turn: Promise.resolve() }
     this.#held.set(shard, held)
+    this.#going.delete(shard)
     this.#epochs.set(shard, epoch)
     // It may have been overtaken already.
     this.#shardChanged(shard)
@@ -398,7 +413,8 @@ export class LeaseKeeper {
           : { runner: next, epoch: held.epoch + 1 }
       this.#held.delete(shard)
       if (entry.runner !== "" && this.#unhear !== undefined) this.#handovers.begun(shard, this.#now)
-      await this.#write(shard, entry, held.revision)
+      // Not written, or nobody knows: the watch is to tell.
+      if ((await this.#write(shard, entry, held.revision)) === undefined) this.#going.delete(shard)
     }
     this.#tellDrained()
     this.#planStep()

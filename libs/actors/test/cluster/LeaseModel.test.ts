@@ -116,4 +116,39 @@ describe("shard leases in virtual time", () => {
       }
     }
   )
+
+  it("a runner that comes gets its part, and no shard goes anywhere else or is opened in vain", async () => {
+    for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
+      const random: Random = seeded(seed)
+      const bucket = new ModelBucket()
+      const opened: Array<string> = []
+      const start = (name: string) =>
+        new ModelNode({
+          name,
+          shardCount: 32,
+          bucket,
+          random,
+          soundMsMax: 300,
+          onOpen: (shard) => void opened.push(`${shard} at ${name}`)
+        })
+      const even = async (nodes: ReadonlyArray<ModelNode>) => {
+        for (let at = 0; at < healMsMax; at += stepMs) {
+          const counts = nodes.map(({ open }) => open.size)
+          if (counts.reduce((a, b) => a + b) === 32 && Math.max(...counts) - Math.min(...counts) <= 1) return
+          await vi.advanceTimersByTimeAsync(stepMs)
+        }
+        assert.fail(`not even, PARLEY_TEST_SEED=${seed}`)
+      }
+      const nodes = ["n1", "n2"].map(start)
+      await even(nodes)
+      opened.length = 0
+      const third = start("n3")
+      nodes.push(third)
+      await even(nodes)
+      await vi.advanceTimersByTimeAsync(3_000)
+      const given = [...third.open.keys()].map((shard) => `${shard} at n3`)
+      for (const node of nodes) node.die()
+      assert.deepStrictEqual(opened.toSorted(), given.toSorted(), `PARLEY_TEST_SEED=${seed}`)
+    }
+  })
 })

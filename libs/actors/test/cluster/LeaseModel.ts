@@ -83,6 +83,7 @@ export class ModelNode implements LeaseWrites {
   readonly #leases = new Map<number, Lease>()
   readonly #bucket: ModelBucket
   readonly #random: Random
+  readonly #lossRate: number
   readonly #wall: () => number
   readonly #monotonic: () => number
   /** For how long it has been suspended so far; and since when it is. */
@@ -104,8 +105,10 @@ export class ModelNode implements LeaseWrites {
     /** What shards have to do; nobody says so if it is not given. */
     readonly loadOf?: (shard: number) => number | undefined
     readonly balances?: boolean
+    /** Its ways lose nothing, and are slow by no more than this. */
+    readonly soundMsMax?: number
   }) {
-    const { balances = true, bucket, loadOf = () => undefined, name, onOpen, random, shardCount } = options
+    const { balances = true, bucket, loadOf = () => undefined, name, onOpen, random, shardCount, soundMsMax } = options
     this.name = name
     this.#bucket = bucket
     this.#random = random
@@ -113,7 +116,9 @@ export class ModelNode implements LeaseWrites {
     const offset = 1_000_000 * random()
     this.#wall = () => performance.now() * rate + offset
     this.#monotonic = () => (this.#suspendedAt ?? this.#wall()) - this.#suspendedMs
-    const latency = () => (random() < 0.04 ? 3_000 * random() : 1 + 30 * random())
+    const latency = () =>
+      soundMsMax !== undefined ? soundMsMax * random() : random() < 0.04 ? 3_000 * random() : 1 + 30 * random()
+    this.#lossRate = soundMsMax === undefined ? 0.01 : 0
     this.#toBucket = new Way(latency)
     this.#answers = new Way(latency)
     this.#watched = new Way(latency)
@@ -237,10 +242,10 @@ export class ModelNode implements LeaseWrites {
         )
       }
       let bound = wait()
-      if (this.#random() < 0.01) return
+      if (this.#random() < this.#lossRate) return
       this.#toBucket.send(() => {
         const answer = work()
-        if (this.#random() < 0.01) return
+        if (this.#random() < this.#lossRate) return
         this.#answers.send(() => {
           clearTimeout(bound)
           resolve(answer)
