@@ -58,16 +58,16 @@ export class Rows {
     const expected = acked.slice(0, sample).reduce((all, head) => all + head, 0)
     const now = Math.floor(Date.now() / minuteMs)
     const minutes = Array.from({ length: now - this.#from + 1 }, (_, index) => BigInt(this.#from + index))
-    const sum = { messages: 0, channel_events: 0, message_ids: 0, channel_heads: 0 }
+    const sum = { messages: 0, channel_events: 0, message_ids: 0, channels: 0 }
     await inParallel(counted, 4, async (channel) => {
       for (const table of ["messages", "channel_events"] as const) {
         const rows = await this.#count(`${table} WHERE channel = ? AND bucket IN (0, 1, 2)`, [channel])
         sum[table] += rows
       }
       const ids = await this.#count(`message_ids WHERE channel = ? AND minute IN ?`, [channel, minutes])
-      const heads = await this.#count(`channel_heads WHERE channel = ?`, [channel])
+      const heads = await this.#count(`channels WHERE channel = ?`, [channel])
       sum.message_ids += ids
-      sum.channel_heads += heads
+      sum.channels += heads
     })
     const events = sum.messages + sum.channel_events
     if (events !== expected) {

@@ -69,11 +69,11 @@ export const movesOf = (events: ReadonlyArray<StoredEvent>, but: ReadonlySet<str
   return [...moves.values()]
 }
 
-const compose = (
+/** `load`, of the parts. */
+export const composedLoad = (
   messages: MessageStore["Service"],
-  directory: Directory["Service"],
-  inbox: Inbox["Service"]
-): ChannelStore["Service"] => {
+  directory: Directory["Service"]
+): ChannelStore["Service"]["load"] => {
   const loadOne = (channel: string, newestSeqs: number, staysMax: number) =>
     Effect.gen(function* () {
       const row = yield* directory.channel(channel)
@@ -89,7 +89,18 @@ const compose = (
         stays: stays.length > staysMax ? undefined : stays
       }
     })
-  return ChannelStore.of({
+  return ({ channels, newestSeqs, staysMax }) =>
+    Effect.forEach(channels, (channel, at) => loadOne(channel, newestSeqs[at] ?? 0, staysMax), {
+      concurrency: "unbounded"
+    })
+}
+
+const compose = (
+  messages: MessageStore["Service"],
+  directory: Directory["Service"],
+  inbox: Inbox["Service"]
+): ChannelStore["Service"] =>
+  ChannelStore.of({
     write: ({ events, members, named, rows, taken }) =>
       Effect.gen(function* () {
         yield* messages.write(events)
@@ -100,12 +111,8 @@ const compose = (
         const moves = movesOf(events, new Set(rows.map(({ channel }) => channel)))
         if (moves.length > 0) yield* directory.moveChannels(moves)
       }),
-    load: ({ channels, newestSeqs, staysMax }) =>
-      Effect.forEach(channels, (channel, at) => loadOne(channel, newestSeqs[at] ?? 0, staysMax), {
-        concurrency: "unbounded"
-      })
+    load: composedLoad(messages, directory)
   })
-}
 
 /** Part by part, over the other seams. */
 export const layerComposed: Layer.Layer<ChannelStore, never, MessageStore | Directory | Inbox> = Layer.effect(

@@ -14,7 +14,7 @@ export const runnerGrants = (keyspace: string, role: string): ReadonlyArray<stri
 
 /** What is written behind the log: no users, no cursors, and not how far logs have come, which owners say (†24). */
 const writtenBehind = (
-  "messages channel_events message_edits message_ids channel_heads block_changes block_counts channels channel_ids " +
+  "messages channel_events message_edits message_ids block_changes block_counts channels channel_ids " +
   "members_by_channel member_buckets channels_by_user sessions mentions_by_user parked_events parked_entities parked_consumers"
 ).split(" ")
 

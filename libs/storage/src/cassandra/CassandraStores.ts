@@ -4,9 +4,9 @@
  * is not written (WRITE-BEHIND-SAFE).
  */
 import { Layer } from "effect"
-import { layerComposed } from "../ChannelStore.ts"
 import { layerRedis as hotCursors } from "../redis/RedisCursorStore.ts"
 import { layerRedis as inbox } from "../redis/RedisInbox.ts"
+import { layerCassandra as channels } from "./CassandraChannelStore.ts"
 import { layerCassandra as cursors } from "./CassandraCursorStore.ts"
 import { layerCassandra as directory } from "./CassandraDirectory.ts"
 import { layerCassandra as messages } from "./CassandraMessageStore.ts"
@@ -15,7 +15,7 @@ import { layerCassandra as storeSync, type StoreSyncOptions } from "./CassandraS
 
 /** Over a `Cassandra` and a `Redis`. */
 export const layer = (options: StoreSyncOptions = {}) =>
-  layerComposed.pipe(
+  channels.pipe(
     Layer.provideMerge(
       Layer.mergeAll(messages, directory, parkedEvents, inbox(), Layer.provide(hotCursors, cursors), storeSync(options))
     )

@@ -6,7 +6,8 @@
 import type { ChannelMove, ChannelRow, Membership, SessionRow } from "../Directory.ts"
 import { channelIdBucket, memberBucket } from "./Buckets.ts"
 import { big } from "./Columns.ts"
-import { firstGeneration, isPlace, timestampOf, Upsert, type Write } from "./Cql.ts"
+import { firstGeneration, isPlace, long, timestampBytes, timestampOf, Upsert, type Write } from "./Cql.ts"
+import { type Head, headWrites, topWrite } from "./MessageWrites.ts"
 import type { PartitionWrites } from "./Partitions.ts"
 
 const settings = new Upsert({
@@ -15,6 +16,11 @@ const settings = new Upsert({
   set: ["generation", "seq", "n", "name", "topic", "fanout", "created_at", "members"]
 })
 const move = new Upsert({ table: "channels", key: ["channel"], set: ["generation", "seq", "n"] })
+const moveBoth = new Upsert({
+  table: "channels",
+  key: ["channel"],
+  set: ["generation", "seq", "n", "head_generation", "head_seq", "head_n"]
+})
 const idBound = new Upsert({ table: "channels", key: ["channel"], set: ["id_bound"] })
 const listed = new Upsert({ table: "channel_ids", key: ["bucket", "channel"], set: ["listed"] })
 const stay = new Upsert({
@@ -55,19 +61,28 @@ export const putChannelId = (to: PartitionWrites, channel: string): void => {
 }
 
 /** The bound with the values that it belongs to: a row without it would let old ids pass for new ones (†29). */
-const putChannelRow = (to: PartitionWrites, it: ChannelMove, values: Write): void =>
+const putRow = (to: PartitionWrites, it: ChannelMove, ...values: ReadonlyArray<Write>): void =>
   // No event owns the bound: the larger one is the careful one, whoever wrote it.
-  to.add(`c/${it.channel}`, values, idBound.at(big(it.idBound), big(it.idBound), it.channel))
+  to.add(`c/${it.channel}`, ...values, idBound.at(long(it.idBound), long(it.idBound), it.channel))
 
-export const putChannel = (to: PartitionWrites, it: ChannelRow): void => {
+/** With the head of its history, if that has moved as well. */
+export const putChannel = (to: PartitionWrites, it: ChannelRow, head?: Head): void => {
   const { channel, createdAt, fanout, generation, members, n, name, seq, topic } = it
   const values = [generation, big(seq), big(n), name, topic, fanout, big(createdAt), members] as const
-  putChannelRow(to, it, settings.at(timestampOf(it), ...values, channel))
+  const ofHead = head === undefined ? [] : headWrites(head)
+  putRow(to, it, settings.at(timestampOf(it), ...values, channel), ...ofHead)
 }
 
 export const moveChannel = (to: PartitionWrites, it: ChannelMove): void => {
   const { channel, generation, n, seq } = it
-  putChannelRow(to, it, move.at(timestampOf(it), generation, big(seq), big(n), channel))
+  putRow(to, it, move.at(timestampBytes(it), generation, long(seq), long(n), channel))
+}
+
+/** Row and head moved by the same events: to the newest of them, both. */
+export const moveWithHead = (to: PartitionWrites, it: ChannelMove, top: number): void => {
+  const { channel, generation, n, seq } = it
+  const place = [generation, long(seq), long(n)] as const
+  putRow(to, it, moveBoth.at(timestampBytes(it), ...place, ...place, channel), topWrite(channel, top))
 }
 
 /** Where there are members, written before them: a listing goes over no other bucket. */

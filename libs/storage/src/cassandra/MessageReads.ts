@@ -30,7 +30,7 @@ export const pageRowsMax = 2_000
 /** Rows asked for beyond the page's: some may be of edits whose message has not come. */
 const spareRows = 16
 
-const selectHead = select("SELECT generation, seq, n, top FROM channel_heads WHERE channel = ?")
+const selectHead = select("SELECT head_generation, head_seq, head_n, top FROM channels WHERE channel = ?")
 
 /** A seq from outside, as a bound of a range. */
 const clampSeq = (seq: number): number => Math.min(Math.max(Math.floor(seq), 0), seqLimit)
@@ -45,8 +45,9 @@ type Client = Cassandra["Service"]
 
 const readHead = Effect.fnUntraced(function* (cassandra: Client, channel: string) {
   const [row] = yield* cassandra.read(selectHead, [channel])
-  if (row === undefined || numberOf(row, "generation") < 0) return undefined
-  const head = { generation: numberOf(row, "generation"), seq: numberOf(row, "seq"), n: numberOf(row, "n") }
+  if (row === undefined || numberOf(row, "head_generation") < 0) return undefined
+  const generation = numberOf(row, "head_generation")
+  const head = { generation, seq: numberOf(row, "head_seq"), n: numberOf(row, "head_n") }
   return { head, top: numberOf(row, "top") }
 })
 

@@ -49,6 +49,7 @@ import {
 } from "./MessageColumns.ts"
 import { isId, putId } from "./MessageIds.ts"
 import { type BatchRows, PartitionBatches } from "./PartitionBatches.ts"
+import { PartitionWrites } from "./Partitions.ts"
 
 /** A body beyond this is no event's: the log's records are smaller. */
 const bodyBytesMax = 2 ** 20
@@ -57,8 +58,8 @@ const targetsAtOnce = 16
 /** Edits of one message read together. */
 const editsPage = 500
 
-const putHead = new Upsert({ table: "channel_heads", key: ["channel"], set: ["generation", "seq", "n"] })
-const putTop = new Upsert({ table: "channel_heads", key: ["channel"], set: ["top"] })
+const putHead = new Upsert({ table: "channels", key: ["channel"], set: ["head_generation", "head_seq", "head_n"] })
+const putTop = new Upsert({ table: "channels", key: ["channel"], set: ["top"] })
 const putEditOf = new Upsert({
   table: "message_edits",
   key: ["channel", "target", "seq"],
@@ -67,7 +68,7 @@ const putEditOf = new Upsert({
 })
 const selectEditsOf = select("SELECT seq FROM message_edits WHERE channel = ? AND target = ? AND seq > ? LIMIT ?")
 
-/** What comes first: rows. Then what says that they are there. */
+/** What comes first: rows. Then what is counted of them anew. */
 interface Plan {
   readonly rows: PartitionBatches
   readonly after: PartitionBatches
@@ -81,7 +82,51 @@ interface Target {
   deleted: boolean
 }
 
+/** Where a channel's history ends by a step's events. */
+export interface Head {
+  /** The newest of them: by generation, then seq. */
+  readonly event: StoredEvent
+  /** The largest seq of them all. */
+  top: number
+}
+
+export const headsOf = (events: ReadonlyArray<StoredEvent>): ReadonlyMap<string, Head> => {
+  const heads = new Map<string, Head>()
+  for (const event of events) {
+    const head = heads.get(event.channel)
+    const top = Math.max(event.seq, head?.top ?? 0)
+    if (head === undefined || isLater(event, head.event)) heads.set(event.channel, { event, top })
+    else head.top = top
+  }
+  return heads
+}
+
+/** The head as writes of the channel's row. */
+export const headWrites = ({ event, top }: Head): ReadonlyArray<Write> => [
+  putHead.at(timestampBytes(event), event.generation, long(event.seq), long(event.n), event.channel),
+  topWrite(event.channel, top)
+]
+
+/** Owned by no generation: the largest seq is the one to keep. */
+export const topWrite = (channel: string, top: number): Write => putTop.at(long(top), long(top), channel)
+
+/** The events, and then that they are there. */
 export const writeEvents = (
+  cassandra: Cassandra["Service"],
+  batchRows: BatchRows,
+  events: ReadonlyArray<StoredEvent>
+): Effect.Effect<void, StoreUnavailable | StoreRefused> =>
+  Effect.andThen(
+    writePlaces(cassandra, batchRows, events),
+    Effect.suspend(() => {
+      const heads = new PartitionWrites()
+      for (const head of headsOf(events).values()) heads.add(head.event.channel, ...headWrites(head))
+      return heads.run(cassandra)
+    })
+  )
+
+/** The events, without that the channels' heads have come as far. */
+export const writePlaces = (
   cassandra: Cassandra["Service"],
   batchRows: BatchRows,
   events: ReadonlyArray<StoredEvent>
@@ -119,25 +164,11 @@ const isLater = (a: StoredEvent, b: StoredEvent): boolean =>
 
 const planOf = (events: ReadonlyArray<StoredEvent>, rowsMax: number): Plan => {
   const plan = { rows: new PartitionBatches(rowsMax), after: new PartitionBatches(rowsMax), targets: new Map() }
-  const heads = new Map<string, StoredEvent>()
-  const tops = new Map<string, number>()
   for (const event of events) {
     putPlace(plan, event)
     if (event.kind === "edit") putEditEvent(plan, event)
     if (event.kind === "delete") putDeleteEvent(plan, event)
     if (event.cid !== "") putId(plan.rows, event)
-    const head = heads.get(event.channel)
-    if (head === undefined || isLater(event, head)) heads.set(event.channel, event)
-    tops.set(event.channel, Math.max(event.seq, tops.get(event.channel) ?? 0))
-  }
-  for (const [channel, head] of heads) {
-    const { generation, n, seq } = head
-    const top = tops.get(channel) ?? seq
-    plan.after.addTogether(`head ${channel}`, [
-      putHead.at(timestampBytes(head), generation, long(seq), long(n), channel),
-      // Owned by no generation: the largest seq is the one to keep.
-      putTop.at(long(top), long(top), channel)
-    ])
   }
   return plan
 }

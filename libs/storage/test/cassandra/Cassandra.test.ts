@@ -113,7 +113,7 @@ describe("Cassandra", () => {
         for (const value of ["no number", 1, true] as const) {
           assert.instanceOf(yield* Effect.flip(cassandra.write([put.at(1n, value, 1)])), StoreRefused)
         }
-        const tooLong = new Upsert({ table: "channel_heads", key: ["channel"], set: ["seq"] })
+        const tooLong = new Upsert({ table: "channels", key: ["channel"], set: ["seq"] })
         assert.instanceOf(
           yield* Effect.flip(cassandra.write([tooLong.at(1n, long(1), "x".repeat(70_000))])),
           StoreRefused

@@ -11,13 +11,13 @@ import { inspect } from "node:util"
 import { type RunningServices, startServices } from "../../../../infra/services/Services.ts"
 import { makeAuthority } from "../../../../infra/test/Certificates.ts"
 import { Cassandra } from "../../src/cassandra/Cassandra.ts"
+import { layerCassandra as layerChannels } from "../../src/cassandra/CassandraChannelStore.ts"
 import { type CassandraOptions, makeClient } from "../../src/cassandra/CassandraClient.ts"
 import { layerCassandra as layerDirectory } from "../../src/cassandra/CassandraDirectory.ts"
 import { edgeGrants, ownerGrants, runnerGrants, workerGrants } from "../../src/cassandra/CassandraGrants.ts"
 import { layerCassandra as layerMessages } from "../../src/cassandra/CassandraMessageStore.ts"
 import { layerCassandra as layerParked } from "../../src/cassandra/CassandraParkedEvents.ts"
 import { migrate } from "../../src/cassandra/Migrations.ts"
-import { layerComposed } from "../../src/ChannelStore.ts"
 import { Directory } from "../../src/Directory.ts"
 import { Redis } from "../../src/redis/Redis.ts"
 import { layerRedis as layerRedisInbox } from "../../src/redis/RedisInbox.ts"
@@ -99,7 +99,7 @@ describe("with the rights of a worker", () => {
   parkedEventsContract("Cassandra with a worker's login", layerParked.pipe(Layer.provide(layer)))
   channelStoreContract(
     "Cassandra with a worker's login",
-    layerComposed.pipe(
+    layerChannels.pipe(
       Layer.provideMerge(Layer.mergeAll(layerMessages, layerDirectory, layerRedisInbox())),
       Layer.provide([layer, Layer.mock(Redis, { run: () => Effect.succeed(0) })])
     ),

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer } from "effect"
 import { randomUUID } from "node:crypto"
 import { Cassandra } from "../../src/cassandra/Cassandra.ts"
+import { layerCassandra as channelsLayer } from "../../src/cassandra/CassandraChannelStore.ts"
 import { makeClient } from "../../src/cassandra/CassandraClient.ts"
 import { layerCassandra as directoryLayer } from "../../src/cassandra/CassandraDirectory.ts"
 import { layerCassandra as messagesLayer } from "../../src/cassandra/CassandraMessageStore.ts"
@@ -10,7 +11,9 @@ import { mentionsIn } from "../../src/cassandra/CassandraMentions.ts"
 import { layerCassandra as parkedLayer } from "../../src/cassandra/CassandraParkedEvents.ts"
 import { routingKey, select, Upsert, type Write } from "../../src/cassandra/Cql.ts"
 import { PartitionBatches } from "../../src/cassandra/PartitionBatches.ts"
+import { ChannelStore } from "../../src/ChannelStore.ts"
 import { Directory } from "../../src/Directory.ts"
+import { Inbox } from "../../src/Inbox.ts"
 import { MessageStore } from "../../src/MessageStore.ts"
 import { ParkedEvents } from "../../src/ParkedEvents.ts"
 import { StoreRefused } from "../../src/StoreError.ts"
@@ -20,8 +23,8 @@ import { keyspaceOfFile } from "./FileKeyspace.ts"
 const keyspace = keyspaceOfFile()
 const cassandraLayer = Layer.fresh(Layer.unwrap(Effect.map(keyspace, Cassandra.layer)))
 
-const put = new Upsert({ table: "channel_heads", key: ["channel"], set: ["top"] })
-const get = select("SELECT top FROM channel_heads WHERE channel = ?")
+const put = new Upsert({ table: "channels", key: ["channel"], set: ["top"] })
+const get = select("SELECT top FROM channels WHERE channel = ?")
 
 const batchesOf = (channels: ReadonlyArray<string>, top: bigint) => {
   const batches = new PartitionBatches(10)
@@ -85,14 +88,16 @@ describe("Requests with rows of many partitions", () => {
         }
       })
       const stores = yield* Layer.build(
-        Layer.fresh(Layer.mergeAll(messagesLayer, directoryLayer, parkedLayer)).pipe(
-          Layer.provide(Layer.succeed(Cassandra, recording))
+        Layer.fresh(Layer.provideMerge(channelsLayer, Layer.mergeAll(messagesLayer, directoryLayer, parkedLayer))).pipe(
+          Layer.provide([Layer.succeed(Cassandra, recording), Layer.mock(Inbox, {})])
         )
       )
       const history = new History()
       const { channel } = history
       const events = [history.message(1, "a"), history.edit(2, 1, "b"), history.message(3, "c"), history.delete(4, 3)]
       yield* Context.get(stores, MessageStore).write(events)
+      const step = { named: [], taken: [], members: [], rows: [] }
+      yield* Context.get(stores, ChannelStore).write({ ...step, events: [history.message(5, "d")] })
       const directory = Context.get(stores, Directory)
       const [name, user] = ["n", "ann"]
       const times = { generation: 1, seq: 4, n: 2, createdAt: 1, idBound: 1 }
@@ -123,7 +128,7 @@ describe("Requests with rows of many partitions", () => {
         const token = client.metadata.newToken(routingKey(write))
         assert.strictEqual(String(token.getValue()), String(rows[0]?.get("hashed")), write.query)
       }
-      const ofHistory = "messages channel_events message_edits message_ids channel_heads block_changes"
+      const ofHistory = "messages channel_events message_edits message_ids block_changes"
       const ofDirectory = "channels channel_ids members_by_channel member_buckets channels_by_user sessions"
       const others = "mentions_by_user parked_events parked_entities parked_consumers"
       assert.sameMembers([...tables], [ofHistory, ofDirectory, others].join(" ").split(" "))

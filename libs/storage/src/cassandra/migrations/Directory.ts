@@ -9,11 +9,15 @@ export const directory = {
   name: "directory, cursors, mentions, parked events",
   statements: [
     // generation, seq, n: the row's event or a later one that only moved it. id_bound: its own timestamp, the largest wins.
+    // head_…: the newest event of its history, which may be there before the row; top: the largest seq of any generation.
+    // Both in one row: as a rule they are written together, and a partition costs more than cells.
     `CREATE TABLE IF NOT EXISTS channels (
       channel text PRIMARY KEY,
       generation int, seq bigint, n bigint,
       name text, topic text, fanout text, created_at bigint, members int,
-      id_bound bigint
+      id_bound bigint,
+      head_generation int, head_seq bigint, head_n bigint,
+      top bigint
     )`,
     // All channels, for listings in order of their ids: a 128th of them a partition, 100 million are 60 MB in each.
     `CREATE TABLE IF NOT EXISTS channel_ids (

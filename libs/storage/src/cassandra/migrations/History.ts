@@ -36,12 +36,6 @@ export const history = {
     )`,
     // One row: ids before \`before\` are forgotten, whether their rows are still there or not.
     `CREATE TABLE IF NOT EXISTS message_id_bound (id int PRIMARY KEY, before bigint)`,
-    // generation, seq, n: the newest position. top: the largest seq of any generation.
-    `CREATE TABLE IF NOT EXISTS channel_heads (
-      channel text PRIMARY KEY,
-      generation int, seq bigint, n bigint,
-      top bigint
-    )`,
     // What changed a block of seqs since it was full, and what was counted in it after how many changes (BlockCounts).
     `CREATE TABLE IF NOT EXISTS block_changes (
       channel text, span int, block int, generation int, seq bigint,
