@@ -19,7 +19,10 @@ const livePerSecond = sized(1_000, 200)
 const perSecondMin = 10_000
 const liveRatioMin = 3
 const lookMs = 100
-const drainMsMax = 300_000
+/** The longest that may take: so many events a second are no drain any more. */
+const drainPerSecondMin = 1_000
+const drainMsMin = 300_000
+const drainMsMax = (events: number): number => Math.max(drainMsMin, (events * 1_000) / drainPerSecondMin)
 /** How long is looked at what the store lacks in the usual course of sends that go on. */
 const usualMs = sized(5_000, 2_000)
 
@@ -58,8 +61,8 @@ const drain = async (bench: BenchCluster, pile: Pile, events: number, live: numb
   for (let lacks = most; lacks > left; lacks = await unstored(bench)) {
     await pause(lookMs)
     rssMost = Math.max(rssMost, rss())
-    if (performance.now() - at > drainMsMax)
-      throw new Error(`${lacks} of ${most} are not stored after ${drainMsMax} ms`)
+    if (performance.now() - at > drainMsMax(events))
+      throw new Error(`${lacks} of ${most} are not stored after ${drainMsMax(events)} ms`)
   }
   const seconds = (performance.now() - at) / 1_000
   const written = events + pile.acked - acked
@@ -80,7 +83,7 @@ const drain = async (bench: BenchCluster, pile: Pile, events: number, live: numb
 }
 
 const untilStored = async (bench: BenchCluster): Promise<boolean> => {
-  for (const end = performance.now() + drainMsMax; performance.now() < end; await pause(lookMs)) {
+  for (const end = performance.now() + drainMsMin; performance.now() < end; await pause(lookMs)) {
     if ((await unstored(bench)) === 0) return true
   }
   return false

@@ -22,7 +22,9 @@ const open = (...[options]: Parameters<typeof redisOf>) =>
 
 const echo = redisScript("return ARGV[1]")
 const answers = (redis: Redis["Service"]) => redis.run(echo, ["k"], ["hello"])
-const becomes = (redis: Redis["Service"]) => Effect.retry(answers(redis), { schedule: Schedule.spaced(20), times: 500 })
+/** A Sentinel whose first failover came to nothing begins the next seconds later, and a busy machine takes its time. */
+const becomes = (redis: Redis["Service"]) =>
+  Effect.retry(answers(redis), { schedule: Schedule.spaced(20), times: 2_000 })
 
 cursorStoreContract(
   "A Redis Cluster",
@@ -116,7 +118,7 @@ describe("The connection to Redis", () => {
           const info = String(yield* Effect.promise(() => replica.ask("INFO", "replication")))
           if (!info.includes("master_link_status:up")) return yield* Effect.fail(new Error("not in sync"))
         })
-        yield* Effect.retry(inSync, { schedule: Schedule.spaced(50), times: 200 })
+        yield* Effect.retry(inSync, { schedule: Schedule.spaced(50), times: 600 })
         const sentinel = yield* redisSentinel(master)
         const knowsBoth = Effect.gen(function* () {
           const found = yield* Effect.promise(() => sentinel.ask("SENTINEL", "REPLICAS", "chat"))
@@ -137,7 +139,7 @@ describe("The connection to Redis", () => {
           const hash = yield* Effect.promise(() => replica.ask("HGET", "parley:cursors:ann", "#"))
           if (typeof hash !== "string") return yield* Effect.fail(new Error("not copied yet"))
         })
-        yield* Effect.retry(copied, { schedule: Schedule.spaced(20), times: 500 })
+        yield* Effect.retry(copied, { schedule: Schedule.spaced(20), times: 1_500 })
         line.cut()
         yield* store.merge("ann", [at(9)])
         assert.strictEqual(yield* Effect.promise(() => replica.ask("HGET", "parley:cursors:ann", "test:a")), "0:5")
@@ -146,7 +148,7 @@ describe("The connection to Redis", () => {
         assert.match(String(yield* Effect.promise(() => replica.ask("INFO", "replication"))), /role:master/)
         assert.deepStrictEqual(yield* store.read("ann"), [at(9)])
       }),
-    60_000
+    120_000
   )
 
   it.live("waits out a blip, and then says at once that the server is away", () =>

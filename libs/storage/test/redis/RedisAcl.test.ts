@@ -72,7 +72,7 @@ const exercise = (redis: Redis["Service"]) =>
 const ready = (redis: Redis["Service"]) =>
   Effect.retry(redis.run(redisScript("return ARGV[1]"), ["k"], ["hello"]), {
     schedule: Schedule.spaced(20),
-    times: 500
+    times: 1_500
   })
 
 const foreign = (lua: string) => redisScript(`return redis.call(${lua})`)
@@ -144,7 +144,7 @@ describe("a user at Redis with the rights that the manual gives", () => {
       const redis = yield* open({ addresses: [server.url], username: "worker" })
       yield* Effect.retry(redis.run(redisScript("return ARGV[1]"), ["inbox:k"], ["hello"]), {
         schedule: Schedule.spaced(20),
-        times: 500
+        times: 1_500
       })
       const refusals: Array<string> = []
       const noting = Redis.of({

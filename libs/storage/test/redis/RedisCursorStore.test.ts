@@ -72,7 +72,7 @@ const isHot = (hot: CursorStore["Service"], seen: { readonly reads: number }) =>
 const until = <E, R>(what: string, holds: Effect.Effect<boolean, E, R>) =>
   holds.pipe(
     Effect.flatMap((yes) => (yes ? Effect.void : Effect.fail(new Error(`still not: ${what}`)))),
-    Effect.retry({ schedule: Schedule.spaced(20), times: 500 })
+    Effect.retry({ schedule: Schedule.spaced(20), times: 1_500 })
   )
 
 describe("Cursors in Redis", () => {
