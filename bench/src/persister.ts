@@ -24,7 +24,7 @@ const drainPerSecondMin = 1_000
 const drainMsMin = 300_000
 const drainMsMax = (events: number): number => Math.max(drainMsMin, (events * 1_000) / drainPerSecondMin)
 /** How long is looked at what the store lacks in the usual course of sends that go on. */
-const usualMs = sized(5_000, 2_000)
+const usualMs = sized(12_000, 2_000)
 
 interface Drain {
   readonly events: number

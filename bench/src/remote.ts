@@ -22,8 +22,8 @@ const membersEach = 5
 const text = "a message of the usual length, which is not long at all, sent by a person"
 const inFlightDefault = sized(2_048, 128)
 /** Several rounds of the persister, which gathers for seconds: what it puts off has to be in what is measured. */
-const warmMs = sized(15_000, 2_000)
-const measureMs = sized(30_000, 3_000)
+const warmMs = sized(20_000, 2_000)
+const measureMs = sized(40_000, 3_000)
 const perSecondMin = 10_000
 const cpuRatioMax = 2
 const p99MsMax = 50

@@ -38,9 +38,9 @@ const cursorTicks = 16
 /**
  * What costs Cassandra is a partition that is written, much more than its rows: the longer a round gathers, the more messages
  * of a channel are one write, and its head is written once for all. Nobody waits for it: what is not written is in memory
- * here, and in the log. A few shards at a time: a round of all of them would hold up who does wait, every four seconds.
+ * here, and in the log. A few shards at a time: a round of all of them would hold up who does wait, every eight seconds.
  */
-const persisterGather = { fewMs: 250, busyMs: 4_000, busyPerSecond: 64, sliceMs: 100 }
+const persisterGather = { fewMs: 250, busyMs: 8_000, busyPerSecond: 64, sliceMs: 100 }
 
 /** Those that hold the log; its front is cut behind them. */
 const layerConsumers = Layer.merge(layerMemberFanout, layerPersister).pipe(
