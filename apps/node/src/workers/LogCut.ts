@@ -9,7 +9,7 @@ import { cutOf, LooseConsumers, memberFanoutConsumer, persisterConsumer } from "
 import { WorkedShards } from "@parley/actors/fanout/WorkedShards"
 import { purgeUpTo } from "@parley/actors/log/Floor"
 import { decodeRecord } from "@parley/actors/log/Record"
-import { EventLog } from "@parley/storage/EventLog"
+import { EventLog, type LogPosition } from "@parley/storage/EventLog"
 
 /** The part of the log's soft bound from which on it keeps nothing for consumers that may be cut loose. */
 export const looseLogPart = 0.5
@@ -22,12 +22,27 @@ const restingShardsMax = 2
 const restingMs = 60_000
 /** From this part of the log's soft bound on every round looks at every shard. */
 export const hurriedLogPart = 0.25
+/**
+ * While there is room a shard is cut only where this part of what it has goes: for each cut the log's servers look
+ * through all that the stream still has, and a backlog of 1,000,000 events that was cut in every round cost them as much
+ * as Cassandra had to do for it.
+ */
+export const cutPartMin = 0.5
+
+/** `from`: where the shard was cut last; `last`: its last record. */
+export const worthCutting = (from: LogPosition, upTo: LogPosition, last: LogPosition, room: boolean): boolean =>
+  upTo > from && (!room || upTo - from >= cutPartMin * (last - from))
 
 /**
  * One round: a look at the next few of the shards that are worked on here, at all of them where room is scarce. What the
  * holding consumers have done is durable since before their positions moved. `storedAt`: when the persister moved last.
+ * `cuts`: where each shard was cut last, kept by the caller between rounds.
  */
-export const cutLog = Effect.fnUntraced(function* (round: number, storedAt: (shard: number) => number) {
+export const cutLog = Effect.fnUntraced(function* (
+  round: number,
+  storedAt: (shard: number) => number,
+  cuts: Map<number, LogPosition> = new Map()
+) {
   const log = yield* EventLog
   const loose = yield* LooseConsumers
   const { bytes, softBytes } = yield* log.usage
@@ -73,7 +88,9 @@ export const cutLog = Effect.fnUntraced(function* (round: number, storedAt: (sha
         )
       }
     }
-    if (upTo > 0) yield* log.purge(shard, upTo)
+    if (!worthCutting(cuts.get(shard) ?? 0, upTo, last.value.position, room)) continue
+    yield* log.purge(shard, upTo)
+    cuts.set(shard, upTo)
   }
 })
 

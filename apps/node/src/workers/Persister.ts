@@ -15,6 +15,7 @@ import type { Entry } from "@parley/actors/log/Entry"
 import { OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import { ChannelStore } from "@parley/storage/ChannelStore"
 import { Directory } from "@parley/storage/Directory"
+import type { LogPosition } from "@parley/storage/EventLog"
 import type { StoredEvent } from "@parley/storage/MessageStore"
 import type { StoreRefused, StoreUnavailable } from "@parley/storage/StoreError"
 import { StoreSync } from "@parley/storage/StoreSync"
@@ -103,12 +104,13 @@ export const layerPersister = Layer.effectDiscard(
     })
 
     let round = 0
+    const cuts = new Map<number, LogPosition>()
     const storedAt = new Map<number, number>()
     yield* Effect.acquireRelease(
       Effect.sync(() => signal.onStored((shard) => void storedAt.set(shard, performance.now()))),
       (unsubscribe) => Effect.sync(unsubscribe)
     )
-    yield* Effect.suspend(() => cutLog(round++, (shard) => storedAt.get(shard) ?? -Infinity)).pipe(
+    yield* Effect.suspend(() => cutLog(round++, (shard) => storedAt.get(shard) ?? -Infinity, cuts)).pipe(
       Effect.catch((error) => Effect.logWarning("log not cut, trying again later", error)),
       Effect.delay(purgeEveryMs),
       Effect.forever,

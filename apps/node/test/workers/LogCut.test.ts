@@ -1,8 +1,27 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { turn } from "../../src/workers/LogCut.ts"
+import { cutPartMin, turn, worthCutting } from "../../src/workers/LogCut.ts"
 
 describe("rounds of the log's cuts", () => {
+  it("while there is room a shard is cut a few times, however often it is looked at; where there is none always", () => {
+    const last = 1_000_000
+    const cutsOf = (room: boolean, step: number) => {
+      let from = 0
+      let cuts = 0
+      for (let upTo = 0; upTo < last; upTo += step) {
+        if (!worthCutting(from, upTo, last, room)) continue
+        from = upTo
+        cuts++
+      }
+      return { cuts, left: last - from }
+    }
+    expect(cutsOf(true, 1_000).cuts).toBeLessThanOrEqual(Math.ceil(Math.log(1_000) / -Math.log(1 - cutPartMin)))
+    expect(cutsOf(true, 1_000).left).toBeLessThanOrEqual(2_000)
+    expect(cutsOf(false, 1_000).cuts).toBe(999)
+    // Nothing has gone on since.
+    expect([worthCutting(9, 9, 20, false), worthCutting(0, 0, 1, true)]).toEqual([false, false])
+  })
+
   it("are bounded, and look at every shard in turn", () => {
     fc.assert(
       fc.property(fc.nat(300), fc.integer({ min: 1, max: 20 }), fc.nat(1_000), (count, most, first) => {

@@ -42,6 +42,23 @@ export const temporaryBucket: Effect.Effect<string, never, Scope.Scope> = Effect
 })
 
 /** Waits for a condition, never for a time; fails after a bound. */
+/** The longest time that this process stood still since then, in ms: on a busy machine it is late by that. */
+export const stallsFromNow = Effect.gen(function* () {
+  let longest = 0
+  let last = performance.now()
+  const look = () => {
+    const now = performance.now()
+    longest = Math.max(longest, now - last)
+    last = now
+  }
+  const timer = setInterval(look, 1)
+  yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(timer)))
+  return () => {
+    look()
+    return longest
+  }
+})
+
 export const until = (what: string, condition: () => boolean, boundMs = 15_000): Effect.Effect<void> =>
   Effect.gen(function* () {
     const deadline = performance.now() + boundMs
