@@ -7,6 +7,7 @@ import { Effect, Layer } from "effect"
 import { bucketOf } from "../cassandra/Buckets.ts"
 import { Cassandra } from "../cassandra/Cassandra.ts"
 import { mentionsIn } from "../cassandra/CassandraMentions.ts"
+import { makeGathered } from "../cassandra/Gathered.ts"
 import { type Activity, Inbox, type InboxPlace, type ReadUpTo } from "../Inbox.ts"
 import { Redis, redisScript } from "./Redis.ts"
 
@@ -15,6 +16,8 @@ export const activeChannelsMax = 1_000_000
 /** Pairs of keys that the channels are spread over: the nodes of a Cluster share them. */
 const pairs = 16
 const channelsAtOnceMax = 500
+/** Calls that are noted together: each shard's step of the fan-out is one, of a message or two. */
+const callsAtOnceMax = 64
 
 /**
  * (counter; how many) → the place before theirs. Later than all before, also than those before a flush: pages of a sync
@@ -81,7 +84,7 @@ const placeOf = ({ channel, seq }: ReadUpTo, found: unknown): InboxPlace | undef
   return last !== undefined && place !== undefined && last > seq ? { channel, seq: last, place } : undefined
 }
 
-const placesIn = (redis: Redis["Service"], channelsMax: number): Pick<Inbox["Service"], "active" | "placesOf"> => {
+const makePlaces = Effect.fnUntraced(function* (redis: Redis["Service"], channelsMax: number) {
   const pairMax = Math.max(1, Math.ceil(channelsMax / pairs))
 
   const noteAll = Effect.fnUntraced(function* (messages: ReadonlyArray<Activity>) {
@@ -110,19 +113,24 @@ const placesIn = (redis: Redis["Service"], channelsMax: number): Pick<Inbox["Ser
       { concurrency: pairs }
     ).pipe(Effect.map((places) => places.flat()))
 
-  return {
+  const noted = yield* makeGathered(callsAtOnceMax, (calls: ReadonlySet<ReadonlyArray<Activity>>) =>
+    Effect.as(noteAll([...calls].flat()), () => undefined)
+  )
+
+  const places: Pick<Inbox["Service"], "active" | "placesOf"> = {
     // Without Redis the fan-out goes on: what it notes only orders work, and the next message notes it again.
-    active: (messages) => (messages.length === 0 ? Effect.void : Effect.ignore(noteAll(messages))),
+    active: (messages) => (messages.length === 0 ? Effect.void : Effect.ignore(noted(messages))),
     placesOf: (read) => Effect.catchTag(findAll(read), "StoreUnavailable", () => Effect.succeed([]))
   }
-}
+  return places
+})
 
 export const layerRedis = (options: { readonly channelsMax?: number } = {}) =>
   Layer.effect(
     Inbox,
     Effect.gen(function* () {
       return Inbox.of({
-        ...placesIn(yield* Redis, options.channelsMax ?? activeChannelsMax),
+        ...(yield* makePlaces(yield* Redis, options.channelsMax ?? activeChannelsMax)),
         ...mentionsIn(yield* Cassandra)
       })
     })

@@ -48,6 +48,32 @@ describe("Inboxes in Redis", () => {
     })
   )
 
+  it.live("what many note at once is asked of Redis together", () =>
+    Effect.gen(function* () {
+      const server = yield* redisServer()
+      const inbox = yield* inboxOver(server.url)
+      yield* inbox.active([{ channel: "test:first", seq: 1 }])
+      const asked = Effect.map(
+        Effect.promise(() => server.ask("INFO", "commandstats")),
+        (text) => Number(/cmdstat_evalsha:calls=(\d+)/.exec(String(text))?.[1] ?? 0)
+      )
+      const before = yield* asked
+      const all = names(60)
+      yield* Effect.forEach(all, (channel) => inbox.active([{ channel, seq: 5 }]), {
+        concurrency: "unbounded",
+        discard: true
+      })
+      // The first alone, all others in a round: a counter and 16 pairs of keys, each.
+      assert.isAtMost((yield* asked) - before, 2 + 17)
+      const places = yield* unread(inbox, all)
+      assert.sameMembers(
+        places.map(({ channel, seq }) => `${channel} ${seq}`),
+        all.map((channel) => `${channel} 5`)
+      )
+      assert.lengthOf(new Set(places.map(({ place }) => place)), 60)
+    })
+  )
+
   it.live("†10 two processes give each channel one place, the later one's", () =>
     Effect.gen(function* () {
       const server = yield* redisServer()
