@@ -56,8 +56,6 @@ export class BenchCluster implements AsyncDisposable, CpuSource {
           ...wideLimits,
           PARLEY_AUTH_SECRET: benchSecret,
           PARLEY_SHARDS: String(benchShards),
-          // All three servers are here: what is gathered for one stream costs them half of what it does for four.
-          PARLEY_LOG_STREAMS: "1",
           PARLEY_DRAIN_WINDOW_MS: "0",
           PARLEY_LOG_LEVEL: "warn",
           // Everything shares two cores, and what is started is not compiled yet: late is not overloaded.
