@@ -22,16 +22,18 @@ const restingShardsMax = 2
 const restingMs = 60_000
 /** From this part of the log's soft bound on every round looks at every shard. */
 export const hurriedLogPart = 0.25
+/** From this part on whatever can go goes, whatever it costs: at the bound sends are refused. */
+export const scarceLogPart = 0.9
 /**
- * While there is room a shard is cut only where this part of what it has goes: for each cut the log's servers look
+ * Before that a shard is cut only where this part of what it has goes: for each cut the log's servers look
  * through all that the stream still has, and a backlog of 1,000,000 events that was cut in every round cost them as much
  * as Cassandra had to do for it.
  */
 export const cutPartMin = 0.5
 
 /** `from`: where the shard was cut last; `last`: its last record. */
-export const worthCutting = (from: LogPosition, upTo: LogPosition, last: LogPosition, room: boolean): boolean =>
-  upTo > from && (!room || upTo - from >= cutPartMin * (last - from))
+export const worthCutting = (from: LogPosition, upTo: LogPosition, last: LogPosition, scarce: boolean): boolean =>
+  upTo > from && (scarce || upTo - from >= cutPartMin * (last - from))
 
 /**
  * One round: a look at the next few of the shards that are worked on here, at all of them where room is scarce. What the
@@ -47,6 +49,7 @@ export const cutLog = Effect.fnUntraced(function* (
   const loose = yield* LooseConsumers
   const { bytes, softBytes } = yield* log.usage
   const room = bytes < softBytes * looseLogPart
+  const scarce = bytes >= softBytes * scarceLogPart
   const { works } = yield* WorkedShards
   const shards = (yield* log.shards).filter(works)
   const resting = performance.now() - restingMs
@@ -88,7 +91,7 @@ export const cutLog = Effect.fnUntraced(function* (
         )
       }
     }
-    if (!worthCutting(cuts.get(shard) ?? 0, upTo, last.value.position, room)) continue
+    if (!worthCutting(cuts.get(shard) ?? 0, upTo, last.value.position, scarce)) continue
     yield* log.purge(shard, upTo)
     cuts.set(shard, upTo)
   }
