@@ -71,6 +71,8 @@ export class LeaseKeeper {
   readonly #writing = new Set<number>()
   /** To whom shards are on their way: they count as his until the bucket says what became of them. */
   readonly #going = new Map<number, { readonly to: string; readonly held: Held }>()
+  /** Since when shards are to go for the sake of evenness alone. */
+  readonly #unevenSince = new Map<number, number>()
   /** The last epoch under which each shard was held here. */
   readonly #epochs = new Map<number, number>()
   /** When a shard is tried again that could not be had. */
@@ -276,7 +278,8 @@ export class LeaseKeeper {
       const held = this.#held.get(shard)
       const here = placed[shard] === this.name
       if (held !== undefined) {
-        if (here || !this.#good(held) || held.leaving || leaving >= releasesMax) continue
+        if (here) this.#unevenSince.delete(shard)
+        if (here || !this.#good(held) || held.leaving || leaving >= releasesMax || !this.#due(shard, now)) continue
         leaving++
         const to = placed[shard]
         if (to !== undefined) this.#going.set(shard, { to, held })
@@ -288,6 +291,18 @@ export class LeaseKeeper {
         else if (!here && view.shards.get(shard)?.runner === this.name) void this.#give(shard)
       }
     }
+  }
+
+  /**
+   * What an operator wishes and what a drain asks for is due at once. What counts alone ask for is when they have asked for
+   * a while: wishes that belong together are seen one after the other, and nobody is to even out what is half seen.
+   */
+  #due(shard: number, now: number): boolean {
+    const { timings, view } = this.#options
+    if (this.#heartbeat.state !== "active" || view.moves.has(shard)) return true
+    const since = this.#unevenSince.get(shard) ?? now
+    this.#unevenSince.set(shard, since)
+    return now - since >= timings.settleMs
   }
 
   #placement(): ReadonlyArray<string | undefined> {
@@ -345,6 +360,7 @@ export class LeaseKeeper {
     const held = { epoch, revision, doubted: false, leaving: false, out: false, turn: Promise.resolve() }
     this.#held.set(shard, held)
     this.#going.delete(shard)
+    this.#unevenSince.delete(shard)
     this.#epochs.set(shard, epoch)
     // It may have been overtaken already.
     this.#shardChanged(shard)

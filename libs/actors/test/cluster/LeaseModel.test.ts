@@ -1,6 +1,6 @@
 /** Whatever is slow, lost or stands still: no shard is served by two, and all are served again when it is over. */
 import { afterEach, assert, beforeEach, describe, it, vi } from "@effect/vitest"
-import { balanceKey } from "@parley/actors/cluster/LeaseEntries"
+import { balanceKey, moveKey } from "@parley/actors/cluster/LeaseEntries"
 import { ModelBucket, ModelNode, type Random, seeded } from "./LeaseModel.ts"
 
 const shardCount = 6
@@ -117,38 +117,63 @@ describe("shard leases in virtual time", () => {
     }
   )
 
+  /** Nodes that lose nothing and are only late; what each opened since the last look. */
+  const lateNodes = (seed: number) => {
+    const random: Random = seeded(seed)
+    const bucket = new ModelBucket()
+    const opened: Array<string> = []
+    const nodes: Array<ModelNode> = []
+    const start = (name: string): ModelNode => {
+      const onOpen = (shard: number) => void opened.push(`${shard} at ${name}`)
+      const node = new ModelNode({ name, shardCount: 32, bucket, random, soundMsMax: 300, onOpen })
+      nodes.push(node)
+      return node
+    }
+    const even = async () => {
+      for (let at = 0; at < healMsMax; at += stepMs) {
+        const counts = nodes.map(({ open }) => open.size)
+        if (counts.reduce((a, b) => a + b) === 32 && Math.max(...counts) - Math.min(...counts) <= 1) return
+        await vi.advanceTimersByTimeAsync(stepMs)
+      }
+      assert.fail(`not even, PARLEY_TEST_SEED=${seed}`)
+    }
+    const end = () => {
+      for (const node of nodes) node.die()
+    }
+    return { bucket, opened, start, even, end }
+  }
+
   it("a runner that comes gets its part, and no shard goes anywhere else or is opened in vain", async () => {
     for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
-      const random: Random = seeded(seed)
-      const bucket = new ModelBucket()
-      const opened: Array<string> = []
-      const start = (name: string) =>
-        new ModelNode({
-          name,
-          shardCount: 32,
-          bucket,
-          random,
-          soundMsMax: 300,
-          onOpen: (shard) => void opened.push(`${shard} at ${name}`)
-        })
-      const even = async (nodes: ReadonlyArray<ModelNode>) => {
-        for (let at = 0; at < healMsMax; at += stepMs) {
-          const counts = nodes.map(({ open }) => open.size)
-          if (counts.reduce((a, b) => a + b) === 32 && Math.max(...counts) - Math.min(...counts) <= 1) return
-          await vi.advanceTimersByTimeAsync(stepMs)
-        }
-        assert.fail(`not even, PARLEY_TEST_SEED=${seed}`)
-      }
-      const nodes = ["n1", "n2"].map(start)
-      await even(nodes)
+      const { end, even, opened, start } = lateNodes(seed)
+      start("n1")
+      start("n2")
+      await even()
       opened.length = 0
       const third = start("n3")
-      nodes.push(third)
-      await even(nodes)
+      await even()
       await vi.advanceTimersByTimeAsync(3_000)
       const given = [...third.open.keys()].map((shard) => `${shard} at n3`)
-      for (const node of nodes) node.die()
+      end()
       assert.deepStrictEqual(opened.toSorted(), given.toSorted(), `PARLEY_TEST_SEED=${seed}`)
+    }
+  })
+
+  it("an exchange of two shards moves no other, though its wishes are seen one after the other", async () => {
+    for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
+      const { bucket, end, even, opened, start } = lateNodes(seed)
+      const [one, two] = [start("n1"), start("n2"), start("n3")]
+      await even()
+      await vi.advanceTimersByTimeAsync(3_000)
+      opened.length = 0
+      const [mine = 0] = one?.open.keys() ?? []
+      const [yours = 0] = two?.open.keys() ?? []
+      bucket.write(moveKey(mine), JSON.stringify({ runner: "n2" }))
+      await vi.advanceTimersByTimeAsync(100)
+      bucket.write(moveKey(yours), JSON.stringify({ runner: "n1" }))
+      await vi.advanceTimersByTimeAsync(5_000)
+      end()
+      assert.sameMembers(opened, [`${mine} at n2`, `${yours} at n1`], `PARLEY_TEST_SEED=${seed}`)
     }
   })
 })
