@@ -25,9 +25,8 @@ export const hurriedLogPart = 0.25
 /** From this part on whatever can go goes, whatever it costs: at the bound sends are refused. */
 export const scarceLogPart = 0.9
 /**
- * Before that a shard is cut only where this part of what it has goes: for each cut the log's servers look
- * through all that the stream still has, and a backlog of 1,000,000 events that was cut in every round cost them as much
- * as Cassandra had to do for it.
+ * Before that a shard is cut only where this part of what it has goes: for each cut the log's servers look through all
+ * that the stream still has (docs/capacity.md).
  */
 export const cutPartMin = 0.5
 
