@@ -1,10 +1,11 @@
 /**
  * The client in a real browser, against a real server: origin and CORS as a browser does them, `localStorage`, a reload
- * with a message that was not sent yet, and a page of a foreign origin that gets nothing. Runs where there is a Chromium.
+ * with a message that was not sent yet, and a page of a foreign origin that gets nothing. Installs Debian's
+ * Chromium where there is none and it may.
  */
 import type { ChildProcess } from "node:child_process"
 import { expect, it } from "vitest"
-import { browserPath, openBrowser, PageHost } from "./browser/Browser.ts"
+import { findBrowser, openBrowser, PageHost } from "./browser/Browser.ts"
 import { Folder } from "./harness/Folder.ts"
 import { Server } from "./harness/Server.ts"
 import { newClientId } from "./wire/ClientIds.ts"
@@ -12,7 +13,8 @@ import { developmentToken } from "./wire/Tokens.ts"
 import { RawClient } from "./wire/RawClient.ts"
 
 const channel = "public:browser"
-const browser = browserPath()
+/** An installation, and the test. */
+const testMsMax = 600_000
 
 const end = async (child: ChildProcess | undefined): Promise<void> => {
   if (child === undefined || child.exitCode !== null) return
@@ -23,9 +25,11 @@ const end = async (child: ChildProcess | undefined): Promise<void> => {
 
 it(
   "a page chats, survives a reload with an unsent message, and shows it sent once",
-  { timeout: 90_000 },
+  { timeout: testMsMax },
   async ({ skip }) => {
-    if (browser === undefined) return skip("there is no Chromium on this machine")
+    const found = await findBrowser()
+    if ("why" in found) return skip(`there is no Chromium here, and it can't be installed: ${found.why}`)
+    const browser = found.path
     await using folder = await Folder.make()
     await using page = await PageHost.start()
     await using foreign = await PageHost.start()

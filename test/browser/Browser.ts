@@ -5,12 +5,25 @@ import { createServer, type Server } from "node:http"
 import { delimiter, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { build } from "esbuild"
+import { aptInstall } from "../../infra/services/Command.ts"
 
 const names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
 const toldMsMax = 20_000
 
-/** Where one is, or undefined. */
-export const browserPath = (): string | undefined =>
+/** Where one is, after installing Debian's where this user may; or why there is none. */
+export const findBrowser = async (): Promise<{ readonly path: string } | { readonly why: string }> => {
+  const path = browserPath()
+  if (path !== undefined) return { path }
+  try {
+    await aptInstall(["chromium"], process.env)
+  } catch (error) {
+    return { why: error instanceof Error ? error.message : String(error) }
+  }
+  const installed = browserPath()
+  return installed === undefined ? { why: "apt-get installed a chromium that is not in PATH" } : { path: installed }
+}
+
+const browserPath = (): string | undefined =>
   (process.env["PATH"] ?? "")
     .split(delimiter)
     .flatMap((folder) => names.map((name) => join(folder, name)))

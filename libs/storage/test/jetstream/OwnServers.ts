@@ -3,12 +3,14 @@
  * being killed or paused. Real processes of the real binary, with their data in a directory that goes with them.
  */
 import { type ChildProcess, spawn } from "node:child_process"
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
-import { homedir, tmpdir } from "node:os"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { connect } from "@nats-io/transport-node"
 import { Effect, Redacted, type Scope } from "effect"
+import { cacheFolder } from "../../../../infra/services/Installation.ts"
+import { natsProcess } from "../../../../infra/services/Nats.ts"
 import { untilPaused } from "../../../../infra/services/Pause.ts"
 import type { NatsOptions } from "../../src/jetstream/Nats.ts"
 
@@ -27,15 +29,6 @@ export interface OwnServers {
   signal(name: string, signal: NodeJS.Signals): void
   /** Starts one again that was killed. */
   start(name: string): Promise<void>
-}
-
-const binary = (): string => {
-  const opt = join(homedir(), ".cache/parley-services/opt")
-  const versions = existsSync(opt) ? readdirSync(opt).filter((name) => name.startsWith("nats-2")) : []
-  const found = [process.env["PARLEY_NATS_SERVER"], ...versions.map((name) => join(opt, name, "bin/nats-server"))]
-  const path = found.find((candidate) => candidate !== undefined && existsSync(candidate))
-  if (path === undefined) throw new Error("no nats-server found: name its binary in PARLEY_NATS_SERVER")
-  return path
 }
 
 const freePort = (): Promise<number> =>
@@ -58,10 +51,13 @@ const startAll = async (options: OwnServersOptions): Promise<OwnServers & { read
   const ports = await Promise.all(names.map(freePort))
   const routes = await Promise.all(names.map(freePort))
   const processes = new Map<string, ChildProcess>()
+  const { env: environment } = process
+  const program = await natsProcess({ cache: cacheFolder(environment), environment, say: console.log })
 
   const launch = (name: string): void => {
-    const file = join(directory, `${name}.conf`)
-    processes.set(name, spawn(binary(), ["-c", file], { stdio: "ignore" }))
+    const place = { folder: directory, containerName: name }
+    const { args, command } = program.command(place, ["-c", join(directory, `${name}.conf`)])
+    processes.set(name, spawn(command, args, { stdio: "ignore" }))
   }
   for (const [at, name] of names.entries()) {
     writeFileSync(join(directory, `${name}.conf`), configuration(options, directory, name, at, ports, routes))
