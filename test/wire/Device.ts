@@ -269,8 +269,10 @@ export class Device {
     if (unavailable !== undefined) void this.#syncLater()
     this.#record({ _tag: "Personal", how: "sync", position: session.seq, events: personal }, this.#seat())
     if (reload) for (const [channel, copy] of this.channels) if (!this.#brought.has(channel)) copy.forget()
-    if (reload || session.generation !== this.#session.generation || session.seq > this.#session.seq)
-      this.#session = session
+    const { generation, seq } = this.#session
+    // Before the first answer: what was pushed meanwhile may be newer.
+    if (generation === 0) this.#session = { ...session, seq: Math.max(session.seq, seq) }
+    else if (reload || session.generation !== generation || session.seq > seq) this.#session = session
     for (const { channel, seq } of lost) this.#left(channel, seq)
     for (const sync of channels) this.#take(sync, this.#seat())
     return channels.some(({ head, to }) => to < head.seq)

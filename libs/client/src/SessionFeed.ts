@@ -37,6 +37,8 @@ export class SessionFeed {
   /** A sync's answer: all events after the position that it named. */
   synced(session: PlainPosition, personal: ReadonlyArray<PlainUserEvent>): void {
     const events = personal.map((event) => ({ seq: event.user_seq, event })).toSorted((a, b) => a.seq - b.seq)
+    // Of the very first answer this is not known before: what was pushed meanwhile is of its generation, and may be newer.
+    if (this.#generation === 0) this.#generation = session.generation
     if (session.generation !== this.#generation) {
       this.#generation = session.generation
       this.#all(events)

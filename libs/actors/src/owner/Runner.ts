@@ -228,7 +228,7 @@ export class Runner implements LocalRunner {
     this.quarantined.set(shard, what)
     const owner = this.#owners.get(shard)
     this.#owners.delete(shard)
-    owner?.leaveDamaged()
+    owner?.takeAway()
     this.#onQuarantined(shard, what)
   }
 
@@ -256,7 +256,7 @@ export class Runner implements LocalRunner {
 
   /** Takes the shard away without a word, as a crash or a lost lease does. */
   drop(shard: number): void {
-    this.#owners.get(shard)?.log.stepDown()
+    this.#owners.get(shard)?.takeAway()
     this.#owners.delete(shard)
     this.#leases.delete(shard)
   }

@@ -282,8 +282,11 @@ export class ShardOwner {
     if (this.#state === "serving") this.#state = "draining"
   }
 
-  /** Nothing of the shard is answered or written from now on (†24). */
-  leaveDamaged(): void {
+  /**
+   * Nothing is answered or written from now on, for good: the shard may come back to this runner, with a lease that would
+   * hold for this owner as well, and what waits here for a store since then must not be answered (†18, †24).
+   */
+  takeAway(): void {
     this.#state = "out"
     this.log.stepDown()
   }
