@@ -289,7 +289,8 @@ export class Device {
     const { events, from, head, to } = sync
     const left = this.#leftAt.get(head.channel)
     // Asked before the removal, answered after it.
-    if (left?.generation === head.generation && head.seq <= left.seq && !this.channels.has(head.channel)) return
+    const held = this.channels.get(head.channel)?.position ?? -1
+    if (left?.generation === head.generation && head.seq <= left.seq && held < 0) return
     this.#record({ _tag: "Shown", how: "sync", channel: head.channel, from, to, events }, seat)
     this.#glimpsed(head, seat)
     this.#copyOf(head.channel).sync(sync)
@@ -429,7 +430,8 @@ export class Device {
     const position = this.channels.get(channel)?.position ?? -1
     if (seq > 0 && position > seq) return
     const generation = this.channels.get(channel)?.generation
-    if (generation !== undefined) this.#leftAt.set(channel, { generation, seq })
+    // Said once more, of a copy that holds nothing, or only a cursor, it is not known better.
+    if (generation !== undefined && position >= 0) this.#leftAt.set(channel, { generation, seq })
     this.channels.delete(channel)
     this.#watched.delete(channel)
   }
