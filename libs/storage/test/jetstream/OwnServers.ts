@@ -52,7 +52,7 @@ const startAll = async (options: OwnServersOptions): Promise<OwnServers & { read
   const routes = await Promise.all(names.map(freePort))
   const processes = new Map<string, ChildProcess>()
   const { env: environment } = process
-  const program = await natsProcess({ cache: cacheFolder(environment), environment, say: console.log })
+  const program = await natsProcess({ cache: cacheFolder(environment), environment, say: () => undefined })
 
   const launch = (name: string): void => {
     const place = { folder: directory, containerName: name }
