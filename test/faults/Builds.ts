@@ -71,6 +71,12 @@ export const builds = [
         find: "    const keepFrom = Math.min(upTo + 1, last.position)",
         put: "    const keepFrom = last.position + 1"
       },
+      // Shard by shard, though there is room.
+      {
+        file: "apps/node/src/workers/LogCut.ts",
+        find: "    if (!crowded || !worthCutting(",
+        put: "    if (!worthCutting("
+      },
       ...checkpointsOften
     ]
   },

@@ -129,6 +129,8 @@ export class SimLog {
       readAfter: (shard, after, bytesMax) =>
         this.#read(() => page(records(shard, this.weather.staleFollower), after, bytesMax)),
       purge: (shard, upTo) => this.#read(() => Effect.runSync(service.purge(shard, upTo))),
+      spare: (shard, upTo) => this.#read(() => Effect.runSync(service.spare(shard, upTo))),
+      newest: (shard) => service.newest(shard),
       usage: this.#read(() => Effect.runSync(service.usage)),
       shards: this.#read(() => Effect.runSync(service.shards)),
       consumerPosition: (consumer, shard) =>

@@ -79,6 +79,16 @@ export class EventLog extends Context.Service<
     ): Effect.Effect<ReadonlyArray<LogRecord>, LogUnavailable | LogDamaged>
     /** Removes the shard's records up to and including `upTo`, never its last one (†27). Works on a full log. */
     purge(shard: number, upTo: LogPosition): Effect.Effect<void, LogUnavailable>
+    /**
+     * The shard can spare its records up to and including `upTo`: they go now or later, or never, as it costs the log least;
+     * where shards lie together, when all of them can spare the front. Never its last record (†27).
+     */
+    spare(shard: number, upTo: LogPosition): Effect.Effect<void, LogUnavailable>
+    /**
+     * The newest position known here of those that the shard's share one sequence with: what lies far below it holds up what
+     * the others can spare. 0 where a shard lies by itself.
+     */
+    newest(shard: number): LogPosition
     readonly usage: Effect.Effect<LogUsage, LogUnavailable>
     /** The shards that have a record. */
     readonly shards: Effect.Effect<ReadonlyArray<number>, LogUnavailable>

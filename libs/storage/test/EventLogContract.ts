@@ -272,6 +272,23 @@ const purging = (makeLayer: MakeLogLayer): void => {
     )
   )
 
+  it.live("†27 takes no more than what shards spare, together or each by itself", () =>
+    withLog(makeLayer, (log) =>
+      Effect.gen(function* () {
+        const positions = yield* fill(log, 1, ["a", "b", "c"])
+        yield* fill(log, 2, ["x", "y"])
+        yield* log.spare(1, positions[1] ?? 0)
+        assert.include(texts(yield* log.readAfter(1, 0, 100)), "c")
+        assert.deepStrictEqual(texts(yield* log.readAfter(2, 0, 100)), ["x", "y"])
+        // More than there is, and of a shard that has nothing.
+        for (const shard of [1, 2, 9]) yield* log.spare(shard, 1_000_000)
+        assert.strictEqual(lastText(yield* log.last(1)), "c")
+        assert.strictEqual(lastText(yield* log.last(2)), "y")
+        assert.isAbove(yield* commit(log, 1, positions[2] ?? 0, "d"), positions[2] ?? 0)
+      })
+    )
+  )
+
   it.live("behaves like a list of records under any commands", () =>
     Effect.promise(() =>
       fc.assert(
@@ -286,7 +303,7 @@ const purging = (makeLayer: MakeLogLayer): void => {
 
 type Command =
   | { readonly _tag: "append"; readonly shard: number; readonly size: number; readonly wrong: boolean }
-  | { readonly _tag: "purge"; readonly shard: number; readonly share: number }
+  | { readonly _tag: "purge" | "spare"; readonly shard: number; readonly share: number }
 
 const shard = fc.integer({ min: 0, max: 2 })
 const command: fc.Arbitrary<Command> = fc.oneof(
@@ -299,11 +316,14 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       wrong: fc.boolean()
     })
   },
-  { weight: 1, arbitrary: fc.record({ _tag: fc.constant("purge" as const), shard, share: fc.nat({ max: 10 }) }) }
+  { weight: 1, arbitrary: fc.record({ _tag: fc.constant("purge" as const), shard, share: fc.nat({ max: 10 }) }) },
+  { weight: 2, arbitrary: fc.record({ _tag: fc.constant("spare" as const), shard, share: fc.nat({ max: 10 }) }) }
 )
 
 const likeAList = Effect.fnUntraced(function* (log: EventLog["Service"], commands: ReadonlyArray<Command>) {
   const model = new Map<number, Array<{ position: number; size: number }>>([0, 1, 2].map((shard) => [shard, []]))
+  /** Up to there records may be gone. */
+  const spared = new Map<number, number>()
   for (const command of commands) {
     const records = model.get(command.shard) ?? []
     const last = records.at(-1)?.position ?? 0
@@ -313,6 +333,10 @@ const likeAList = Effect.fnUntraced(function* (log: EventLog["Service"], command
       if (command.wrong) assert.deepStrictEqual(outcome, { _tag: "WrongSequence", actual: last })
       else if (outcome._tag === "Committed") records.push({ position: outcome.position, size: command.size })
       else assert.fail(JSON.stringify(outcome))
+    } else if (command._tag === "spare") {
+      const upTo = records[Math.floor((records.length * command.share) / 10)]?.position ?? last
+      yield* log.spare(command.shard, upTo)
+      spared.set(command.shard, Math.max(upTo, spared.get(command.shard) ?? 0))
     } else {
       const upTo = records[Math.floor((records.length * command.share) / 10)]?.position ?? last
       yield* log.purge(command.shard, upTo)
@@ -324,10 +348,14 @@ const likeAList = Effect.fnUntraced(function* (log: EventLog["Service"], command
   }
   for (const [shard, records] of model) {
     const found = yield* log.readAfter(shard, 0, 10_000_000)
+    const from = found[0]?.position ?? 0
     assert.deepStrictEqual(
       found.map(({ position, bytes }) => ({ position, size: bytes.length })),
-      records
+      records.filter(({ position }) => position >= from)
     )
+    const gone = records.filter(({ position }) => position < from)
+    assert.isAtMost(gone.at(-1)?.position ?? 0, spared.get(shard) ?? 0)
+    assert.strictEqual(found.length === 0, records.length === 0)
     assert.isTrue(found.every(({ bytes }) => bytes.every((byte) => byte === bytes.length % 251)))
   }
   assert.deepStrictEqual(

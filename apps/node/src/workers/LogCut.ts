@@ -1,5 +1,5 @@
 /**
- * Cuts the log's front (DESIGN §5.9): below what the persister and the member fan-out are done with, and below the last
+ * Says what each shard can spare of the log's front (DESIGN §5.9), and cuts it where room is getting scarce: below what the persister and the member fan-out are done with, and below the last
  * full checkpoint (†27). Other consumers (search, push, webhooks) hold it too while there is room: where the log has come
  * to a part of its bound, one that is behind is cut loose, which is written down before the cut, and it catches up from
  * the store (†3). So a customer's dead webhook never stops a send.
@@ -14,7 +14,7 @@ import { EventLog, type LogPosition } from "@parley/storage/EventLog"
 /** The part of the log's soft bound from which on it keeps nothing for consumers that may be cut loose. */
 export const looseLogPart = 0.5
 
-/** Shards looked at in one round while there is room: a cut costs the log as much as an append, or more. */
+/** Shards looked at in one round while there is room: each look costs the log a read, and up to three appends. */
 export const cutShardsMax = 16
 /** Of shards that rest so many, for what was left when they came to rest. */
 const restingShardsMax = 2
@@ -22,10 +22,12 @@ const restingShardsMax = 2
 const restingMs = 60_000
 /** From this part of the log's soft bound on every round looks at every shard. */
 export const hurriedLogPart = 0.25
+/** From this part on shards are cut one by one as well: one that spares nothing holds up what the others do. */
+export const crowdedLogPart = 0.5
 /** From this part on whatever can go goes, whatever it costs: at the bound sends are refused. */
 export const scarceLogPart = 0.9
 /**
- * Before that a shard is cut only where this part of what it has goes: for each cut the log's servers look through all
+ * Before that a shard is cut by itself only where this part of what it has goes: for each cut the log's servers look through all
  * that the stream still has (docs/capacity.md).
  */
 export const cutPartMin = 0.5
@@ -48,6 +50,7 @@ export const cutLog = Effect.fnUntraced(function* (
   const loose = yield* LooseConsumers
   const { bytes, softBytes } = yield* log.usage
   const room = bytes < softBytes * looseLogPart
+  const crowded = bytes >= softBytes * crowdedLogPart
   const scarce = bytes >= softBytes * scarceLogPart
   const { works } = yield* WorkedShards
   const shards = (yield* log.shards).filter(works)
@@ -90,7 +93,8 @@ export const cutLog = Effect.fnUntraced(function* (
         )
       }
     }
-    if (!worthCutting(cuts.get(shard) ?? 0, upTo, last.value.position, scarce)) continue
+    yield* log.spare(shard, upTo)
+    if (!crowded || !worthCutting(cuts.get(shard) ?? 0, upTo, last.value.position, scarce)) continue
     yield* log.purge(shard, upTo)
     cuts.set(shard, upTo)
   }

@@ -12,4 +12,4 @@ export const LooseConsumers = Context.Reference<ReadonlyArray<string>>("@parley/
 })
 
 /** Up to where the log was cut though a loose consumer had not read it: a position under a name of its own. */
-export const cutOf = (consumer: string): string => `${consumer}/cut`
+export const cutOf = (consumer: string): string => `${consumer}-cut`

@@ -43,6 +43,15 @@ const incrementalBytesPerTick = 4_096
 export const checkpointWokenMax = 256
 /** A checkpoint isn't worth it below this many events. */
 const checkpointEventsMin = 64
+/**
+ * The last checkpoint of a shard that rests lies further and further behind what others write, and holds up the cut of the front
+ * that they share. It is logged once more when so many places lie after it …
+ */
+export const heldPlacesMin = 16_384
+/** … or, where checkpoints are large, more: those of all shards then have at most so many bytes a place. */
+const heldBytesPerPlace = 256
+/** Shards that rest since the same time have their turns one after the other: each of these waits a little longer than the one before. */
+const heldTurns = 16
 
 const channelPrefix = "c/"
 const userPrefix = "u/"
@@ -65,6 +74,7 @@ export class Checkpoints {
   #due = false
   #credit = 0
   #incrementalSize = 0
+  #fullSize = 0
   /** Since the last full checkpoint. */
   #bytes = 0
   /** Of these, where the next full one is due. */
@@ -80,6 +90,7 @@ export class Checkpoints {
   /** Puts back what the last checkpoint and the records after it say. */
   restore(opened: OpenedShard): void {
     const { channels } = this.#owner
+    this.#fullSize = opened.checkpoint?.length ?? 0
     this.#put(opened.checkpoint, this.#covered)
     this.#put(opened.incremental, this.#uncovered)
     for (const { entry, position } of opened.entries) {
@@ -148,9 +159,19 @@ export class Checkpoints {
 
   tick(): void {
     if (++this.#ticks >= checkpointTicksMax && this.#events >= checkpointEventsMin) return this.write()
+    if (this.#holdsFront()) return this.#writeFull()
     this.#credit += incrementalBytesPerTick
     const { incrementalTicks } = this.#owner.context.bounds
     if (this.#due && incrementalTicks > 0 && this.#ticks % incrementalTicks === 0) this.#writeIncremental()
+  }
+
+  /** And is not waiting for the store: then one more checkpoint would free nothing. */
+  #holdsFront(): boolean {
+    const { log, shard, context, storePosition } = this.#owner
+    const places = context.log.newest(shard) - log.replayFrom
+    if (places < heldPlacesMin || storePosition < log.replayFrom) return false
+    const enough = Math.max(heldPlacesMin, (this.#fullSize * context.shardCount) / heldBytesPerPlace)
+    return places >= enough * (1 + (shard % heldTurns) / heldTurns)
   }
 
   #changed(name: string, entry: Entry): void {
@@ -185,7 +206,7 @@ export class Checkpoints {
    * before the store has come past the last one: while it stands still, one more would only take room.
    */
   makeRoom(): void {
-    if (this.#owner.storePosition > this.#owner.log.replayFrom) this.#writeFull()
+    if (this.#events > 0 && this.#owner.storePosition > this.#owner.log.replayFrom) this.#writeFull()
   }
 
   /** Logs a checkpoint of what is committed now, unless it would lack what the store lacks. Calls back when it is over. */
@@ -217,7 +238,6 @@ export class Checkpoints {
   }
 
   #writeFull(done: () => void = () => {}): void {
-    if (this.#events === 0) return done()
     const events = this.#events
     this.#bytes = 0
     this.#dueBytes = this.#owner.context.bounds.checkpointBytes
@@ -259,7 +279,9 @@ export class Checkpoints {
       else this.#active.add(name)
       this.#covered.add(name)
     }
-    return encodeCheckpoint({ snapshots })
+    const body = encodeCheckpoint({ snapshots })
+    this.#fullSize = body.length
+    return body
   }
 
   /** The newest of these that fit. */

@@ -127,6 +127,8 @@ export class FakeLog {
           records.filter((record, index) => record.position > upTo || index === records.length - 1)
         )
       }),
+    spare: () => Effect.void,
+    newest: () => 0,
     usage: Effect.succeed({ bytes: 0, softBytes: 1, hardBytes: 2 }),
     shards: Effect.sync(() => [...this.records.keys()]),
     consumerPosition: () => Effect.succeed(0),

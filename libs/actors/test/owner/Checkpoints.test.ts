@@ -8,7 +8,7 @@ import { Effect, Fiber, Layer, Result } from "effect"
 import { persisterConsumer } from "../../src/fanout/ConsumerNames.ts"
 import { decodeCheckpoint } from "../../src/log/Checkpoint.ts"
 import { decodeRecord } from "../../src/log/Record.ts"
-import { checkpointWokenMax } from "../../src/owner/Checkpoints.ts"
+import { checkpointWokenMax, heldPlacesMin } from "../../src/owner/Checkpoints.ts"
 import type { ChannelMutation, OwnerRequest } from "../../src/owner/OwnerProtocol.ts"
 import type { OwnerBounds } from "../../src/owner/OwnerContext.ts"
 import { personalBody } from "../../src/session/PersonalEvent.ts"
@@ -65,6 +65,13 @@ const slowLog = Layer.effect(
         log.append({ ...append, settle: (outcome) => void setTimeout(() => append.settle(outcome), 20) })
     })
   )
+).pipe(Layer.provide(MemoryEventLog.layer()))
+
+/** Places that others have taken in what the shard lies in. */
+let others = 0
+const besideOthers = Layer.effect(
+  EventLog,
+  Effect.map(EventLog, (log) => EventLog.of({ ...log, newest: (each) => log.newest(each) + others }))
 ).pipe(Layer.provide(MemoryEventLog.layer()))
 
 const layers = Layer.mergeAll(MemoryEventLog.layer(), MemoryStores.layer)
@@ -131,6 +138,39 @@ describe("a checkpoint", () => {
       for (let turn = 0; turn < 2; turn++) for (const channel of channels) yield* send(channel, "hello")
       assert.strictEqual(runner.owner(shard)?.channels.residents.wokenCold, 0)
     }).pipe(Effect.provide(layers))
+  )
+
+  it.live(
+    "of a shard that rests is logged once more when what others wrote since is held up by it, and the store has it",
+    () =>
+      Effect.gen(function* () {
+        const { checkpointed, create, runner, send } = yield* owned()
+        yield* create("group:a")
+        // The answer comes before the rest of the commit.
+        yield* Effect.sleep(0)
+        assert.deepStrictEqual(yield* checkpointed, ["group:a"])
+        const owner = runner.owner(shard)
+        const flushed = Effect.suspend(() => owner?.log.flush() ?? Effect.void)
+        const first = owner?.log.replayFrom ?? 0
+        const tick = Effect.andThen(
+          Effect.sync(() => runner.tick()),
+          flushed
+        )
+        yield* tick
+        others = 3 * heldPlacesMin
+        yield* tick
+        assert.strictEqual(owner?.log.replayFrom, first)
+        owner?.setStored(first, [])
+        others = heldPlacesMin / 2
+        yield* tick
+        assert.strictEqual(owner?.log.replayFrom, first)
+        others = 3 * heldPlacesMin
+        yield* tick
+        assert.isAbove(owner?.log.replayFrom ?? 0, first)
+        assert.deepStrictEqual(yield* checkpointed, ["group:a"])
+        yield* send("group:a", "and on")
+        others = 0
+      }).pipe(Effect.provide(Layer.mergeAll(besideOthers, MemoryStores.layer)))
   )
 
   it.live("makes room for its newest last", () =>

@@ -75,6 +75,13 @@ export class ConsumerPositions {
     return consumer.get(shard)
   }
 
+  /** What is stored for good of one, by shard; of other nodes' as it was a moment ago. */
+  async stored(name: string): Promise<(shard: number) => LogPosition> {
+    const consumer = this.#consumer(name)
+    if (performance.now() - consumer.loadedAt > positionAgeMsMax) await this.#load(name, consumer)
+    return (shard) => consumer.stored.get(shard)?.position ?? 0
+  }
+
   /** What is known may be too old: the next `get` asks. */
   expire(): void {
     const now = performance.now()

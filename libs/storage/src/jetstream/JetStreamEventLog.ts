@@ -11,6 +11,7 @@ import { AppendQueue } from "./AppendQueue.ts"
 import { ConsumerPositions } from "./ConsumerPositions.ts"
 import { DirectGet } from "./DirectGet.ts"
 import { JetStreamSetup, type JetStreamSetupOptions } from "./JetStreamSetup.ts"
+import { LogFront } from "./LogFront.ts"
 import { LogHealth, Silence } from "./LogHealth.ts"
 import { LogReads } from "./LogReads.ts"
 import { Nats } from "./Nats.ts"
@@ -63,6 +64,14 @@ const make = Effect.gen(function* () {
   })
   const positions = new ConsumerPositions({ streams, manager, direct, publisher })
   yield* storePositions(positions)
+  const front = new LogFront({
+    streams,
+    softBytes: softBytes / streams.count,
+    positions,
+    reads,
+    look: (stream) => reads.front(stream),
+    cut: (stream, upTo) => reads.cutFront(stream, upTo)
+  })
 
   const eventLog = EventLog.of({
     append: (append) => appends.append(append),
@@ -80,6 +89,11 @@ const make = Effect.gen(function* () {
         await positions.store(shard)
         if (await reads.purge(shard, upTo)) await rooms[streams.streamOf(shard)]?.look()
       }),
+    spare: (shard, upTo) =>
+      ask(async () => {
+        if (await front.spare(shard, upTo)) await rooms[streams.streamOf(shard)]?.look()
+      }),
+    newest: (shard) => reads.newest(shard),
     // As if every stream were as full as the fullest: the log is full where one of them is.
     usage: look.pipe(
       Effect.map(() => ({

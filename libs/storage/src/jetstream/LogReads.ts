@@ -8,6 +8,7 @@ import type { JetStreamManager } from "@nats-io/jetstream"
 import type { NatsConnection } from "@nats-io/transport-node"
 import { LogDamaged, type LogPosition, type LogRecord } from "../EventLog.ts"
 import type { DirectGet, StoredRecord } from "./DirectGet.ts"
+import type { StreamFront } from "./LogFront.ts"
 import type { LogStreams } from "./LogStreams.ts"
 import { OwnRecords } from "./OwnRecords.ts"
 import { headerBytesMax } from "./Publisher.ts"
@@ -37,6 +38,8 @@ export class LogReads {
   readonly #own = new OwnRecords()
   /** By shard: a record that is there. */
   readonly #known = new Map<number, LogPosition>()
+  /** By stream: the newest of them. */
+  readonly #newest = new Map<number, LogPosition>()
   /** By shard: the last purge, and what was last then. The log is cut in rounds, mostly where nothing has changed. */
   readonly #purged = new Map<number, { readonly upTo: LogPosition; readonly last: LogPosition }>()
   readonly #onPurged: () => void
@@ -72,7 +75,24 @@ export class LogReads {
 
   /** The shard has a record at this place: whoever reads and gets less asked a replica that is behind. */
   knows(shard: number, position: LogPosition): void {
-    if (position > (this.#known.get(shard) ?? 0)) this.#known.set(shard, position)
+    if (position <= this.known(shard)) return
+    this.#known.set(shard, position)
+    if (position > this.newest(shard)) this.#newest.set(this.#streams.streamOf(shard), position)
+  }
+
+  /** The newest place where this node has seen a record of the shard; 0: it has seen none. */
+  known(shard: number): LogPosition {
+    return this.#known.get(shard) ?? 0
+  }
+
+  /** The same of any shard of its stream. */
+  newest(shard: number): LogPosition {
+    return this.#newest.get(this.#streams.streamOf(shard)) ?? 0
+  }
+
+  /** What precedes `upTo + 1` is gone from the log. */
+  purged(shard: number, upTo: LogPosition): void {
+    this.#own.purged(shard, upTo)
   }
 
   async #fromLeader(shard: number, query: object): Promise<LogRecord | undefined> {
@@ -110,7 +130,7 @@ export class LogReads {
     let size = records.reduce((sum, { bytes }) => sum + bytes.length, 0)
     for (let asked = 0; asked < leaderRecordsMax; asked++) {
       const end = records.at(-1)?.position ?? after
-      if (end >= (this.#known.get(shard) ?? 0)) break
+      if (end >= this.known(shard)) break
       const query = { seq: end + 1, next_by_subj: this.#streams.subjectOf(shard) }
       const next = await this.#fromLeader(shard, query)
       if (next === undefined || (records.length > 0 && size + next.bytes.length > bytesMax)) break
@@ -144,7 +164,7 @@ export class LogReads {
   /** Removes what is before `upTo + 1`, but keeps the last record (†27). False: there was nothing to do. */
   async purge(shard: number, upTo: LogPosition): Promise<boolean> {
     const done = this.#purged.get(shard)
-    if (done !== undefined && upTo <= done.upTo && (this.#known.get(shard) ?? 0) <= done.last) return false
+    if (done !== undefined && upTo <= done.upTo && this.known(shard) <= done.last) return false
     const last = await this.last(shard)
     if (last === undefined) return false
     // The server removes up to, not including; 0 means everything to it, and 1 once did.
@@ -162,6 +182,26 @@ export class LogReads {
     })
     this.#purged.set(shard, purged)
     return true
+  }
+
+  /** Removes all that a stream has up to this place. */
+  async cutFront(stream: number, upTo: LogPosition): Promise<void> {
+    await this.#manager.streams.purge(this.#nameOf(stream), { seq: upTo + 1 })
+  }
+
+  /** A stream as its leader has it. */
+  async front(stream: number): Promise<StreamFront> {
+    const { state } = await this.#manager.streams.info(this.#nameOf(stream), {
+      subjects_filter: this.#streams.subjectsOf(stream)
+    })
+    const shards = Object.keys(state.subjects ?? {}).map((subject) => this.#streams.shardOf(subject))
+    return { first: state.first_seq, last: state.last_seq, bytes: state.bytes, shards }
+  }
+
+  #nameOf(stream: number): string {
+    const name = this.#streams.names[stream]
+    if (name === undefined) throw new RangeError(`no stream ${stream}`)
+    return name
   }
 
   async bytesIn(stream: string): Promise<number> {

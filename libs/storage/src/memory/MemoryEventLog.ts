@@ -72,6 +72,7 @@ class Records {
   private readonly shards = new Map<number, Array<LogRecord>>()
   private readonly shared: boolean
   private readonly recordBytesMax: number
+  private readonly spared = new Map<number, number>()
   private lastPosition = 0
   softBytes: number
   hardBytes: number
@@ -111,6 +112,20 @@ class Records {
 
   purge(shard: number, upTo: number): void {
     this.keep(shard, (record, last) => record.position > upTo || record === last)
+  }
+
+  /** Shards that share positions lie together, and only what all of them spare goes. */
+  spare(shard: number, upTo: number): void {
+    if (!this.shared) return this.purge(shard, upTo)
+    this.spared.set(shard, Math.max(upTo, this.spared.get(shard) ?? 0))
+    const shards = this.list()
+    const front = Math.min(...shards.map((each) => this.spared.get(each) ?? 0))
+    for (const each of shards) this.purge(each, front)
+  }
+
+  /** Of the shards that lie together. */
+  get newest(): number {
+    return this.shared ? this.lastPosition : 0
   }
 
   lose(shard: number, position: number): void {
@@ -195,6 +210,8 @@ const makeLog = (records: Records, faults: Faults, schedule: (work: () => void) 
       readRecords(shard, (visible) => visible.filter((record) => record.position === position)).pipe(first),
     readAfter: (shard, after, bytesMax) => readRecords(shard, (visible) => page(visible, after, bytesMax)),
     purge: (shard, upTo) => reading(() => records.purge(shard, upTo)),
+    spare: (shard, upTo) => reading(() => records.spare(shard, upTo)),
+    newest: () => records.newest,
     usage: reading(() => ({ bytes: records.bytes, softBytes: records.softBytes, hardBytes: records.hardBytes })),
     shards: reading(() => records.list()),
     consumerPosition: (consumer, shard) => reading(() => positions.get(`${shard}/${consumer}`) ?? 0),

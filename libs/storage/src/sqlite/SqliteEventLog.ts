@@ -97,6 +97,12 @@ const serve = (client: LogWorkerClient, options: SqliteEventLogOptions): EventLo
     return client.positions.get(consumer, shard)
   }
 
+  const purge = (shard: number, upTo: number) =>
+    Effect.suspend(() => {
+      recent.drop(shard, upTo)
+      return askPlain({ _tag: "Purge", shard, upTo, positions: client.positions.handOver() })
+    }).pipe(Effect.asVoid)
+
   return EventLog.of({
     append: (append: Append) => {
       if (!isShard(append.shard)) throw new RangeError(`shard ${append.shard} is not one of 0 to ${shardsMax - 1}`)
@@ -110,11 +116,10 @@ const serve = (client: LogWorkerClient, options: SqliteEventLogOptions): EventLo
         const held = recent.readAfter(shard, after, bytesMax)
         return held === undefined ? records({ _tag: "ReadAfter", shard, after, bytesMax }) : Effect.succeed(held)
       }),
-    purge: (shard, upTo) =>
-      Effect.suspend(() => {
-        recent.drop(shard, upTo)
-        return askPlain({ _tag: "Purge", shard, upTo, positions: client.positions.handOver() })
-      }).pipe(Effect.asVoid),
+    purge,
+    // An index finds a shard's records.
+    spare: purge,
+    newest: () => 0,
     usage: askPlain({ _tag: "Usage" }).pipe(
       Effect.map((answer) => ({
         bytes: answer._tag === "Usage" ? answer.bytes : 0,
