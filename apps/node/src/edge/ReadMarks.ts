@@ -5,6 +5,7 @@
  * max, within its generation, so what was stored after all, or moved on, or marked unread since, stays as it is.
  */
 import type { OwnerCalls } from "@parley/actors/owner/OwnerCalls"
+import { errorTable } from "@parley/protocol/ApiError"
 import type { Position } from "@parley/protocol/Ids"
 import { laterCursor } from "@parley/storage/CursorStore"
 import { ask } from "./OwnerAnswers.ts"
@@ -13,6 +14,8 @@ import { ask } from "./OwnerAnswers.ts"
 export const keptMs = 60_000
 /** The oldest is forgotten for the one beyond: its device offers it when it syncs. */
 export const marksMax = 100_000
+/** An offer that could not be taken is made again at each sweep, while its mark is no older than this. */
+export const offeredMsMax = 600_000
 /** Under way at once, of all shards: a new owner has sends to answer, too. */
 export const offeredAtOnceMax = 16
 
@@ -40,6 +43,8 @@ export class ReadMarks {
   readonly #kept = new Map<string, Kept>()
   /** To be offered; each mark at most once. */
   readonly #due = new Map<string, Kept>()
+  /** Could not be taken, or not be counted, now: as long as a store is away, say. */
+  readonly #again = new Map<string, Kept>()
   #underWay = 0
 
   constructor(options: ReadMarksOptions) {
@@ -68,12 +73,16 @@ export class ReadMarks {
     this.#offer()
   }
 
+  /** Called now and then. */
   sweep(): void {
-    const before = this.#options.now() - keptMs
+    const now = this.#options.now()
     for (const [key, { at }] of this.#kept) {
-      if (at >= before) return
+      if (at >= now - keptMs) break
       this.#kept.delete(key)
     }
+    for (const [key, mark] of this.#again) if (mark.at >= now - offeredMsMax) this.#due.set(key, mark)
+    this.#again.clear()
+    this.#offer()
   }
 
   #dropOldest(): void {
@@ -88,20 +97,22 @@ export class ReadMarks {
       if (this.#underWay >= offeredAtOnceMax) return
       this.#due.delete(key)
       this.#underWay++
-      this.#offerOne(mark, () => {
+      this.#offerOne(mark, (again) => {
         this.#underWay--
+        // A newer one of the same channel may be due already.
+        if (again && this.#again.size < marksMax && !this.#due.has(key)) this.#again.set(key, mark)
         this.#offer()
       })
     }
   }
 
-  /** An offer that fails was tried for as long as a call is; the device has the mark still. */
-  #offerOne({ channel, cursor, user }: Kept, done: () => void): void {
+  /** `again`: it may be taken another time. What never will be, the device has still. */
+  #offerOne({ channel, cursor, user }: Kept, done: (again: boolean) => void): void {
     const { calls, edge } = this.#options
     const { generation, seq } = cursor
     const from = { generation: 0, seq }
     ask(calls, calls.shardOf(channel), { _tag: "Unread", user, channel, cursor: from }, (counted) => {
-      if (!("ok" in counted)) return done()
+      if (!("ok" in counted)) return done(errorTable[counted.failure.code].retryable)
       const { head, mentions, unread } = counted.ok
       // No connection is left out: all of them hear of it, as of any other move.
       const caller = { user, device: "", connection: 0, edge }
@@ -109,7 +120,7 @@ export class ReadMarks {
         calls,
         calls.shardOf(user),
         { _tag: "MoveCursor", caller, channel, seq, unread, mentions, head, generation },
-        done
+        (moved) => done("failure" in moved && errorTable[moved.failure.code].retryable)
       )
     })
   }

@@ -1,7 +1,7 @@
 /** An owner that is killed takes the newest read marks along; the edge that they came through has them still (†5). */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "@effect/vitest"
 import type { OwnerReply, OwnerRequest } from "@parley/actors/owner/OwnerProtocol"
-import { keptMs, marksMax, offeredAtOnceMax, ReadMarks } from "../../src/edge/ReadMarks.ts"
+import { keptMs, marksMax, offeredAtOnceMax, offeredMsMax, ReadMarks } from "../../src/edge/ReadMarks.ts"
 import { clientId, EdgeHarness, until } from "./EdgeHarness.ts"
 
 let harness: EdgeHarness
@@ -68,16 +68,22 @@ describe("kept marks", () => {
   })
   const kept = () => {
     const waiting: Array<() => void> = []
+    const state: { failure: ((channel: string) => "unavailable" | "not_found") | undefined } = { failure: undefined }
     const offered: Array<OwnerRequest> = []
     const request = (_shard: number, asked: OwnerRequest, reply: (reply: OwnerReply<unknown>) => void): void => {
-      if (asked._tag === "Unread")
-        return void waiting.push(() => reply({ ok: { unread: 0, mentions: 0, head: asked.cursor.seq } }))
+      if (asked._tag === "Unread") {
+        return void waiting.push(() => {
+          const code = state.failure?.(asked.channel)
+          if (code === undefined) reply({ ok: { unread: 0, mentions: 0, head: asked.cursor.seq } })
+          else reply({ failure: { code } })
+        })
+      }
       offered.push(asked)
       reply({ ok: {} })
     }
     const calls = { shardCount: 2, shardOf: (id: string) => (id < "n" ? 1 : 2), request, attach, detach, resend }
     const marks = new ReadMarks({ edge: "e", calls, now: () => time })
-    return { marks, offered, waiting }
+    return { marks, offered, state, waiting }
   }
   const [attach, detach, resend] = [() => {}, () => {}, () => {}]
 
@@ -93,6 +99,35 @@ describe("kept marks", () => {
     for (const answer of waiting) answer()
     expect(offered).toMatchObject([{ _tag: "MoveCursor", channel: "team:a", seq: 5, generation: 2 }])
     expect(marks.size).toBe(2)
+  })
+
+  it("are offered again at each sweep while nobody can count or take them, and no longer when it is never", () => {
+    const { marks, offered, state, waiting } = kept()
+    marks.taken("ann", "team:away", { generation: 0, seq: 4 })
+    marks.taken("ann", "team:left", { generation: 0, seq: 5 })
+    state.failure = (channel) => (channel === "team:away" ? "unavailable" : "not_found")
+    marks.moved(1)
+    for (const answer of waiting.splice(0)) answer()
+    expect(waiting.length).toBe(0)
+    // Much longer than a mark is kept that nobody has lost.
+    time = keptMs * 2
+    marks.sweep()
+    expect(waiting.length).toBe(1)
+    for (const answer of waiting.splice(0)) answer()
+    state.failure = undefined
+    marks.sweep()
+    for (const answer of waiting.splice(0)) answer()
+    expect(offered).toMatchObject([{ _tag: "MoveCursor", channel: "team:away", seq: 4 }])
+    marks.sweep()
+    expect(waiting.length).toBe(0)
+    // Not for ever.
+    marks.taken("ann", "team:away", { generation: 0, seq: 6 })
+    state.failure = () => "unavailable"
+    marks.moved(1)
+    for (const answer of waiting.splice(0)) answer()
+    time += offeredMsMax + 1
+    marks.sweep()
+    expect(waiting.length).toBe(0)
   })
 
   it("are bounded, and so is what is offered at once", () => {

@@ -173,7 +173,8 @@ export class SessionHandler {
     context.run(context.stores.cursors.merge(resident.id, changed), (result) => {
       this.#writing.delete(resident)
       // They are values: writing them again later is as good.
-      if (!("ok" in result)) state.putDirtyCursors(changed.map((cursor) => cursor.channel))
+      if ("ok" in result) state.cursorsWritten()
+      else state.putDirtyCursors(changed.map((cursor) => cursor.channel))
       if (state.hasDirtyCursors) this.#dirty.set(resident, this.#ticks + context.bounds.cursorTicks)
       else this.#written(resident)
     })

@@ -72,6 +72,8 @@ export class SessionState {
   #changed = false
   readonly #pending: Array<Entry> = []
   readonly #dirty = new Set<string>()
+  /** Of a write that has not ended. */
+  readonly #onTheirWay = new Set<string>()
 
   constructor(user: string) {
     this.user = user
@@ -153,20 +155,34 @@ export class SessionState {
     return this.#dirty.size > 0
   }
 
-  /** Cursors that the store does not have, for a write; hand back those that failed with `putDirtyCursors`. */
+  /**
+   * Cursors that the store does not have, for a write, one at a time; say how it ended with `cursorsWritten`, or with
+   * `putDirtyCursors`. What is on its way is not stored: a checkpoint of that time has it as dirty still (†5).
+   */
   takeDirtyCursors(): ReadonlyArray<Cursor> {
     const taken: Array<Cursor> = []
     for (const channel of this.#dirty) {
       if (taken.length >= sessionLimits.cursorsPerWriteMax) break
       taken.push({ channel, position: this.cursorOf(channel) })
     }
-    for (const { channel } of taken) this.#dirty.delete(channel)
-    if (taken.length > 0) this.changed()
+    for (const { channel } of taken) {
+      this.#dirty.delete(channel)
+      this.#onTheirWay.add(channel)
+    }
     return taken
   }
 
+  cursorsWritten(): void {
+    this.#onTheirWay.clear()
+    this.changed()
+  }
+
+  /** The write failed, or they were not stored when the session was left by an owner. */
   putDirtyCursors(channels: ReadonlyArray<string>): void {
-    for (const channel of channels) this.#dirty.add(channel)
+    for (const channel of channels) {
+      this.#onTheirWay.delete(channel)
+      this.#dirty.add(channel)
+    }
     if (channels.length > 0) this.changed()
   }
 
@@ -251,7 +267,7 @@ export class SessionState {
     for (const oldest of this.left.keys()) {
       if (this.left.size <= sessionLimits.tombstonesMax) return
       this.left.delete(oldest)
-      if (!this.#dirty.has(oldest)) this.cursors.delete(oldest)
+      if (!this.#dirty.has(oldest) && !this.#onTheirWay.has(oldest)) this.cursors.delete(oldest)
     }
   }
 
@@ -287,7 +303,7 @@ export class SessionState {
       channels: [...this.channels],
       left: [...this.left],
       cursors: [...this.cursors].map(([channel, position]) => [channel, position.generation, position.seq]),
-      dirty: [...this.#dirty],
+      dirty: [...this.#dirty.union(this.#onTheirWay)],
       mentions: [...this.mentions].map(([channel, index]) => [channel, index.from, index.seqs]),
       revokedBefore: this.revokedBefore,
       window: this.window.snapshot(sessionLimits.idsMax, this.committedUserSeq),

@@ -301,6 +301,26 @@ describe("cursors", () => {
     expect(state.cursorOf(room)).toEqual({ generation: 1, seq: 12 })
   })
 
+  it("are what the store lacks while their write is on its way: who takes over then writes them again (†5)", () => {
+    const state = SessionState.empty("ann")
+    const next = () =>
+      SessionState.decode(state.encode())
+        .takeDirtyCursors()
+        .map(({ channel }) => channel)
+    moveCursor(state, room, 3)
+    state.takeDirtyCursors()
+    expect(next()).toEqual([room])
+    // Moved on meanwhile: what was written is not the newest.
+    moveCursor(state, room, 4)
+    moveCursor(state, "group:other", 1)
+    state.cursorsWritten()
+    expect(next()).toEqual([room, "group:other"])
+    state.takeDirtyCursors()
+    state.cursorsWritten()
+    expect(next()).toEqual([])
+    expect(state.cursorOf(room).seq).toBe(4)
+  })
+
   it("are handed to the store until it has them (†5)", () => {
     const state = SessionState.empty("ann")
     state.mergeCursor("group:stored", { generation: 0, seq: 4 })
