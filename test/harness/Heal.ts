@@ -19,13 +19,15 @@ import { tokenFor } from "../wire/Tokens.ts"
 import { consumersDone } from "./ConsumersDone.ts"
 import { WireSocket } from "../wire/WireSocket.ts"
 
+/** Between two questions for what is unavailable now. */
+const unavailableMs = 500
 /** Pages of one reading; far more than a run has. */
 const pagesMax = 10_000
 const pollMs = 100
 /** Longer than what is committed takes to whom it concerns, once the member fan-out has told it. */
 const quietMs = 600
-/** A reading by one fresh device. */
-const readMsMax = 10_000
+/** A reading by one fresh device; a sync alone may wait five seconds for an owner before it says that it is unavailable. */
+const readMsMax = 20_000
 
 export interface HealOptions {
   readonly url: () => string | undefined
@@ -151,9 +153,14 @@ const syncOnce = async (
   const first = { channels: held, session: { generation: 0, seq: 0 } }
   let more: string | null = null
   for (let pages = 0; pages < pagesMax; pages++) {
-    const answer: Synced & { readonly more: string | null } = ok(
+    const answer: Synced & { readonly more: string | null; readonly unavailable?: ReadonlyArray<string> } = ok(
       await socket.request("sync", more === null ? first : { ...first, page: more })
     )
+    // As a device does; who can't read in the end is told of.
+    if (answer.unavailable !== undefined) {
+      await delay(unavailableMs)
+      return syncOnce(socket, held)
+    }
     channels.push(...answer.channels)
     personal.push(...answer.personal)
     more = answer.more
