@@ -303,7 +303,7 @@ export class SessionState {
       channels: [...this.channels],
       left: [...this.left],
       cursors: [...this.cursors].map(([channel, position]) => [channel, position.generation, position.seq]),
-      dirty: [...this.#dirty.union(this.#onTheirWay)],
+      dirty: [...new Set([...this.#dirty, ...this.#onTheirWay])],
       mentions: [...this.mentions].map(([channel, index]) => [channel, index.from, index.seqs]),
       revokedBefore: this.revokedBefore,
       window: this.window.snapshot(sessionLimits.idsMax, this.committedUserSeq),
