@@ -222,7 +222,7 @@ const takeAttached = (edge: EdgeRuntime, repair: TopicRepair, answer: AttachedTo
 
 /** What a personal event means for the user's connections here. */
 const takePersonal = (edge: EdgeRuntime, topic: Topic, item: Personal): void => {
-  if (item.kind === "added") joinChannel(edge, topic.id, item.channel)
+  if (item.kind === "added") joinChannel(edge, topic.id, item.channel, item.channelSeq)
   if (item.kind !== "revoked") return
   for (const connection of edge.topics.connectionsOf(topic.id)) {
     if (connection.issuedAt < item.revokedBefore) edge.close(connection, "revoked")

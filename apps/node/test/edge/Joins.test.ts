@@ -230,6 +230,27 @@ describe("a removal while a join is on its way", () => {
     await hears(ida, "team:twice")
   })
 
+  it("is waited for where the channel's owner knows neither of it nor of the stay that follows, as his session does", async () => {
+    const channel = "team:rejoined"
+    harness.owners.channel(channel, ["ned", "oda"])
+    const ned = await harness.join("ned")
+    await harness.join("oda")
+    const state = harness.owners.channel(channel)
+    const asked = () => harness.owners.requests.filter((it) => it._tag === "Sync" && it.user === "ned").length
+    const before = asked()
+    harness.owners.personal("ned", "added", { channel, seq: 3 })
+    await until(() => asked() > before)
+    await ned.request("ping")
+    expect(told(ned, channel)).toEqual(["sync 1"])
+    harness.owners.remove(channel, "ned")
+    state.members.set("ned", harness.owners.append(channel, "added", "system", { members: ["ned"], cid: "" }))
+    harness.owners.session("ned").channels.add(channel)
+    harness.owners.links.flush()
+    await until(() => told(ned, channel).includes("sync 3"))
+    await hears(ned, channel)
+    expect(told(ned, channel)).toEqual(["sync 1", "removed 2", "sync 3", "message 4"])
+  })
+
   it("is not one of who was shown a later head by a push", async () => {
     harness.owners.channel("team:late", ["kim", "lea"])
     const kim = await harness.join("kim")
