@@ -75,6 +75,7 @@ export class Workload {
   readonly #random: Random
   #mutations = 0
   #texts = 0
+  #started = false
   #working = false
   #givenUp = false
   #lanes: Array<Promise<void>> = []
@@ -113,6 +114,7 @@ export class Workload {
       )
     )
     for (const device of this.devices) device.start()
+    this.#started = true
     await Promise.all(this.devices.map((device) => device.whenReady()))
   }
 
@@ -288,8 +290,8 @@ export class Workload {
         this.#onAck?.()
       }
       if (outcome !== "again") return
-      // Sometimes the retry goes over the user's other device.
-      at = this.#random.next() < 0.3 ? (this.#random.pick(this.#of(device.user)) ?? device) : device
+      // Sometimes the retry goes over the user's other device, once they are there.
+      at = this.#started && this.#random.next() < 0.3 ? (this.#random.pick(this.#of(device.user)) ?? device) : device
       await delay(this.#random.between(1, 20))
     }
   }

@@ -105,9 +105,17 @@ export const layerPersister = Layer.effectDiscard(
 
     let round = 0
     const cuts = new Map<number, LogPosition>()
+    const storedTo = new Map<number, LogPosition>()
     const storedAt = new Map<number, number>()
     yield* Effect.acquireRelease(
-      Effect.sync(() => signal.onStored((shard) => void storedAt.set(shard, performance.now()))),
+      Effect.sync(() =>
+        signal.onStored((shard, position) => {
+          // It is said again as well.
+          if (position <= (storedTo.get(shard) ?? 0)) return
+          storedTo.set(shard, position)
+          storedAt.set(shard, performance.now())
+        })
+      ),
       (unsubscribe) => Effect.sync(unsubscribe)
     )
     yield* Effect.suspend(() => cutLog(round++, (shard) => storedAt.get(shard) ?? -Infinity, cuts)).pipe(

@@ -69,7 +69,7 @@ export interface ConsumerOptions<E> {
    * fails, what was written since the last one may be gone, and is written again.
    */
   readonly syncPeriodic?: boolean
-  /** Told after the position moved; with a periodic sync, when it will be. */
+  /** Told after the position moved (with a periodic sync, when it will be), and at each look that finds nothing more. */
   readonly moved?: (shard: number, position: LogPosition) => void
   /** Called before the first step of a shard that is worked on from now on (`WorkedShards`). */
   readonly begin?: (shard: number) => Effect.Effect<void, E | LogUnavailable>
@@ -259,6 +259,8 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       }
       if (position !== from) return { shard, position }
       settled(shard)
+      // Who was told may be no owner any more: the shard was on its way, or came back before anybody looked.
+      options.moved?.(shard, position)
       return undefined
     })
 

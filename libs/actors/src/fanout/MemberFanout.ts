@@ -27,7 +27,11 @@ const noticesAtOnce = 64
 class NoticeFailed extends Schema.TaggedError<NoticeFailed>()("NoticeFailed", {
   user: Schema.String,
   code: Schema.String
-}) {}
+}) {
+  override get message() {
+    return `the session of ${this.user} did not take a notice: ${this.code}`
+  }
+}
 
 /** What a session will never take, and a row that the store will never take. */
 const poisonOf = (error: NoticeFailed | StoreRefused | StoreUnavailable): string | undefined => {

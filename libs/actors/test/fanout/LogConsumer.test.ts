@@ -47,6 +47,7 @@ const consume = Effect.fnUntraced(function* (until: number, fails: (step: number
   const did: Array<string> = []
   const reached = yield* Deferred.make<void>()
   let steps = 0
+  let at = 0
   yield* runConsumer<string>({
     name: "test",
     shardCount: 1,
@@ -58,7 +59,8 @@ const consume = Effect.fnUntraced(function* (until: number, fails: (step: number
       }),
     sync: Effect.sync(() => void did.push("sync")),
     moved: (_shard, position) => {
-      did.push("moved")
+      if (position !== at) did.push("moved")
+      at = position
       if (position >= until) Deferred.doneUnsafe(reached, Effect.void)
     }
   })
@@ -90,6 +92,27 @@ describe("a consumer of the log", () => {
       const first = did[0] ?? ""
       const failed = (did[1] ?? "").replace("failed ", "")
       assert.deepStrictEqual(did.slice(0, 5), [first, `failed ${failed}`, "sync", "moved", failed])
+    }).pipe(Effect.scoped, Effect.provide(layers))
+  )
+
+  it.live("says again how far it is where it looks and finds nothing: who was told may have lost the shard since", () =>
+    Effect.gen(function* () {
+      const signal = yield* CommitSignal
+      const last = yield* fill(3)
+      const told: Array<number> = []
+      yield* runConsumer<never>({
+        name: "test",
+        shardCount: 1,
+        apply: () => Effect.void,
+        moved: (_shard, position) => void told.push(position)
+      })
+      const toldTimes = (times: number) =>
+        Effect.suspend(() => {
+          signal.committed(shard)
+          return Effect.as(Effect.sleep(5), told.filter((position) => position === last).length >= times)
+        }).pipe(Effect.repeat({ until: (there) => there }), Effect.timeout("10 seconds"))
+      yield* toldTimes(1)
+      yield* toldTimes(2)
     }).pipe(Effect.scoped, Effect.provide(layers))
   )
 
@@ -395,6 +418,7 @@ describe("shards that are worked on", () => {
         const signal = yield* CommitSignal
         const synced = yield* Deferred.make<void>()
         const did: Array<string> = []
+        let at = 0
         yield* runConsumer<never>({
           name: "test",
           shardCount: 1,
@@ -402,7 +426,10 @@ describe("shards that are worked on", () => {
             Effect.sync(() => void did.push(`${entries[0]?.entry.seq}-${entries.at(-1)?.entry.seq}`)),
           sync: Deferred.await(synced),
           syncPeriodic: true,
-          moved: () => void did.push("moved")
+          moved: (_shard, position) => {
+            if (position !== at) did.push("moved")
+            at = position
+          }
         })
         const seen = (count: number) =>
           Effect.suspend(() => {
