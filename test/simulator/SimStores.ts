@@ -51,6 +51,9 @@ export interface SimStoresOptions {
   readonly atomic: boolean
 }
 
+/** Longer than a process takes from a write to the sync that is about it, pauses and suspensions in it. */
+const unsyncedMsMax = 15_000
+
 export class SimStores {
   weather: StoreWeather = goodStore
   /** Events that the stores do not take, whenever they are tried (†26). */
@@ -62,8 +65,8 @@ export class SimStores {
   /** Changes in order, and how many of them are on stable storage. */
   readonly #journal: Array<(stores: Context.Context<AllStores>) => Call> = []
   #synced = 0
-  /** How often the power went. */
-  #losses = 0
+  /** When the power went. */
+  #lostAt = -Infinity
 
   constructor(options: SimStoresOptions) {
     this.#options = options
@@ -77,7 +80,7 @@ export class SimStores {
 
   /** The power goes: what was not synced is gone. */
   losePower(): void {
-    this.#losses++
+    this.#lostAt = this.#options.time.now
     this.#journal.length = this.#synced
     this.#memory = build()
     for (const change of this.#journal) Effect.runSyncExit(change(this.#memory))
@@ -85,11 +88,9 @@ export class SimStores {
 
   /** The stores as one simulated process has them. */
   services(): Context.Context<AllStores> {
-    let losses = this.#losses
-    // What was written before a loss of power may be gone: a sync that comes after it can't say that it is there.
+    // What was written before a loss of power may be gone: a sync that comes after it can't say that it is there, whoever asks.
     const sync = Effect.suspend(() => {
-      if (losses !== this.#losses) {
-        losses = this.#losses
+      if (this.#lostAt > this.#options.time.now - unsyncedMsMax) {
         return Effect.fail(new StoreUnavailable({ store: "simulated", cause: new Error("the power went") }))
       }
       this.#synced = this.#journal.length
