@@ -175,7 +175,7 @@ export class EdgeTopics {
     for (const { frame, to: at } of held ?? []) {
       if (at > to && at <= until) this.#options.outbound.push(connection, frame, false)
     }
-    if (until !== Infinity) this.#takeOff(topic, connection)
+    if (until !== Infinity) this.remove(topic, connection)
     else this.join(topic, connection, Math.max(to, held === null ? (late?.from ?? 0) : 0))
   }
 
@@ -298,7 +298,7 @@ export class EdgeTopics {
     for (const user of users) {
       for (const connection of this.connectionsOf(user)) {
         const late = topic.late?.get(connection)
-        if (late === undefined || (late.held === null && late.from < at)) this.#takeOff(topic, connection)
+        if (late === undefined || (late.held === null && late.from < at)) this.remove(topic, connection)
         else if (late.held !== null) late.removedAt = at
       }
     }
@@ -307,13 +307,8 @@ export class EdgeTopics {
   /** Takes the connections of users off a channel, which they are not in as its owner says. */
   removeUsers(topic: Topic, users: ReadonlyArray<string>): void {
     for (const user of users) {
-      for (const connection of this.connectionsOf(user)) this.#takeOff(topic, connection)
+      for (const connection of this.connectionsOf(user)) this.remove(topic, connection)
     }
-  }
-
-  #takeOff(topic: Topic, connection: Connection): void {
-    connection.watchedChannels?.delete(topic.id)
-    this.remove(topic, connection)
   }
 
   #pushCursor(topic: Topic, item: Personal): void {

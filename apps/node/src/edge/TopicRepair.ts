@@ -79,7 +79,8 @@ export class TopicRepair {
     if (sync.reload || sync.head.generation !== topic.sequence.generation) {
       return this.giveUp(topic, sync.head.seq, sync.head.generation)
     }
-    let at = sync.from
+    // Delivered meanwhile, or taken as delivered while nobody was here: whoever joined since has that from his own sync.
+    let at = Math.max(sync.from, topic.sequence.delivered)
     let readFanout = fanoutBefore(topic, sync) === "read"
     for (const event of sync.events) {
       if (event.kind === "fanout") readFanout = event.fanout === "read"

@@ -266,4 +266,62 @@ describe("a removal while a join is on its way", () => {
     await hears(kim, "team:late")
     expect(told(kim, "team:late")).toEqual(["sync 1", "sync 3", "message 4"])
   })
+
+  it("is none of who was on the topic all the time, and has synced past it since", async () => {
+    const channel = "team:stayed"
+    harness.owners.channel(channel, ["pat", "quin"])
+    const pat = await harness.join("pat")
+    await harness.join("quin")
+    const [topic, state] = [topicOf(channel), harness.owners.channel(channel)]
+    topic.sequence.hold()
+    harness.owners.remove(channel, "pat")
+    state.members.set("pat", harness.owners.append(channel, "added", "system", { members: ["pat"], cid: "" }))
+    harness.owners.session("pat").channels.add(channel)
+    harness.owners.links.flush()
+    await pat.request("sync", { channels: [[channel, 1, 1]], session: { generation: 0, seq: 0 } })
+    runtime().topics.resume(topic, 1)
+    expect(topic.has(connectionOf("pat"))).toBe(true)
+    await hears(pat, channel)
+    expect(told(pat, channel)).toEqual(["sync 1", "sync 3", "message 4"])
+  })
+
+  it("does not end a watch, which goes on where he is joined again", async () => {
+    const channel = "team:hall"
+    harness.owners.channel(channel, ["ria", "sol"]).readFanout = true
+    const ria = await harness.join("ria")
+    await harness.join("sol")
+    await ria.request("watch", { channel })
+    await hears(ria, channel)
+    harness.owners.remove(channel, "ria")
+    const added = harness.owners.append(channel, "added", "system", { members: ["ria"], cid: "" })
+    harness.owners.channel(channel).members.set("ria", added)
+    harness.owners.session("ria").channels.add(channel)
+    harness.owners.personal("ria", "added", { channel, seq: added })
+    await until(() => told(ria, channel).includes(`sync ${added}`))
+    await hears(ria, channel)
+  })
+})
+
+describe("the answer to a repair that comes when all of it is behind the topic", () => {
+  it("says nothing to who joined since", async () => {
+    const channel = "team:stale"
+    harness.owners.channel(channel, ["tom", "una"])
+    const tom = await harness.join("tom")
+    harness.owners.lose = ({ items }) => items.length > 0
+    say(channel)
+    say(channel)
+    harness.owners.links.flush()
+    harness.owners.lose = () => false
+    harness.owners.holds = (asked) => asked._tag === "Sync" && asked.user === "tom"
+    runtime().topics.take({ _tag: "Covered", topic: channelTopic(channel), from: 2, to: 3 })
+    await until(() => harness.owners.held.length === 1)
+    await leave("tom", tom)
+    // As an attach does, when nobody is there.
+    topicOf(channel).sequence.pass(3)
+    const una = await harness.join("una")
+    harness.owners.release()
+    await hears(una, channel)
+    expect(una.frames.filter((frame) => frame["ev"] === "covered")).toEqual([])
+    expect(told(una, channel)).toEqual(["sync 3", "message 4"])
+  })
 })

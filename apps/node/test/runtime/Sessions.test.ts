@@ -3,6 +3,7 @@ import { Effect, Layer } from "effect"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import { type CursorMoved, userTopic } from "@parley/actors/owner/OwnerProtocol"
 import type { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
+import { shownTicksMin } from "@parley/actors/owner/SessionHandler"
 import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
 import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"
 import { layerRuntime } from "../../src/Runtime.ts"
@@ -100,6 +101,45 @@ describe("sessions behind the edge", () => {
         [3]
       )
     }).pipe(Effect.provide(layerMemoryWorld))
+  )
+
+  it.live(
+    "a cursor that moved a while ago is shown to an edge that attaches again: what it was pushed may be lost",
+    () =>
+      Effect.gen(function* () {
+        const { ask, attach, calls, create, edge, send } = yield* world
+        const { runner } = yield* LocalRunnerService
+        yield* create("ana", "group:one", ["ana", "ben"])
+        for (const text of ["a", "b", "c"]) yield* send("ana", "group:one", text)
+        const owner = runner.owner(calls.shardOf("ben"))
+        const passes = (ticks: number) =>
+          Effect.sync(() => {
+            for (let i = 0; i < ticks; i++) owner?.sessions.tick()
+          })
+        const shownTo = Effect.fnUntraced(function* (name: string) {
+          const there = yield* edge(name)
+          yield* attach(there, userTopic("ben"), ["ben"])
+          const cursors = () =>
+            there.items.flatMap((item) =>
+              item._tag === "Personal" && item.kind === "cursor" ? [Number(JSON.parse(item.frame).cursor.seq)] : []
+            )
+          // A cursor that moves now comes after whatever is shown at the attach.
+          yield* ask("ben", moveTo(cursorsMoved + 1))
+          yield* until(
+            "the next one comes",
+            Effect.sync(() => cursors().includes(cursorsMoved + 1))
+          )
+          cursorsMoved++
+          return cursors().filter((seq) => seq < cursorsMoved)
+        })
+        let cursorsMoved = 1
+        yield* passes(shownTicksMin * 3)
+        yield* ask("ben", moveTo(1))
+        yield* passes(shownTicksMin - 1)
+        assert.deepStrictEqual(yield* shownTo("again"), [1])
+        yield* passes(shownTicksMin * 2)
+        assert.deepStrictEqual(yield* shownTo("long after"), [])
+      }).pipe(Effect.provide(layerMemoryWorld))
   )
 
   it.live("†5 a session with a cursor that the store lacks does not passivate, and goes once it has it", () =>

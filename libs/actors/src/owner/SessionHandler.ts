@@ -28,11 +28,12 @@ import type { Reply, ShardOwner } from "./ShardOwner.ts"
 export type ResidentSession = Resident<SessionState>
 
 /**
- * After a shard came here its edges attach within this many ticks, half a minute. A cursor has no place in a sequence by
- * which an edge could miss it, so those shown meanwhile are shown to each edge as it attaches.
+ * A cursor has no place in a sequence by which an edge could miss it. So the last one of each user and channel is shown again to
+ * each edge that attaches, which it does where a shard came here, and where its interest or a part of the link was
+ * lost: for so many ticks at least, half a minute, and for twice as many at most.
  */
-const shownTicksMax = 60
-/** Beyond so many none is kept: such a device has it with its next sync. */
+export const shownTicksMin = 60
+/** In that time; beyond so many none is kept: such a device has it with its next sync. */
 const shownMax = 10_000
 
 const noCaller: Caller = { user: "", device: "", connection: 0, edge: "" }
@@ -44,8 +45,9 @@ export class SessionHandler {
   readonly #dirty = new Map<ResidentSession, number>()
   /** Those whose cursors are on their way. */
   readonly #writing = new Set<ResidentSession>()
-  /** Topic → channel → the last cursor shown; null: the shard has been here long enough. */
-  #shown: Map<TopicName, Map<string, LinkItem>> | null = new Map()
+  /** Topic → channel → the last cursor shown; and those of the time before. */
+  #shown = new Map<TopicName, Map<string, LinkItem>>()
+  #shownBefore: ReadonlyMap<TopicName, ReadonlyMap<string, LinkItem>> = new Map()
   #shownCount = 0
   #ticks = 0
 
@@ -132,7 +134,11 @@ export class SessionHandler {
 
   /** An edge wants a user's topic from now on. */
   attached(edge: string, topic: TopicName): void {
-    for (const item of this.#shown?.get(topic)?.values() ?? []) this.owner.context.links.push(edge, item)
+    const { links } = this.owner.context
+    const shown = this.#shown.get(topic)
+    for (const item of shown?.values() ?? []) links.push(edge, item)
+    for (const [channel, item] of this.#shownBefore.get(topic) ?? [])
+      if (shown?.has(channel) !== true) links.push(edge, item)
   }
 
   /** Undefined: it can't be said now, which is no denial. */
@@ -154,8 +160,14 @@ export class SessionHandler {
   /** Writes changed cursors behind; sessions that are done with rest. */
   tick(): void {
     this.residents.rest()
-    if (++this.#ticks > shownTicksMax) this.#shown = null
+    if (++this.#ticks % shownTicksMin === 0) this.#forgetShown()
     for (const [resident, due] of this.#dirty) if (due <= this.#ticks) this.#writeCursors(resident)
+  }
+
+  #forgetShown(): void {
+    this.#shownBefore = this.#shown
+    this.#shown = new Map()
+    this.#shownCount = 0
   }
 
   /** The shard goes: whatever is not written yet is sent on its way. */
@@ -259,7 +271,6 @@ export class SessionHandler {
     const { channel, head, mentions, unread } = at
     const frame = JSON.stringify({ ev: "cursor", channel, cursor, unread, mentions, head })
     const item = this.#publish(state.user, 0, "cursor", frame, "{}", caller.connection)
-    if (this.#shown === null) return
     let ofUser = this.#shown.get(item.topic)
     if (ofUser?.has(channel) !== true && this.#shownCount++ >= shownMax) return
     if (ofUser === undefined) this.#shown.set(item.topic, (ofUser = new Map()))

@@ -309,9 +309,10 @@ class SyncPage {
     )
     const { topics } = this.#edge
     for (const { joining, joins, result, topic } of this.#parts) {
-      if (result === undefined || !joins) continue
-      if (joining) topics.endJoin(topic, this.#connection, result.head)
-      else topics.join(topic, this.#connection, result.head)
+      if (result === undefined) continue
+      if (joins && !joining) topics.join(topic, this.#connection, result.head)
+      // One that was on the topic before is as far now, too: an older removal is none of this stay.
+      else topics.endJoin(topic, this.#connection, result.head)
     }
   }
 
