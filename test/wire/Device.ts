@@ -430,8 +430,10 @@ export class Device {
     const position = this.channels.get(channel)?.position ?? -1
     if (seq > 0 && position > seq) return
     const generation = this.channels.get(channel)?.generation
-    // Said once more, of a copy that holds nothing, or only a cursor, it is not known better.
+    const left = this.#leftAt.get(channel)
     if (generation !== undefined && position >= 0) this.#leftAt.set(channel, { generation, seq })
+    // Of a copy that holds nothing, or only a cursor: said once more, or out of a later stay, of which nothing had come yet.
+    else if (left !== undefined && seq > left.seq) this.#leftAt.set(channel, { ...left, seq })
     this.channels.delete(channel)
     this.#watched.delete(channel)
   }

@@ -159,7 +159,10 @@ export class ChannelReplica {
 
   /** The user is no member any more (since `seq`): nothing of the channel stays readable here (REVOKED-IS-OUT). */
   leave(seq?: number): void {
+    const left = this.#leftAt
     if (this.#generation !== undefined && seq !== undefined) this.#leftAt = { generation: this.#generation, seq }
+    // Out of a later stay, of which nothing had come yet.
+    else if (left !== undefined && seq !== undefined && seq > left.seq) this.#leftAt = { ...left, seq }
     if (this.#status !== "left") this.#forget("left")
   }
 

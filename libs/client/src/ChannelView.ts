@@ -285,8 +285,9 @@ export class ChannelView {
   }
 
   leave(seq?: number): void {
-    if (this.#replica.status === "left") return
+    const before = this.#replica.status
     this.#replica.leave(seq)
+    if (before === "left") return
     this.#left()
     this.changed()
   }

@@ -86,6 +86,19 @@ describe("a channel that comes after events of it", () => {
     expect([copy.hole, copy.known, copy.window.messages]).toEqual([false, 0, []])
   })
 
+  it("is not entered again by an answer from before a second removal, though nothing of the stay between had come", () => {
+    const copy = replica()
+    copy.sync(reloadAt(100))
+    copy.leave(101)
+    copy.leave(104)
+    // Said once more.
+    copy.leave(101)
+    copy.sync(reloadAt(103))
+    expect(copy.status).toBe("left")
+    copy.sync(reloadAt(105))
+    expect(copy.position).toEqual({ generation: 1, seq: 105 })
+  })
+
   it("does not go back to a reload that was made before what is held", () => {
     const copy = replica()
     copy.sync(reloadAt(100))
