@@ -13,9 +13,9 @@ const balancedMsMax = 180_000
 
 /** So much more than an even share the one node has then: more than balancing leaves alone (`unevenMin`). */
 const lopsided = 1.3
-const gatherMsMax = 120_000
-/** For averages of what was moved. */
-const lopsidedMsMax = 20_000
+const gatherMsMax = 180_000
+/** For shards to be where they are to be, and for averages of what was moved. */
+const gatheredMsMax = 30_000
 
 /**
  * The busiest shards of the cluster at one of its nodes, pinned there. Loads are averages, and the load has just begun: what
@@ -29,9 +29,9 @@ const gather = async (scene: Scene, operator: Operator) => {
   }
   const target = runnerOf(first, scene.cluster.place(someNode(scene)).name)
   let busy: ReadonlyArray<number> = []
-  for (const end = performance.now() + gatherMsMax; ;) {
-    let now = first
-    await operator.until("three busy shards", 60_000, (status) => {
+  let now = first
+  for (const end = performance.now() + gatherMsMax; performance.now() < end;) {
+    await operator.until("three busy shards", gatheredMsMax, (status) => {
       now = status
       return status.shards.filter(({ load }) => load > 0).length >= 3
     })
@@ -42,25 +42,29 @@ const gather = async (scene: Scene, operator: Operator) => {
     for (const shard of busy) if (!busiest.includes(shard)) await operator.api.wish("DELETE", releasePath(shard))
     for (const shard of busiest) if (!busy.includes(shard)) await operator.api.wish("PUT", movePath(shard, target))
     busy = busiest
-    await operator.until("the busy shards at one node, and others away from it", 60_000, (status) => {
-      const counts = status.runners.flatMap(({ shards, state }) => (state === "active" ? [shards] : []))
-      const there = busy.every((shard) => status.shards.some((it) => it.shard === shard && it.runner === target))
-      return there && Math.max(...counts) - Math.min(...counts) <= 1
-    })
-    const enough = await operator
-      .until("more to do at one node than its share", lopsidedMsMax, (status) => {
-        const loads = status.runners.flatMap((it) => (it.state === "active" ? [it] : []))
-        const even = loads.reduce((sum, { load }) => sum + load, 0) / loads.length
-        return loads.some(({ load, runner }) => runner === target && load >= lopsided * even)
-      })
-      .then(
-        () => true,
-        () => false
-      )
-    if (enough) return { target, busy }
-    if (performance.now() > end) throw new Error(`no node has much more to do than its share after ${gatherMsMax} ms`)
+    const gathered = operator.until(
+      "the busy shards at one node that has more to do than the others",
+      gatheredMsMax,
+      (status) => {
+        now = status
+        const runners = status.runners.filter(({ state }) => state === "active")
+        const counts = runners.map(({ shards }) => shards)
+        const there = busy.every((shard) => status.shards.some((it) => it.shard === shard && it.runner === target))
+        const even = runners.reduce((sum, { load }) => sum + load, 0) / runners.length
+        const much = runners.some(({ load, runner }) => runner === target && load >= lopsided * even)
+        return there && much && Math.max(...counts) - Math.min(...counts) <= 1
+      }
+    )
+    if (await ends(gathered)) return { target, busy }
   }
+  throw new Error(`busy shards ${busy.join(", ")} are not gathered at ${target}: ${JSON.stringify(now)}`)
 }
+
+const ends = (promise: Promise<void>): Promise<boolean> =>
+  promise.then(
+    () => true,
+    () => false
+  )
 
 const loadsOf = ({ runners }: Status): string =>
   runners.flatMap(({ load, state }) => (state === "active" ? [Math.round(load)] : [])).join(", ")
