@@ -52,9 +52,11 @@ export const changedRows = (directory: Directory["Service"], entries: ReadonlyAr
     const members: Array<Membership> = []
     for (const entry of entries) {
       const row = rows.get(entry.id)
-      if (row === undefined || entry.seq <= row.seq) continue
+      if (row === undefined) continue
       const stays = changesStays(entry) ? yield* staysOf(directory, entry, members) : none
       members.push(...stays)
+      // A row that is past the event says nothing of the stays, where a store lost its last writes and got later ones since.
+      if (entry.seq <= row.seq) continue
       changed.add(entry.id)
       rows.set(entry.id, next(row, entry, stays))
     }
@@ -76,7 +78,7 @@ const rowBefore = (directory: Directory["Service"], { generation, id, seq }: Ent
  * event's own end of a stay is there already, and still counts for the row that is not.
  */
 const staysOf = (directory: Directory["Service"], entry: Entry, unwritten: ReadonlyArray<Membership>) => {
-  const isOpen = ({ to }: Membership): boolean => to === null || to === entry.seq
+  const isOpen = ({ from, to }: Membership): boolean => from < entry.seq && (to === null || to === entry.seq)
   const openStay = (channel: string, user: string) => {
     const fresh = unwritten.findLast((stay) => stay.channel === channel && stay.user === user)
     return fresh === undefined

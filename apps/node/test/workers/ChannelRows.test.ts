@@ -45,6 +45,31 @@ describe("rows of a channel", () => {
     }).pipe(Effect.provide(layerMemory))
   )
 
+  it.effect("end a stay again that a store forgot with its last writes, though the channel's row is past it", () =>
+    Effect.gen(function* () {
+      const directory = yield* Directory
+      const write = Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>) {
+        const { members, rows } = yield* changedRows(directory, entries)
+        yield* directory.writeMembers(members)
+        yield* directory.writeChannels(rows)
+      })
+      yield* write([entryOf(1, "created", ["ana", "ben"])])
+      // Its power went: of the removal at 2 nothing is left, and what was written since is based on it.
+      const [row] = (yield* changedRows(directory, [entryOf(3, "added", ["cat"])])).rows
+      yield* directory.writeChannels(row === undefined ? [] : [{ ...row, members: 2 }])
+      const all = [entryOf(2, "removed", ["ben"]), entryOf(3, "added", ["cat"]), entryOf(4, "added", ["ben"])]
+      yield* write(all)
+      yield* write(all)
+      const stays = (yield* directory.membership(channel, "ben")).map(({ from, to }) => [from, to])
+      assert.deepStrictEqual(stays.toSorted(), [
+        [1, 2],
+        [4, null]
+      ])
+      const cat = (yield* directory.membership(channel, "cat")).map(({ from, to }) => [from, to])
+      assert.deepStrictEqual(cat, [[3, null]])
+    }).pipe(Effect.provide(layerMemory))
+  )
+
   it.effect(
     "†32 of a channel that begins are made without a read, and a late repeat of its beginning changes nothing",
     () =>
