@@ -41,8 +41,8 @@ export const deliveryMutants: ReadonlyArray<Mutant> = [
     name: "live-after-removal",
     rule: "†15",
     file: `${edge}/EdgeTopics.ts`,
-    find: "        if (late === undefined || (late.held === null && late.from < at)) this.remove(topic, connection)",
-    put: "        if (late === undefined) continue\n        if (late.held === null && late.from < at) this.remove(topic, connection)",
+    find: "        if (late === undefined || (late.held === null && late.from < at)) {",
+    put: "        if (late === undefined) continue\n        if (late.held === null && late.from < at) {",
     seedsMax: 40
   },
   {

@@ -76,6 +76,8 @@ export const assembleEdge = (
     detachGraceMs: settings.detachGraceMs,
     close,
     repair: (topic) => repair.start(topic),
+    // He may be in again, and his session have said so before the channel's owner knew of either.
+    onRemoved: (topic, user, at) => joinChannel(runtime, user, topic.id, at + 1),
     onPersonal: (topic, item) => takePersonal(runtime, topic, item),
     isAsking: (topic) => interest.isAsking(topic.shard, topic.name),
     onDropped: (topic) => interest.unwant(topic.shard, topic.name)

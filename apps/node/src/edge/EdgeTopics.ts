@@ -36,6 +36,8 @@ export interface EdgeTopicsOptions {
   readonly repair: (topic: Topic) => void
   /** A personal event was delivered to the user's connections. */
   readonly onPersonal: (topic: Topic, item: Personal) => void
+  /** The user's connections are off the channel by his removal at `at`, which may be older than what he knows of. */
+  readonly onRemoved: (topic: Topic, user: string, at: number) => void
   /** Whether somebody waits for an owner's answer about the topic. */
   readonly isAsking: (topic: Topic) => boolean
   /** The edge holds the topic no longer. */
@@ -175,8 +177,10 @@ export class EdgeTopics {
     for (const { frame, to: at } of held ?? []) {
       if (at > to && at <= until) this.#options.outbound.push(connection, frame, false)
     }
-    if (until !== Infinity) this.remove(topic, connection)
-    else this.join(topic, connection, Math.max(to, held === null ? (late?.from ?? 0) : 0))
+    if (until !== Infinity) {
+      this.remove(topic, connection)
+      this.#options.onRemoved(topic, connection.user, until)
+    } else this.join(topic, connection, Math.max(to, held === null ? (late?.from ?? 0) : 0))
   }
 
   /** Puts the connection on a topic right behind its sync, which covers up to `to`: nothing came between. */
@@ -296,11 +300,15 @@ export class EdgeTopics {
   /** Users were removed at `at`. Who was joined by a sync of a later head is in again, and who waits for one may be. */
   #removed(topic: Topic, users: ReadonlyArray<string>, at: number): void {
     for (const user of users) {
+      let off = false
       for (const connection of this.connectionsOf(user)) {
         const late = topic.late?.get(connection)
-        if (late === undefined || (late.held === null && late.from < at)) this.remove(topic, connection)
-        else if (late.held !== null) late.removedAt = at
+        if (late === undefined || (late.held === null && late.from < at)) {
+          off ||= topic.has(connection)
+          this.remove(topic, connection)
+        } else if (late.held !== null) late.removedAt = at
       }
+      if (off) this.#options.onRemoved(topic, user, at)
     }
   }
 

@@ -285,6 +285,20 @@ describe("a removal while a join is on its way", () => {
     expect(told(pat, channel)).toEqual(["sync 1", "sync 3", "message 4"])
   })
 
+  it("is followed by the stay that began after it, though his session said so before and nobody says it again", async () => {
+    const channel = "team:early"
+    harness.owners.channel(channel, ["vic", "wim"])
+    const vic = await harness.join("vic")
+    await harness.join("wim")
+    harness.owners.remove(channel, "vic")
+    const added = harness.owners.append(channel, "added", "system", { members: ["vic"], cid: "" })
+    harness.owners.channel(channel).members.set("vic", added)
+    harness.owners.session("vic").channels.add(channel)
+    await until(() => told(vic, channel).includes("sync 3"))
+    await hears(vic, channel)
+    expect(told(vic, channel)).toEqual(["sync 1", "removed 2", "sync 3", "message 4"])
+  })
+
   it("does not end a watch, which goes on where he is joined again", async () => {
     const channel = "team:hall"
     harness.owners.channel(channel, ["ria", "sol"]).readFanout = true
