@@ -27,7 +27,7 @@ export const deliveryMutants: ReadonlyArray<Mutant> = [
     file: `${edge}/Interest.ts`,
     find: "      if (epoch > interest.epoch) this.#moved(interest, epoch)\n      else if",
     put: "      if (epoch > interest.epoch) interest.epoch = epoch\n      if",
-    seedsMax: 80
+    seedsMax: 400
   },
   {
     name: "delivers-over-holes",
@@ -35,7 +35,7 @@ export const deliveryMutants: ReadonlyArray<Mutant> = [
     file: `${fanout}/TopicSequence.ts`,
     find: '    if (item.from > this.#delivered) {\n      this.#keep(item)\n      return "repair"\n    }',
     put: "",
-    seedsMax: 40
+    seedsMax: 160
   },
   {
     name: "live-after-removal",

@@ -59,7 +59,7 @@ export const logMutants: ReadonlyArray<Mutant> = [
     file: `${log}/Replay.ts`,
     find: "      if (++tries > replayTriesMax) {",
     put: "      if (tries === 0) return chain.bodies\n      if (++tries > replayTriesMax) {",
-    seedsMax: 400
+    seedsMax: 800
   },
   {
     name: "no-epoch-record",
@@ -67,7 +67,7 @@ export const logMutants: ReadonlyArray<Mutant> = [
     file: `${log}/Takeover.ts`,
     find: '        if (effect._tag === "Append") step = this.#seal(step, effect)',
     put: '        if (effect._tag === "Append") step = this.#seal(step, effect)\n        if (effect._tag === "Append" && step.state._tag === "Opening" && step.state.after.position > 0) return { epoch: this.#epoch, tip: step.state.after }',
-    seedsMax: 200
+    seedsMax: 800
   },
   {
     name: "position-before-write",
