@@ -49,8 +49,11 @@ const main = async (): Promise<number> => {
   const chosen = faults.filter(({ name, short }) =>
     wanted.length > 0 ? wanted.includes(name) : !values.short || short
   )
-  const results = await runAll(chosen, times)
-  if (values.report !== "") writeFileSync(values.report, reportOf(results))
+  // After each, so that a run which is cut short leaves what it had.
+  const report = (done: ReadonlyArray<FaultResult>): void => {
+    if (values.report !== "") writeFileSync(values.report, reportOf(done))
+  }
+  const results = await runAll(chosen, times, report)
   return results.every(({ sound }) => sound) ? Number(process.exitCode ?? 0) : 1
 }
 
@@ -66,7 +69,11 @@ const goInside = async (): Promise<number> => {
   return main()
 }
 
-const runAll = async (chosen: ReadonlyArray<Fault>, times: number): Promise<ReadonlyArray<FaultResult>> => {
+const runAll = async (
+  chosen: ReadonlyArray<Fault>,
+  times: number,
+  report: (done: ReadonlyArray<FaultResult>) => void
+): Promise<ReadonlyArray<FaultResult>> => {
   const network = isInside() ? PrivateNetwork.make() : undefined
   const results: Array<FaultResult> = []
   await using stage = new Stage({ environment: faultEnvironment, network, say })
@@ -83,6 +90,7 @@ const runAll = async (chosen: ReadonlyArray<Fault>, times: number): Promise<Read
         (error: unknown) => failedResult(fault, random, error)
       )
       results.push(result)
+      report(results)
       print(JSON.stringify(result.sound ? { ...result, report: undefined } : result))
       if (!result.sound) say(result.report)
     }

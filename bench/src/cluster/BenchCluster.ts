@@ -27,6 +27,11 @@ const given = Object.fromEntries(
 
 export interface BenchClusterOptions {
   readonly nodes: number
+  /**
+   * Cassandra is to be measured as it is after its first minutes: compiled well, which takes a core from what runs beside
+   * it for the first one or two. Otherwise quickly, for benches that are over by then.
+   */
+  readonly warms?: boolean
   readonly environment?: Readonly<Record<string, string>>
 }
 
@@ -42,7 +47,7 @@ export class BenchCluster implements AsyncDisposable, CpuSource {
     this.#data = data
   }
 
-  static async start({ environment = {}, nodes }: BenchClusterOptions): Promise<BenchCluster> {
+  static async start({ environment = {}, nodes, warms = false }: BenchClusterOptions): Promise<BenchCluster> {
     const data = mkdtempSync(join(tmpdir(), "parley-bench-"))
     const profiles = process.env["BENCH_PROFILE"]
     const profiling = profiles === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profiles}`]
@@ -63,8 +68,7 @@ export class BenchCluster implements AsyncDisposable, CpuSource {
           ...environment,
           ...given
         },
-        // It lives for two minutes, in which a Java that compiles all of itself takes a core from what is measured.
-        services: { cassandra: { brief: process.env["BENCH_CASSANDRA"] !== "long" } },
+        services: { cassandra: { brief: !warms } },
         say
       })
       const started = new BenchCluster(cluster, data)
