@@ -35,8 +35,8 @@ import type { AllStores, SimStores } from "./SimStores.ts"
 import type { StaleReads } from "./StaleReads.ts"
 import type { SimProcess, VirtualTime } from "./VirtualTime.ts"
 
-/** How often an owner looks how far the store is, besides what it is told. */
-const floorPollMs = 2_000
+/** How often a node says which shards it owns, besides when it got them. */
+const announceMs = 2_000
 
 export interface Cluster {
   readonly time: VirtualTime
@@ -124,7 +124,7 @@ export class SimNode {
     })
     time.every(ownerTickMs, () => this.runner.tick())
     time.every(refreshMs, () => this.#refresh())
-    time.every(floorPollMs, () => this.#pollFloor())
+    time.every(announceMs, () => this.#announceAll())
     this.edge = this.#startEdge(calls, links)
     this.#refresh()
   }
@@ -311,23 +311,11 @@ export class SimNode {
 
   // --- behind the log ---------------------------------------------------------------------------------------------
 
-  /** Told of nothing it would stand still: it looks, as consumers do. What it knows of others' shards it says again. */
-  #pollFloor(): void {
-    const log = Context.get(this.#context, EventLog)
-    const store = Context.get(this.#context, ParkedEvents)
+  /** What it knows of others' shards it says again. */
+  #announceAll(): void {
     for (const shard of this.runner.shards) {
       const owner = this.runner.owner(shard)
-      if (owner === undefined) continue
-      this.announce(shard, owner.epoch)
-      const look = Effect.gen(function* () {
-        const position = yield* log.consumerPosition(persisterConsumer, shard)
-        const parked = yield* store.entities(persisterConsumer)
-        owner.setStored(
-          position,
-          parked.filter((entity) => entity.shard === shard)
-        )
-      })
-      void Effect.runPromiseExit(look)
+      if (owner !== undefined) this.announce(shard, owner.epoch)
     }
   }
 

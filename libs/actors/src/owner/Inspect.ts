@@ -13,7 +13,8 @@ const where = (owner: ShardOwner) => ({
   shard: owner.shard,
   epoch: owner.epoch,
   owner: owner.state,
-  lease: owner.context.leaseHeld(owner.shard)
+  lease: owner.context.leaseHeld(owner.shard),
+  store: { ready: owner.storeReady, position: owner.storePosition, log: owner.log.end }
 })
 
 const residency = (owner: ShardOwner, topic: "channel" | "user", resident: AnyResident) => ({

@@ -24,12 +24,14 @@ export const linkHeartbeatMs = 2_000
 const closeMsMax = 5_000
 const closingCheckpointMsMax = 2_000
 
-/** Nobody else has the shard either: waiting for an owner would only hold the caller up. */
 /** How long an opening waits for the store to say how far the log had come. */
 const placeMsMax = 300
+/** Ticks between two looks at how far the store is, of shards that wait for it. */
+const storedTicks = 4
 /** Ticks between two questions about it, where it was opened without. */
 const placeTicks = 10
 
+/** Nobody else has the shard either: waiting for an owner would only hold the caller up. */
 const outOfService = {
   failure: { code: "unavailable", detail: "this shard's log is damaged and was taken out of service" }
 } as const
@@ -67,6 +69,8 @@ export class Runner implements LocalRunner {
   readonly #unplaced = new Map<number, LogPosition>()
   /** Those of them that it is being asked about. */
   readonly #askingPlace = new Set<number>()
+  /** Shards of which it is being asked how far the store is. */
+  readonly #askingStored = new Set<number>()
   #ticks = 0
   #askingParked = false
 
@@ -290,9 +294,23 @@ export class Runner implements LocalRunner {
     if (start === this.links.start) this.links.resend(edge, from)
   }
 
+  /** Of shards that wait for the store: what the persister says of it may have been said before there was an owner. */
+  #askStored(): void {
+    for (const owner of this.#owners.values()) {
+      const { shard } = owner
+      if (owner.storeReady || this.#askingStored.has(shard)) continue
+      this.#askingStored.add(shard)
+      this.#context.run(this.#context.log.consumerPosition(persisterConsumer, shard), (position) => {
+        this.#askingStored.delete(shard)
+        if ("ok" in position && this.#owners.get(shard) === owner) owner.setStored(position.ok)
+      })
+    }
+  }
+
   /** Called every `ownerTickMs`. */
   tick(): void {
     this.#askParked()
+    if (this.#ticks % storedTicks === 0) this.#askStored()
     if (++this.#ticks % placeTicks === 0) this.#askPlaces()
     for (const owner of this.#owners.values()) owner.tick()
     if (this.#ticks % (linkHeartbeatMs / ownerTickMs) === 0) this.#heartbeat()

@@ -173,6 +173,25 @@ describe("a checkpoint", () => {
       }).pipe(Effect.provide(Layer.mergeAll(besideOthers, MemoryStores.layer)))
   )
 
+  it.live("is waited for until the store has it, of which the next owner asks where nobody tells him", () =>
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const before = yield* owned()
+      for (const channel of ["group:a", "group:b"]) yield* before.create(channel)
+      yield* Effect.sleep(0)
+      yield* before.checkpointed
+      const { runner } = yield* owned()
+      const owner = runner.owner(shard)
+      assert.isFalse(owner?.storeReady)
+      yield* log.setConsumerPosition(persisterConsumer, shard, owner?.log.end ?? 0)
+      yield* Effect.sync(() => runner.tick()).pipe(
+        Effect.andThen(Effect.sleep(1)),
+        Effect.repeat({ until: () => owner?.storeReady === true }),
+        Effect.timeout("10 seconds")
+      )
+    }).pipe(Effect.provide(layers))
+  )
+
   it.live("makes room for its newest last", () =>
     Effect.gen(function* () {
       const channels = Array.from({ length: 40 }, (_, at) => `group:${at}`)
