@@ -123,7 +123,12 @@ export const openShard = Effect.fnUntraced(function* (
     onEntry
   }).pipe(
     Effect.catchTags({
-      ChainBroken: ({ what }) => Effect.fail(new ShardQuarantined({ shard: options.shard, what })),
+      ChainBroken: ({ what }) =>
+        Effect.flatMap(epochOfLast(options), (last): Effect.Effect<never, ShardTaken | ShardQuarantined> =>
+          last > epoch
+            ? Effect.fail(new ShardTaken({ shard: options.shard, epoch: last }))
+            : Effect.fail(new ShardQuarantined({ shard: options.shard, what }))
+        ),
       Overtaken: ({ epoch }) => Effect.fail(new ShardTaken({ shard: options.shard, epoch }))
     })
   )
@@ -131,6 +136,17 @@ export const openShard = Effect.fnUntraced(function* (
   const [bodies] = yield* Effect.all([replayed, beside], { concurrency: 2 })
   return { ...opened, ...bodies, entries }
 })
+
+/**
+ * Whose the shard is by now; 0 where the log can't say. While it was replayed a later owner may have taken it, left a checkpoint and
+ * had the log cut below it: then what is missing is missing rightly, and whether all fits is his to find.
+ */
+const epochOfLast = ({ log, shard }: OpenShard): Effect.Effect<number, LogUnavailable> =>
+  log.last(shard).pipe(
+    Effect.map((last) => (Option.isNone(last) ? undefined : decodeRecord(last.value.bytes))),
+    Effect.map((decoded) => (decoded !== undefined && Result.isSuccess(decoded) ? decoded.success.epoch : 0)),
+    Effect.catchTag("LogDamaged", () => Effect.succeed(0))
+  )
 
 /** Performs the state machine until the epoch record is in the log or there is a reason why not. */
 class Opening {

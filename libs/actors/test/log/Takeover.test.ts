@@ -342,6 +342,37 @@ describe("openShard", () => {
     })
   )
 
+  it.effect("†24 is overtaken, and raises no alarm, where a later owner had the log cut while it was replayed", () =>
+    Effect.gen(function* () {
+      const fake = new FakeLog()
+      yield* write(writer(fake, yield* open(fake)), 1)
+      let replays = 0
+      const late = {
+        ...fake.service,
+        readAfter: (...asked: Parameters<typeof fake.service.readAfter>) =>
+          Effect.gen(function* () {
+            if (++replays > 1) return yield* fake.service.readAfter(...asked)
+            const later = writer(fake, yield* Effect.orDie(open(fake)))
+            yield* write(later, 2)
+            yield* checkpoint(later, "full", 2)
+            yield* fake.service.purge(shard, later.replayFrom - 1)
+            return yield* fake.service.readAfter(...asked)
+          })
+      }
+      const failure = yield* Effect.flip(open(fake, { log: late }))
+      assert.strictEqual(failure._tag, "ShardTaken")
+      // What is missing of nobody's doing is said as before.
+      const damaged = new FakeLog()
+      yield* write(writer(damaged, yield* open(damaged)), 1, 2)
+      const [first, , third] = damaged.shard(shard)
+      damaged.records.set(
+        shard,
+        [first, third].flatMap((record) => record ?? [])
+      )
+      assert.strictEqual((yield* Effect.flip(open(damaged)))._tag, "ShardQuarantined")
+    })
+  )
+
   it.effect("†27 still fences after a purge up to the end, since the last record stays", () =>
     Effect.gen(function* () {
       const fake = new FakeLog()
