@@ -11,6 +11,7 @@ import { StoreUnavailable } from "../StoreError.ts"
 import {
   blipMs,
   inFlightMax,
+  reconnectDelayMs,
   type RedisOptions,
   type RedisOptionsInvalid,
   redisTarget,
@@ -82,6 +83,10 @@ class Connection {
   #lastError = "not connected yet"
   #inFlight = 0
   #waiting: Array<() => void> = []
+  #ended = false
+  /** How often the client gave up since it last was ready. */
+  #givenUp = 0
+  #connecting: NodeJS.Timeout | undefined
 
   constructor(client: Client | Cluster, log: Log) {
     this.#client = client
@@ -97,9 +102,18 @@ class Connection {
       if (this.#saidAway) this.#log("Redis is back")
       this.#awaySince = undefined
       this.#saidAway = false
+      this.#givenUp = 0
       const waiting = this.#waiting
       this.#waiting = []
       for (const go of waiting) go()
+    })
+    // ioredis 6.0 gives up, whatever its retry strategy says, where it hears of a failover just while it asks Sentinels for the master.
+    client.on("end", () => {
+      if (this.#ended) return
+      this.#connecting = setTimeout(
+        () => void client.connect().catch(() => undefined),
+        reconnectDelayMs(++this.#givenUp)
+      )
     })
   }
 
@@ -108,6 +122,8 @@ class Connection {
   }
 
   end(): void {
+    this.#ended = true
+    clearTimeout(this.#connecting)
     this.#client.disconnect()
   }
 

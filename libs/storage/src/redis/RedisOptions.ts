@@ -62,7 +62,7 @@ export type RedisTarget =
     }
 
 /** Full jitter: nodes that lost the same server do not come back to it at the same instant. */
-const reconnectDelayMs = (times: number): number =>
+export const reconnectDelayMs = (times: number): number =>
   10 + Math.floor(Math.random() * Math.min(reconnectMsMax, 50 * 2 ** Math.min(times, 10)))
 
 interface Address {

@@ -6,6 +6,12 @@ export interface Line {
   readonly url: string
   cut(): void
   mend(): void
+  /** Connections from now on get no answer until it is let go; those that are there go on. */
+  hold(): void
+  letGo(): void
+  /** Connections that wait for that, and those that don't. */
+  readonly held: number
+  readonly passing: number
 }
 
 export const proxyTo = (port: number) =>
@@ -14,25 +20,33 @@ export const proxyTo = (port: number) =>
       () =>
         new Promise<Line & { readonly close: () => void }>((resolve, reject) => {
           const sockets = new Set<Socket>()
+          const near = new Set<Socket>()
+          const held = new Map<Socket, () => void>()
           let whole = true
-          const server = createServer((near): void => {
+          let holding = false
+          const server = createServer((client): void => {
             if (!whole) {
-              near.destroy()
+              client.destroy()
               return
             }
             const far = connect(port, "127.0.0.1")
+            near.add(client)
             for (const [socket, other] of [
-              [near, far],
-              [far, near]
+              [client, far],
+              [far, client]
             ] as const) {
               sockets.add(socket)
               socket.on("error", () => other.destroy())
               socket.on("close", () => {
                 sockets.delete(socket)
+                near.delete(socket)
+                held.delete(socket)
                 other.destroy()
               })
-              socket.pipe(other)
             }
+            client.pipe(far)
+            if (holding) held.set(client, () => far.pipe(client))
+            else far.pipe(client)
           })
           const cut = () => {
             whole = false
@@ -46,6 +60,18 @@ export const proxyTo = (port: number) =>
               url: `redis://127.0.0.1:${address.port}`,
               cut,
               mend: () => (whole = true),
+              hold: () => (holding = true),
+              letGo: () => {
+                holding = false
+                for (const go of held.values()) go()
+                held.clear()
+              },
+              get held() {
+                return held.size
+              },
+              get passing() {
+                return near.size - held.size
+              },
               close: () => {
                 cut()
                 server.close()

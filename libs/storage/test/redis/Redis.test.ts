@@ -26,6 +26,12 @@ const answers = (redis: Redis["Service"]) => redis.run(echo, ["k"], ["hello"])
 const becomes = (redis: Redis["Service"]) =>
   Effect.retry(answers(redis), { schedule: Schedule.spaced(20), times: 2_000 })
 
+const until = <E>(holds: Effect.Effect<boolean, E>) =>
+  Effect.retry(
+    Effect.flatMap(holds, (it) => (it ? Effect.void : Effect.fail(new Error("not so yet")))),
+    { schedule: Schedule.spaced(50), times: 600 }
+  )
+
 cursorStoreContract(
   "A Redis Cluster",
   layerRedis.pipe(
@@ -147,6 +153,36 @@ describe("The connection to Redis", () => {
         yield* becomes(redis)
         assert.match(String(yield* Effect.promise(() => replica.ask("INFO", "replication"))), /role:master/)
         assert.deepStrictEqual(yield* store.read("ann"), [at(9)])
+      }),
+    120_000
+  )
+
+  it.live(
+    "comes back after a failover that it hears of just while it asks the Sentinels for the master",
+    () =>
+      Effect.gen(function* () {
+        const master = yield* redisServer()
+        const replica = yield* redisServer("--replicaof", "127.0.0.1", `${master.port}`)
+        const sentinel = yield* redisSentinel(master)
+        const line = yield* proxyTo(sentinel.port)
+        const sentinelSays = (text: string, ...command: ReadonlyArray<string>) =>
+          until(
+            Effect.map(
+              Effect.promise(() => sentinel.ask(...command)),
+              (answer) => JSON.stringify(answer).includes(text)
+            )
+          )
+        yield* sentinelSays(`${replica.port}`, "SENTINEL", "REPLICAS", "chat")
+        const redis = yield* open({ addresses: [line.url], sentinelMaster: "chat" })
+        yield* becomes(redis)
+        yield* sentinelSays("cmd=subscribe", "CLIENT", "LIST")
+        line.hold()
+        yield* Effect.promise(() => master.kill())
+        yield* until(Effect.sync(() => line.held > 0))
+        yield* sentinelSays(`${replica.port}`, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "chat")
+        yield* until(Effect.sync(() => line.passing === 0))
+        line.letGo()
+        yield* becomes(redis)
       }),
     120_000
   )
