@@ -2,7 +2,7 @@
  * The HTTP API on the edge's server: the schemas of `ParleyApi` with their handlers, `/metrics`, CORS for the allowed
  * origins, and bounded bodies.
  */
-import { NodeHttpServer } from "@effect/platform-node"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { ByteSize, Effect, Layer } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"

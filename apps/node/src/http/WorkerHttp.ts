@@ -1,5 +1,5 @@
 /** What a process that is a worker only serves over HTTP: whether it lives, whether it works, and its metrics. */
-import { NodeHttpServer } from "@effect/platform-node"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { createServer } from "node:http"
 import { Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"

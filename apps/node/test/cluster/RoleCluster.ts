@@ -18,7 +18,7 @@ import { natsOptions } from "../../src/ClusterConnections.ts"
 import { Authentication } from "../../src/edge/Authentication.ts"
 import { Listening } from "../../src/edge/Edge.ts"
 import { layerLog, layerNats } from "../../src/ClusterStorage.ts"
-import { layerEdgeOverStorage, layerRunnerOverStorage, layerWorkerOverStorage } from "../../src/Node.ts"
+import { layerEdgeOverStorage, layerRunnerOverStorage, layerWorkerOverStorage } from "../../src/ClusterNode.ts"
 import { NodeConfig, type NodeSettings } from "../../src/NodeConfig.ts"
 import { TestClient } from "../edge/EdgeHarness.ts"
 
