@@ -4,7 +4,9 @@
  * services are a fifth of the start of one that is alone.
  */
 import { Effect, Layer } from "effect"
+import type * as ClusterNode from "./ClusterNode.ts"
 import { Listening } from "./edge/Edge.ts"
+import type * as EmbeddedNode from "./EmbeddedNode.ts"
 import { NodeConfig, type NodeSettings } from "./NodeConfig.ts"
 import { isRunner, isWorkerOnly } from "./NodeIdentity.ts"
 
@@ -14,8 +16,8 @@ const layerListening = Layer.effect(
   Effect.map(Listening, (listening) => listening)
 )
 
-type Embedded = typeof import("./EmbeddedNode.ts")
-type Clustered = typeof import("./ClusterNode.ts")
+type Embedded = typeof EmbeddedNode
+type Clustered = typeof ClusterNode
 type NodeLayer = Layer.Layer<
   Listening,
   Layer.Error<Embedded["layerEmbeddedNode"]> | Layer.Error<Clustered[keyof Clustered]>,
