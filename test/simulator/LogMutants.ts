@@ -43,7 +43,7 @@ export const logMutants: ReadonlyArray<Mutant> = [
     file: `${log}/LogRules.ts`,
     find: '    if (seen.hash === flight.hash) return "mine"',
     put: '    if (seen.hash === flight.hash || seen.number === flight.number) return "mine"',
-    seedsMax: 120
+    seedsMax: 400
   },
   {
     name: "stale-read-believed",

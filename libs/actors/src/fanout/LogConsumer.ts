@@ -39,6 +39,8 @@ export const consumerAgainMs = 1_000
 const settleEveryMs = 1_000
 const retryMsMin = 100
 const retryMsMax = 6_400
+/** As long as positions can't be moved, all that was written is written again: owners wait for it, so they are not left waiting longer. */
+const unmovedMsMax = 1_600
 /**
  * Shards worked on at the same time: what they write then shares requests (SharedBatches), and Cassandra writes a request's
  * partitions one after the other. More would be more steps' bytes in memory, for little.
@@ -199,6 +201,8 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       if (full) readAll.delete(shard)
       else readAll.set(shard, at)
       if (last === undefined) return undefined
+      // Committed before this process worked on the shard: nobody has told it.
+      if (!waiting.has(shard)) waiting.set(shard, at)
       if (entries.length > 0) yield* options.apply(shard, entries)
       done += entries.length
       return { position: last.position, full }
@@ -314,6 +318,8 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       )
     )
 
+    /** How often in a row positions could not be moved. */
+    let unmoved = 0
     const finish = Effect.fnUntraced(
       function* (moved: ReadonlyArray<{ readonly shard: number; readonly position: LogPosition }>) {
         if (options.sync !== undefined && options.syncPeriodic !== true) yield* options.sync
@@ -329,14 +335,24 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
           settled(shard)
           options.moved?.(shard, position)
         }
+        unmoved = 0
       },
       // What was applied is applied again: it is idempotent, and the positions have not moved.
-      Effect.catch((error) =>
-        Effect.logWarning("consumer positions not moved, trying again", error).pipe(
-          Effect.annotateLogs({ consumer: options.name }),
-          Effect.andThen(Effect.sleep(retryMsMax))
+      (finishing, moved) =>
+        Effect.catch(finishing, (error) =>
+          Effect.suspend(() => {
+            for (const { shard } of moved) {
+              turns.again(shard)
+              look(shard)
+            }
+            const waitMs = Math.min(unmovedMsMax, retryMsMin * 2 ** unmoved)
+            const says = unmoved++ % 8 === 0
+            return (says ? Effect.logWarning("consumer positions not moved, trying again", error) : Effect.void).pipe(
+              Effect.annotateLogs({ consumer: options.name }),
+              Effect.andThen(Effect.sleep(waitMs))
+            )
+          })
         )
-      )
     )
     const all = Effect.sync(() => {
       for (let shard = 1; shard <= options.shardCount; shard++) look(shard)

@@ -197,6 +197,36 @@ describe("a consumer whose step failed", () => {
   )
 })
 
+describe("a consumer that can't move its positions", () => {
+  it.effect("writes again soon, without a commit or a look at all shards: owners wait for what it has written", () =>
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const lags = yield* ConsumerLags
+      const last = yield* fill(3)
+      const lagging: Array<boolean> = []
+      let syncs = 0
+      const applied: Array<string> = []
+      yield* runConsumer<string>({
+        name: "test",
+        shardCount: 1,
+        apply: (_shard, entries) =>
+          Effect.sync(() => void applied.push(`${entries[0]?.entry.seq}-${entries.at(-1)?.entry.seq}`)),
+        sync: Effect.suspend(() => {
+          lagging.push(lags.now().some(([, lagMs]) => lagMs > 0))
+          return ++syncs > 3 ? Effect.void : Effect.fail("a node started anew")
+        })
+      })
+      for (let clockMs = 0; clockMs < consumerPollMs / 2; clockMs += consumerGatherMs) {
+        yield* TestClock.adjust(consumerGatherMs)
+      }
+      assert.deepStrictEqual(
+        [applied, yield* log.consumerPosition("test", shard)],
+        [["1-3", "1-3", "1-3", "1-3"], last]
+      )
+    }).pipe(Effect.scoped, Effect.provide(layers))
+  )
+})
+
 describe("an idle consumer", () => {
   it.effect("sleeps while nothing is committed, but for a look now and then, and wakes at once", () =>
     Effect.gen(function* () {
