@@ -87,19 +87,16 @@ describe("sessions behind the edge", () => {
       for (const text of ["a", "b", "c"]) yield* send("ana", "group:one", text)
       for (const seq of [2, 3]) yield* ask("ben", moveTo(seq))
       const late = yield* edge("late")
-      yield* attach(late, userTopic("ben"), ["ben"])
       const shown = () =>
         late.items.flatMap((item) =>
-          item._tag === "Personal" && item.kind === "cursor" ? [JSON.parse(item.frame)] : []
+          item._tag === "Personal" && item.kind === "cursor" ? [Number(JSON.parse(item.frame).cursor.seq)] : []
         )
       yield* until(
         "it is shown",
-        Effect.sync(() => shown().length > 0)
+        // Again: the bus may not know yet that the edge listens, and this one asks for nothing that it missed.
+        Effect.map(attach(late, userTopic("ben"), ["ben"]), () => shown().length > 0)
       )
-      assert.deepStrictEqual(
-        shown().map(({ cursor }) => cursor.seq),
-        [3]
-      )
+      assert.deepStrictEqual([...new Set(shown())], [3])
     }).pipe(Effect.provide(layerMemoryWorld))
   )
 

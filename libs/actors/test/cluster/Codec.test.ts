@@ -40,11 +40,18 @@ interface Codec<A> {
   readonly arbitrary: fc.Arbitrary<A>
   readonly write: (to: ByteWriter, value: A) => void
   readonly read: (from: ByteReader, like: A) => unknown
+  /** What the value is to who leaves out the fields that were added at its end: bytes that end before them are no failure. */
+  readonly older?: (value: A) => A
 }
 const codec = <A>(of: Codec<A>) => of
 
 const codecs = {
-  request: codec({ arbitrary: requestArbitrary, write: writeRequest, read: readRequest }),
+  request: codec({
+    arbitrary: requestArbitrary,
+    write: writeRequest,
+    read: readRequest,
+    older: (value) => (value._tag === "MoveCursor" ? { ...value, generation: null } : value)
+  }),
   answer: codec({
     arbitrary: answerArbitrary,
     write: (to, [tag, ok]) => writeAnswer(to, tag, ok),
@@ -116,8 +123,9 @@ const describeCodec = <A>(name: string, of: Codec<A>) =>
         fc.property(of.arbitrary, fc.nat(), (value, at) => {
           const bytes = bytesOf(of, value)
           const reader = new ByteReader(bytes.subarray(0, at % bytes.length))
-          of.read(reader, value)
-          assert.isTrue(reader.failed)
+          const read = of.read(reader, value)
+          if (!reader.failed && of.older !== undefined) assert.deepStrictEqual(read, of.older(value))
+          else assert.isTrue(reader.failed)
         })
       )
     })
