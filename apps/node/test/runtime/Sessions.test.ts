@@ -132,6 +132,11 @@ describe("sessions behind the edge", () => {
               )
             )
           )
+          // What is still on its way would be taken for one that is shown later.
+          yield* until(
+            "the last one comes",
+            Effect.sync(() => cursors().includes(last))
+          )
           return cursors().filter((seq) => seq <= from)
         })
         yield* passes(shownTicksMin * 3)
