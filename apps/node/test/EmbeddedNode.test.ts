@@ -15,7 +15,7 @@ const script = `
     }
   })
   await import(process.argv[1])
-  console.log(JSON.stringify([...packages]))
+  process.stdout.write(JSON.stringify([...packages]))
 `
 
 const packagesOf = async (file: string): Promise<ReadonlyArray<string>> => {

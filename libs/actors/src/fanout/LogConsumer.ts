@@ -202,7 +202,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       else readAll.set(shard, at)
       if (last === undefined) return undefined
       // Committed before this process worked on the shard: nobody has told it.
-      if (!waiting.has(shard)) waiting.set(shard, at)
+      if (!waiting.has(shard) && !givenUp.has(shard)) waiting.set(shard, at)
       if (entries.length > 0) yield* options.apply(shard, entries)
       done += entries.length
       return { position: last.position, full }

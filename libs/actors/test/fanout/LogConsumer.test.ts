@@ -223,6 +223,8 @@ describe("a consumer that can't move its positions", () => {
         [applied, yield* log.consumerPosition("test", shard)],
         [["1-3", "1-3", "1-3", "1-3"], last]
       )
+      assert.deepStrictEqual(lagging, [true, true, true, true])
+      assert.isTrue(lags.now().every(([, lagMs]) => lagMs === 0))
     }).pipe(Effect.scoped, Effect.provide(layers))
   )
 })
