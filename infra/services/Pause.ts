@@ -27,12 +27,20 @@ const isPaused = (pid: number): boolean => {
   }
 }
 
-/** T is stopped, Z and X have ended. The command in brackets may hold anything: the state follows its last bracket. */
+/**
+ * T is stopped, Z and X have ended. D waits in the kernel: for a disk, or (vfork) for a child to begin its program, for
+ * ever where that child has been stopped before it did.
+ */
 const threadRests = (pid: number, thread: string): boolean => {
   try {
-    const state = readFileSync(`/proc/${pid}/task/${thread}/stat`, "utf8").split(") ").at(-1)?.[0]
-    return state !== undefined && "TtZX".includes(state)
+    const state = stateOf(`/proc/${pid}/task/${thread}`)
+    if (state !== "D") return "TtZX".includes(state)
+    const children = readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").split(" ")
+    return children.some((child) => child !== "" && "Tt".includes(stateOf(`/proc/${child}`)))
   } catch {
     return true
   }
 }
+
+/** One letter, see proc(5). The command in brackets may hold anything: the state follows its last bracket. */
+const stateOf = (folder: string): string => readFileSync(`${folder}/stat`, "utf8").split(") ").at(-1)?.[0] ?? "?"

@@ -40,6 +40,20 @@ it("after SIGSTOP no thread of a process does anything any more", async () => {
   }
 })
 
+it("a shell is paused that waits for a child to begin its program, which was stopped before it did", async () => {
+  // In one pause of some hundred it is caught just there.
+  for (let round = 0; round < 150; round++) {
+    const child = spawn("/bin/sh", ["-c", "while :; do /bin/true; done"], { detached: true, stdio: "ignore" })
+    started.push(child)
+    const { pid } = child
+    if (pid === undefined) throw new Error("no shell could be started")
+    await delay(5 + Math.random() * 5)
+    process.kill(-pid, "SIGSTOP")
+    untilPaused(pid)
+    process.kill(-pid, "SIGKILL")
+  }
+})
+
 it("one that has ended is waited for no longer", async () => {
   const child = spawn("true")
   const ended = new Promise((resolve) => child.once("exit", resolve))

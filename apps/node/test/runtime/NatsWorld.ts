@@ -60,6 +60,9 @@ const lossy = (connection: NatsConnection, lose: () => boolean): NatsConnection 
     }
   })
 
+/** The links as the node has them; those of the edge are `LinkBus`. */
+export class NodeLinks extends Context.Service<NodeLinks, typeof LinkBus.Service>()("test/NodeLinks") {}
+
 /** Needs the log and the stores. `OwnerCalls` and `LinkBus` are the edge's. */
 export const layerNatsRuntime = (options: NatsWorldOptions) =>
   Layer.unwrap(
@@ -84,6 +87,7 @@ export const layerNatsRuntime = (options: NatsWorldOptions) =>
         })
       )
       const node = layerRuntimeOverBus({ shardCount }).pipe(
+        Layer.provideMerge(Layer.effect(NodeLinks, LinkBus)),
         Layer.provideMerge(listed),
         Layer.provideMerge(processBus(prefix, options, ofNode))
       )

@@ -1,7 +1,7 @@
 /**
  * A whole runtime in one process for tests, over memory or SQLite: what an edge would ask, asked directly.
  */
-import { Effect, Layer, type Scope } from "effect"
+import { Effect, Layer, Option, type Scope } from "effect"
 import { LocalRunnerService } from "@parley/actors/cluster/LocalLeases"
 import type { LocalBus } from "@parley/actors/fanout/LocalBus"
 import { LinkBus, OwnerCalls } from "@parley/actors/owner/OwnerCalls"
@@ -21,7 +21,7 @@ import type { ApiFailure } from "@parley/protocol/ApiError"
 import { MemoryEventLog } from "@parley/storage/memory/MemoryEventLog"
 import { layer as layerMemoryStores } from "@parley/storage/memory/MemoryStores"
 import { layerRuntime } from "../../src/Runtime.ts"
-import { layerNatsRuntime } from "./NatsWorld.ts"
+import { layerNatsRuntime, NodeLinks } from "./NatsWorld.ts"
 
 export const shardCount = 4
 
@@ -76,6 +76,25 @@ export interface TestEdge {
   readonly items: Array<LinkItem>
   readonly messages: Array<LinkMessage>
 }
+
+const prober = "nobody"
+/** NATS servers tell each other who listens after they have said so to him: until then what the node says is lost. */
+const untilKnown = (edge: string, known: () => boolean) =>
+  Effect.serviceOption(NodeLinks).pipe(
+    Effect.flatMap(
+      Option.match({
+        onNone: () => Effect.void,
+        onSome: (node) =>
+          until(
+            `the node knows ${edge}`,
+            Effect.sync(() => {
+              node.publish({ owner: prober, start: 0, edge, number: 0, items: [], digest: null })
+              return known()
+            })
+          )
+      })
+    )
+  )
 
 export const world = Effect.gen(function* () {
   const calls = yield* OwnerCalls
@@ -137,14 +156,20 @@ export const world = Effect.gen(function* () {
     Effect.acquireRelease(
       Effect.sync(() => {
         const self: TestEdge = { name, items: [], messages: [] }
+        let known = false
         const stop = links.subscribe(name, (message) => {
+          known = true
+          if (message.owner === prober) return
           self.messages.push(message)
           self.items.push(...message.items)
         })
-        return { self, stop }
+        return { self, stop, known: () => known }
       }),
       ({ stop }) => Effect.sync(stop)
-    ).pipe(Effect.map(({ self }) => self))
+    ).pipe(
+      Effect.tap(({ known }) => untilKnown(name, known)),
+      Effect.map(({ self }) => self)
+    )
   return { ask, attach, calls, create, edge, history, mutate, open, send, sync }
 })
 
