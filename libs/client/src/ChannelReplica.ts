@@ -223,7 +223,8 @@ export class ChannelReplica {
   #apply(event: PlainEvent): void {
     const me = this.#me()
     if (event.kind === "message" && event.by !== me) {
-      this.#unread.arrived(event.seq, event.mentions?.includes(me) ?? false, event.deleted !== undefined)
+      const { deleted, edited, mentions, seq } = event
+      this.#unread.arrived(seq, mentions?.includes(me) ?? false, deleted !== undefined, edited)
     } else if (event.kind === "delete" || event.kind === "edit") this.#count(event, me)
     this.#window.apply(event)
     this.#settings.apply(event)
@@ -235,7 +236,8 @@ export class ChannelReplica {
     const { seq, target } = event
     const message = this.#window.find(target)
     const unread = message !== undefined && message.by !== me && (message.deleted ?? Infinity) >= seq
-    const held = message && { unread, mention: unread && (message.mentions?.includes(me) ?? false) }
+    const form = message?.edited === undefined ? {} : { edited: message.edited }
+    const held = message && { unread, mention: unread && (message.mentions?.includes(me) ?? false), ...form }
     if (event.kind === "delete") this.#unread.deleted(seq, target, held)
     // Only its author edits a message; a blank edit is of one that was deleted.
     else if (event.by !== me && event.void !== true) {

@@ -27,12 +27,16 @@ interface Effect {
   readonly mentions: number
   /** What else it does to a count that has its target in it is the server's to say. */
   readonly unsure?: Unsure
+  /** Of a message that came in a later form: the seq of the edit that it is of. */
+  readonly edited?: number
 }
 
 /** What a held message counts for. */
 export interface Counted {
   readonly unread: boolean
   readonly mention: boolean
+  /** The seq of the edit whose form is held. */
+  readonly edited?: number
 }
 
 const isAfter = (a: PlainPosition, b: PlainPosition): boolean =>
@@ -104,10 +108,15 @@ export class UnreadCount {
     this.#from = seq
   }
 
-  /** A message by another user, in order; `bare`: it was deleted by now, so that nothing says whom it named. */
-  arrived(seq: number, mention: boolean, bare: boolean): void {
+  /**
+   * A message by another user, in order, in the form that it has by now: that of the edit at `edited`, or `bare`: it was
+   * deleted, so that nothing says whom it named.
+   */
+  arrived(seq: number, mention: boolean, bare: boolean, edited: number | undefined): void {
     this.#told = this.#told.filter((told) => told !== seq)
-    this.#push({ seq, target: seq, unread: 1, mentions: Number(mention), ...(bare ? { unsure: "fewerMentions" } : {}) })
+    const unsure = bare ? ({ unsure: "fewerMentions" } as const) : {}
+    const form = edited === undefined ? {} : { edited }
+    this.#push({ seq, target: seq, unread: 1, mentions: Number(mention), ...unsure, ...form })
   }
 
   /** A mention of this user that the session told of, in a message that is not here (yet). */
@@ -134,6 +143,9 @@ export class UnreadCount {
     // Where nothing says what it was, it may have been one of those that are counted, or not.
     if (known === undefined) {
       this.#push({ seq, target, unread: 0, mentions: 0, unsure: mention ? "moreMentions" : "fewerMentions" })
+    } else if (known.unread && (known.edited ?? 0) >= seq) {
+      // It came as this edit or a later one made it: nothing says whom it named when a count was made before that.
+      this.#push({ seq, target, unread: 0, mentions: 0, unsure: known.mention ? "moreMentions" : "fewerMentions" })
     } else if (known.unread && known.mention !== mention) {
       this.#push({ seq, target, unread: 0, mentions: Number(mention) - Number(known.mention) })
     }
@@ -213,9 +225,11 @@ export class UnreadCount {
   #known(target: number, held: Counted | undefined): Counted | undefined {
     if (target <= this.#from) return held
     const effects = this.#effects.filter((effect) => effect.target === target)
+    const edited = effects[0]?.edited
     return {
       unread: effects.reduce((sum, { unread }) => sum + unread, 0) > 0,
-      mention: effects.reduce((sum, { mentions }) => sum + mentions, 0) > 0
+      mention: effects.reduce((sum, { mentions }) => sum + mentions, 0) > 0,
+      ...(edited === undefined ? {} : { edited })
     }
   }
 
