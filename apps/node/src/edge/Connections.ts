@@ -74,6 +74,12 @@ export class Connections {
     },
     gone: (connection) => {
       if (connection.state !== "closed") this.#end(connection, "client")
+    },
+    hungUp: (socket) => {
+      const { connection } = socket
+      if (connection !== undefined && connection.state !== "closed") this.#end(connection, "client")
+      // A close is ten system calls' worth of the kernel's time.
+      if (!this.#options.edge().departures.run(() => socket.destroy())) socket.destroy()
     }
   }
 }

@@ -29,7 +29,7 @@ import { RawSockets } from "./RawSockets.ts"
 import { type OpRates, ratePerSecond, RateTable } from "./RateLimit.ts"
 import type { Personal, Topic } from "./Topic.ts"
 import { TopicRepair } from "./TopicRepair.ts"
-import { turnMsMin, Turns } from "./Turns.ts"
+import { arrivalsMsMax, turnMsMin, Turns } from "./Turns.ts"
 import { Upgrade } from "./Upgrade.ts"
 
 /** Interval of the sweep over idle topics and silent links. */
@@ -102,6 +102,7 @@ export const assembleEdge = (
     readMarks,
     lag,
     turns: new Turns(),
+    arrivals: new Turns(() => performance.now(), arrivalsMsMax),
     // Nobody waits for them.
     departures: new Turns(() => performance.now(), turnMsMin),
     close,
@@ -122,6 +123,7 @@ export const assembleEdge = (
   const upgrade = new Upgrade({
     settings,
     rawSockets,
+    arrivals: runtime.arrivals,
     lag,
     connectionCount: () => runtime.connections.size,
     draining: () => isDraining,

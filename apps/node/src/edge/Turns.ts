@@ -11,6 +11,8 @@
  */
 export const turnMsMin = 10
 const turnMsMax = 50
+/** Less for those who are not in yet: a turn has all kinds in it. */
+export const arrivalsMsMax = 20
 /** Jobs that wait; more are refused. */
 const waitingMax = 100_000
 

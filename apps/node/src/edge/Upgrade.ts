@@ -10,6 +10,7 @@ import type { NodeSettings } from "../NodeConfig.ts"
 import { subprotocolOf } from "./ClientRelease.ts"
 import { EdgeSocket, type SocketHandlers } from "./EdgeSocket.ts"
 import type { Lag } from "./Lag.ts"
+import type { Turns } from "./Turns.ts"
 import { plainAddress, type RawSockets } from "./RawSockets.ts"
 import { ratePerSecond, RateTable } from "./RateLimit.ts"
 
@@ -23,6 +24,7 @@ export interface UpgradeOptions {
   readonly settings: NodeSettings
   readonly lag: Lag
   readonly rawSockets: RawSockets
+  readonly arrivals: Turns
   readonly connectionCount: () => number
   readonly draining: () => boolean
   readonly handlers: SocketHandlers
@@ -76,15 +78,37 @@ export class Upgrade {
       return
     }
     this.#options.rawSockets.leave(request.socket)
-    this.#server.handleUpgrade(request, socket, head, (opened) => {
+    this.#unauthenticated.set(address, this.unauthenticatedOf(address) + 1)
+    // While it waits nobody else hears what goes wrong with the line.
+    socket.once("error", ignore)
+    const taken = this.#options.arrivals.run(() => {
+      if (!this.#open(request, socket, head, address)) this.leave(address)
+    })
+    if (taken) return
+    this.leave(address)
+    refuse(socket, overloaded())
+  }
+
+  /** Makes the handshake; false where nothing came of it. */
+  #open(request: IncomingMessage, socket: Duplex, head: Buffer, address: string): boolean {
+    if (this.#options.draining()) {
+      refuse(socket, drains)
+      return false
+    }
+    // What came while it waited would be lost with the HTTP server's socket.
+    const later: Buffer | null = socket.read()
+    const sent = later === null ? head : Buffer.concat([head, later])
+    let opened = false
+    this.#server.handleUpgrade(request, socket, sent, (opening) => {
       // The class that it was given.
-      const { head, http } = opened as unknown as Opening
+      const { head, http } = opening as unknown as Opening
       const taken = http === undefined ? undefined : EdgeSocket.takeOver(http, this.#options.handlers)
       if (taken === undefined) return
-      this.#unauthenticated.set(address, this.unauthenticatedOf(address) + 1)
+      opened = true
       this.#options.onConnection(taken, address)
       if (head.length > 0) taken.feed(head, head.length)
     })
+    return opened
   }
 
   unauthenticatedOf(address: string): number {
@@ -117,7 +141,7 @@ export class Upgrade {
     if ((request.url ?? "").split("?", 1)[0] !== socketPath) return { status: 404, text: "Not Found" }
     if (!offersProtocol(request)) return { status: 400, text: `the subprotocol ${subprotocol} is needed` }
     if (!originAllowed(settings.origins, request)) return { status: 403, text: "this origin may not connect" }
-    if (draining()) return { status: 503, text: "draining", retryAfterSeconds: 1 }
+    if (draining()) return drains
     const waitMs = this.#rates.take(address, performance.now(), this.#rate)
     if (waitMs > 0) {
       return { status: 429, text: "too many connections a second", retryAfterSeconds: Math.ceil(waitMs / 1_000) }
@@ -130,7 +154,7 @@ export class Upgrade {
       }
     }
     if (lag.overloaded || connectionCount() >= settings.connectionsMax) {
-      return { status: 503, text: "overloaded", retryAfterSeconds: 1 + Math.floor(Math.random() * 10) }
+      return overloaded()
     }
     return undefined
   }
@@ -141,6 +165,14 @@ interface Refusal {
   readonly text: string
   readonly retryAfterSeconds?: number
 }
+
+const drains: Refusal = { status: 503, text: "draining", retryAfterSeconds: 1 }
+const overloaded = (): Refusal => ({
+  status: 503,
+  text: "overloaded",
+  retryAfterSeconds: 1 + Math.floor(Math.random() * 10)
+})
+const ignore = () => {}
 
 const reasonPhrase: Readonly<Record<number, string>> = {
   400: "Bad Request",

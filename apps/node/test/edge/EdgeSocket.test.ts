@@ -2,7 +2,8 @@
 import { connect, type Socket } from "node:net"
 import { afterAll, beforeAll, describe, expect, it, vi } from "@effect/vitest"
 import { subprotocol } from "@parley/protocol/Frame"
-import { EdgeHarness } from "./EdgeHarness.ts"
+import type { Turns } from "../../src/edge/Turns.ts"
+import { EdgeHarness, TestClient, until } from "./EdgeHarness.ts"
 
 let harness: EdgeHarness
 beforeAll(async () => {
@@ -15,7 +16,7 @@ class Line {
   bytes = Buffer.alloc(0)
   ended = false
 
-  constructor(port: number, first = Buffer.alloc(0)) {
+  constructor(port: number, first = Buffer.alloc(0), key = "dGhlIHNhbXBsZSBub25jZQ==") {
     this.socket = connect({ port, host: "127.0.0.1" })
     this.socket.on("data", (chunk) => (this.bytes = Buffer.concat([this.bytes, chunk])))
     this.socket.on("end", () => (this.ended = true))
@@ -25,7 +26,7 @@ class Line {
       "Host: 127.0.0.1",
       "Upgrade: websocket",
       "Connection: Upgrade",
-      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+      `Sec-WebSocket-Key: ${key}`,
       "Sec-WebSocket-Version: 13",
       `Sec-WebSocket-Protocol: ${subprotocol}`
     ]
@@ -85,5 +86,91 @@ describe("a connection's socket", () => {
     lines[1]!.socket.end()
     lines[2]!.socket.resetAndDestroy()
     await vi.waitFor(() => expect(count()).toBe(before))
+  })
+})
+
+describe("thousands of sockets at once", () => {
+  /** As if thousands had come before: each turn of the event loop is full until the answer is called. */
+  const hold = (turns: Turns): (() => void) => {
+    let held = true
+    for (let job = 0; job < 1_000; job++) {
+      turns.run(() => {
+        const end = performance.now() + (held ? 21 : 0)
+        while (performance.now() < end);
+      })
+    }
+    return () => (held = false)
+  }
+  const arrivals = () => harness.edge.runtime.arrivals
+  const opening = () => harness.edge.upgrade.unauthenticatedOf("127.0.0.1")
+
+  it("that come wait for their handshakes, and lose nothing of what they send meanwhile", async () => {
+    const release = hold(arrivals())
+    const before = opening()
+    const line = new Line(harness.port, masked(0x89, "a"))
+    await vi.waitFor(() => expect(opening()).toBe(before + 1))
+    line.socket.write(masked(0x89, "b"))
+    // What it sent is here before this one's request, which the same loop reads.
+    const after = new Line(harness.port)
+    await vi.waitFor(() => expect(opening()).toBe(before + 2))
+    expect(line.bytes.length).toBe(0)
+    release()
+    await line.opened()
+    await line.saw(0x8a, 1, ...Buffer.from("a"), 0x8a, 1, ...Buffer.from("b"))
+    for (const { socket } of [line, await after.opened()]) socket.destroy()
+    await vi.waitFor(() => expect(opening()).toBe(before))
+  })
+
+  it("count no longer when they are gone before their turn, or what they ask for is no handshake", async () => {
+    const before = opening()
+    const release = hold(arrivals())
+    const lines = [new Line(harness.port), new Line(harness.port), new Line(harness.port, undefined, "no key")]
+    await vi.waitFor(() => expect(opening()).toBe(before + 3))
+    lines[0]?.socket.end()
+    lines[1]?.socket.resetAndDestroy()
+    await vi.waitFor(() => expect(lines[1]?.socket.closed).toBe(true))
+    release()
+    await vi.waitFor(() => expect(opening()).toBe(before))
+    expect(count()).toBe(0)
+    await vi.waitFor(() => expect(lines[2]?.bytes.toString()).toContain("400 Bad Request"))
+  })
+
+  it("are refused when the edge drains before their turn", async () => {
+    const own = await EdgeHarness.start()
+    const release = hold(own.edge.runtime.arrivals)
+    const line = new Line(own.port)
+    await vi.waitFor(() => expect(own.edge.upgrade.unauthenticatedOf("127.0.0.1")).toBe(1))
+    own.edge.leave()
+    release()
+    await vi.waitFor(() => expect(line.bytes.toString()).toContain("503 Service Unavailable"))
+    expect(own.edge.upgrade.unauthenticatedOf("127.0.0.1")).toBe(0)
+    await own.stop()
+  })
+
+  it("wait for their hello's turn too, with what they sent after it", async () => {
+    const client = await TestClient.open(harness.url)
+    const token = await harness.token("ann")
+    const release = hold(arrivals())
+    const hello = client.post("hello", { token, device: "d" })
+    const ping = client.post("ping")
+    await until(() => [...harness.edge.runtime.connections].some(({ early }) => early?.length === 1))
+    expect(client.frames).toEqual([])
+    release()
+    expect((await client.answer(hello))["ok"]).toBeDefined()
+    expect((await client.answer(ping))["ok"]).toBeDefined()
+    client.socket.terminate()
+  })
+
+  it("that end are off the list at once and closed in turns", async () => {
+    await until(() => count() === 0)
+    const clients = await Promise.all([1, 2, 3].map(() => TestClient.open(harness.url)))
+    await until(() => count() === 3)
+    const sockets = [...harness.edge.runtime.connections].map(({ socket }) => socket)
+    const release = hold(harness.edge.runtime.departures)
+    for (const { socket } of clients) socket.terminate()
+    await until(() => count() === 0)
+    expect(sockets.map(({ destroyed }) => destroyed)).toEqual([false, false, false])
+    release()
+    await until(() => sockets.every(({ destroyed }) => destroyed))
   })
 })

@@ -20,6 +20,13 @@ type OnLive = (connection: Connection) => void
 /** The first frame; `onLive` takes up what came meanwhile. */
 export const hello = (edge: EdgeRuntime, connection: Connection, frame: Op<"hello">, onLive: OnLive): void => {
   connection.state = "opening"
+  const taken = edge.arrivals.run(() => {
+    if (connection.state !== "closed") verify(edge, connection, frame, onLive)
+  })
+  if (!taken) edge.close(connection, "overloaded")
+}
+
+const verify = (edge: EdgeRuntime, connection: Connection, frame: Op<"hello">, onLive: OnLive): void =>
   edge.authentication.verify(frame.token, (result) => {
     if (connection.state === "closed") return
     if ("failure" in result) return refuse(edge, connection, frame.id, result.failure)
@@ -27,7 +34,6 @@ export const hello = (edge: EdgeRuntime, connection: Connection, frame: Op<"hell
     connection.device = frame.device
     attachUser(edge, connection, frame.id, result.ok, onLive)
   })
-}
 
 /** Answers, so that the client can show why, and closes. */
 const refuse = (edge: EdgeRuntime, connection: Connection, re: number, failure: ApiFailure): void => {
