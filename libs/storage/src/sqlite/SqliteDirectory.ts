@@ -9,6 +9,7 @@ import type { ChannelKeys, GrowingChannelKeys } from "./SqliteChannelKeys.ts"
 import { rowStays, rowStaysMax, type StayTuple, stayTuple } from "./StayColumns.ts"
 import { limitOf, rowOf, rowsOf, tuplesOf } from "./StoreFile.ts"
 import type { WriteTransaction } from "./StoreCalls.ts"
+import type { WrittenHeads } from "./WrittenHeads.ts"
 
 /** Users one page of members has at most, whatever the caller asks for; all those of a channel whose members are resident. */
 export const memberPageMax = 10_000
@@ -17,7 +18,7 @@ export const memberPageMax = 10_000
 const channelPageMax = 10_000
 
 /** What is written within a transaction that is open already. */
-export const directoryRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
+export const directoryRows = (db: DatabaseSync, keys: GrowingChannelKeys, heads: WrittenHeads) => {
   // No event owns the id bound: it is evicted between events too. The larger one is the careful one (†29), whoever wrote it.
   const settings = db.prepare(`
     UPDATE channels SET generation = ?2, seq = ?3, n = ?4, name = ?5, topic = ?6, fanout = ?7, created_at = ?8, members = ?9
@@ -44,12 +45,14 @@ export const directoryRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
     putChannels: (rows: ReadonlyArray<ChannelRow>): void => {
       for (const it of rows) {
         keys.ensure(it.channel)
+        heads.drop(it.channel)
         settings.run(it.channel, it.generation, it.seq, it.n, it.name, it.topic, it.fanout, it.createdAt, it.members)
         idBound.run(it.channel, it.idBound)
       }
     },
     moveChannels: (moves: ReadonlyArray<ChannelMove>): void => {
       for (const it of moves) {
+        heads.drop(it.channel)
         move.run(it.channel, it.generation, it.seq, it.n)
         idBound.run(it.channel, it.idBound)
       }

@@ -26,6 +26,7 @@ import type { GrowingChannelKeys } from "./SqliteChannelKeys.ts"
 import { blockOf, unreadCountWrites } from "./SqliteUnreadCounts.ts"
 import { rowOf, rowsOf, tuplesOf } from "./StoreFile.ts"
 import type { WriteTransaction } from "./StoreCalls.ts"
+import type { WrittenHeads } from "./WrittenHeads.ts"
 import { seqLimit } from "./StoreMigrations.ts"
 
 /** Client ids forgotten in one transaction. */
@@ -53,8 +54,15 @@ const nowhere = { generation: -1, seq: 0, n: 0 }
 const isLater = (it: { readonly generation: number; readonly seq: number }, generation: number, seq: number): boolean =>
   it.generation > generation || (it.generation === generation && it.seq > seq)
 
+/** As the rows say it (ChannelHead) after a write of plain messages alone. */
+const headAfter = ({ before, generation, key, n, newest, seq, top }: Touched): ChannelHead => {
+  const { idBound, rowGeneration, rowN, rowSeq } = before
+  const row = seq > rowSeq ? { rowGeneration, rowSeq: seq, rowN: n } : { rowGeneration, rowSeq, rowN }
+  return { key, generation, seq, n, top, ...row, idBound, newest }
+}
+
 /** What is written within a transaction that is open already. */
-export const messageRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
+export const messageRows = (db: DatabaseSync, keys: GrowingChannelKeys, heads: WrittenHeads) => {
   const base = tuplesOf(db, `SELECT ${channelBase} FROM channels WHERE id = ?`)
   // Into the leaf that the next message goes to.
   const newest = tuplesOf(
@@ -200,7 +208,7 @@ export const messageRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
   }
 
   const touch = (channel: string): Touched => {
-    let before = find(channel)
+    let before = heads.get(channel) ?? find(channel)
     if (before === undefined) {
       keys.ensure(channel)
       before = find(channel)
@@ -219,7 +227,9 @@ export const messageRows = (db: DatabaseSync, keys: GrowingChannelKeys) => {
     // What the rows say themselves is not written (ChannelHead), nor an id bound alone (ChannelStore.write).
     const follows = generation === before.generation && generation === before.rowGeneration
     const said = moves && follows && seq === newest && top === newest
+    if (said && (headMoved || moved)) heads.set(channel, headAfter(touched))
     if ((headMoved || moved) && !said) {
+      heads.drop(channel)
       const row = moved ? last : { generation: before.rowGeneration, seq: before.rowSeq, n: before.rowN }
       const idBound = there ? Math.max(before.idBound, touched.idTime) : before.idBound
       saveChannel.run(generation, seq, n, top, row.generation, row.seq, row.n, idBound, channel)

@@ -10,21 +10,27 @@ import { messageReads } from "./SqliteMessageReads.ts"
 import { messageRows, messageWrites } from "./SqliteMessageWrites.ts"
 import { syncWrites } from "./SqliteStoreSync.ts"
 import { inTransaction } from "./StoreFile.ts"
+import { WrittenHeads } from "./WrittenHeads.ts"
 
 /** Runs one transaction of the writer; what fails leaves nothing behind, keys of channels included. */
 export type WriteTransaction = <A>(run: () => A) => A
 
-export const writerCalls = (db: DatabaseSync) => {
+export const writerCalls = (db: DatabaseSync, heads = new WrittenHeads()) => {
   const keys = growingChannelKeys(db)
   const write: WriteTransaction = (run) => {
     try {
       return inTransaction(db, "BEGIN IMMEDIATE", run)
     } catch (error) {
       keys.forget()
+      heads.forget()
       throw error
     }
   }
-  const rows = { messages: messageRows(db, keys), mentions: mentionRows(db, keys), directory: directoryRows(db, keys) }
+  const rows = {
+    messages: messageRows(db, keys, heads),
+    mentions: mentionRows(db, keys),
+    directory: directoryRows(db, keys, heads)
+  }
   return {
     ...messageWrites(db, rows.messages, write),
     ...cursorWrites(db, keys, write),
