@@ -36,9 +36,9 @@ export interface EdgeRuntime {
   readonly lag: Lag
   /** For what a herd of clients asks at once. */
   readonly turns: Turns
-  /** For what is left of connections that end at once. */
   /** For handshakes and tokens of clients that come at once: those inside don't wait for them. */
   readonly arrivals: Turns
+  /** For what is left of connections that end at once. */
   readonly departures: Turns
   readonly rateTable: RateTable
   readonly opRates: OpRates

@@ -3,12 +3,13 @@
  * among them and never widens them, so `none`, or HS256 with a public key as the secret, can't pass.
  */
 import { randomBytes } from "node:crypto"
-import { mkdir, readFile, writeFile } from "node:fs/promises"
+import { mkdir, readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { Effect, Redacted, Schema } from "effect"
 import { createLocalJWKSet, type CryptoKey, importSPKI, type JSONWebKeySet, type JWTVerifyGetKey } from "jose"
 import { isAddress, type NodeSettings } from "../NodeConfig.ts"
 import { isGiven } from "../Setting.ts"
+import { keptFile } from "./KeptFile.ts"
 import { remoteKeys } from "./RemoteKeys.ts"
 
 /** A configured key can't be used. */
@@ -91,12 +92,8 @@ export const loadOperatorKey = (data: string) =>
 const keptSecret = async (data: string, name: string): Promise<Buffer> => {
   const path = join(data, name)
   await mkdir(data, { recursive: true })
-  try {
-    await writeFile(path, randomBytes(secretBytes).toString("hex"), { mode: 0o600, flag: "wx" })
-  } catch (error) {
-    if (!(error instanceof Error) || !("code" in error) || error.code !== "EEXIST") throw error
-  }
-  const secret = Buffer.from((await readFile(path, "utf8")).trim(), "hex")
+  const text = await keptFile(path, randomBytes(secretBytes).toString("hex"))
+  const secret = Buffer.from(text.trim(), "hex")
   if (secret.length < secretBytes) throw new Error(`${path} is damaged; delete it to have a new one made`)
   return secret
 }

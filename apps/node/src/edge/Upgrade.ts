@@ -10,9 +10,9 @@ import type { NodeSettings } from "../NodeConfig.ts"
 import { subprotocolOf } from "./ClientRelease.ts"
 import { EdgeSocket, type SocketHandlers } from "./EdgeSocket.ts"
 import type { Lag } from "./Lag.ts"
-import type { Turns } from "./Turns.ts"
 import { plainAddress, type RawSockets } from "./RawSockets.ts"
 import { ratePerSecond, RateTable } from "./RateLimit.ts"
+import type { Turns } from "./Turns.ts"
 
 export const socketPath = "/v1/socket"
 /** Addresses whose connection rate is remembered. */
@@ -51,6 +51,8 @@ export class Upgrade {
   readonly #rate: ReturnType<typeof ratePerSecond>
   /** Connections by address that have not said hello. */
   readonly #unauthenticated = new Map<string, number>()
+  /** Handshakes that have not had their turn. */
+  #waiting = 0
   /** Refused handshakes by status, for metrics. */
   readonly refused = new Map<number, number>()
 
@@ -72,27 +74,26 @@ export class Upgrade {
   readonly handle = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     const address = this.addressOf(request)
     const refusal = this.#refusal(request, address)
-    if (refusal !== undefined) {
-      this.refused.set(refusal.status, (this.refused.get(refusal.status) ?? 0) + 1)
-      refuse(socket, refusal)
-      return
-    }
+    if (refusal !== undefined) return this.#refuse(socket, refusal)
     this.#options.rawSockets.leave(request.socket)
     this.#unauthenticated.set(address, this.unauthenticatedOf(address) + 1)
     // While it waits nobody else hears what goes wrong with the line.
     socket.once("error", ignore)
+    this.#waiting++
     const taken = this.#options.arrivals.run(() => {
+      this.#waiting--
       if (!this.#open(request, socket, head, address)) this.leave(address)
     })
     if (taken) return
+    this.#waiting--
     this.leave(address)
-    refuse(socket, overloaded())
+    this.#refuse(socket, overloaded())
   }
 
   /** Makes the handshake; false where nothing came of it. */
   #open(request: IncomingMessage, socket: Duplex, head: Buffer, address: string): boolean {
     if (this.#options.draining()) {
-      refuse(socket, drains)
+      this.#refuse(socket, drains)
       return false
     }
     // What came while it waited would be lost with the HTTP server's socket.
@@ -136,6 +137,11 @@ export class Upgrade {
     return peer
   }
 
+  #refuse(socket: Duplex, refusal: Refusal): void {
+    this.refused.set(refusal.status, (this.refused.get(refusal.status) ?? 0) + 1)
+    refuse(socket, refusal)
+  }
+
   #refusal(request: IncomingMessage, address: string): Refusal | undefined {
     const { connectionCount, draining, lag, settings } = this.#options
     if ((request.url ?? "").split("?", 1)[0] !== socketPath) return { status: 404, text: "Not Found" }
@@ -153,9 +159,7 @@ export class Upgrade {
         retryAfterSeconds: Math.ceil(settings.helloTimeoutMs / 1_000)
       }
     }
-    if (lag.overloaded || connectionCount() >= settings.connectionsMax) {
-      return overloaded()
-    }
+    if (lag.overloaded || connectionCount() + this.#waiting >= settings.connectionsMax) return overloaded()
     return undefined
   }
 }

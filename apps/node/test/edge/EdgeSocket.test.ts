@@ -89,6 +89,28 @@ describe("a connection's socket", () => {
   })
 })
 
+describe("a client that ends its side first", () => {
+  it("gets what was on its way to it, and is off then", async () => {
+    await vi.waitFor(() => expect(count()).toBe(0))
+    const line = await new Line(harness.port).opened()
+    await vi.waitFor(() => expect(count()).toBe(1))
+    const [connection] = harness.edge.runtime.connections
+    line.socket.pause()
+    let got = 0
+    line.socket.removeAllListeners("data").on("data", (chunk) => (got += chunk.length))
+    line.socket.pause()
+    // More than the kernel keeps for a socket.
+    const payload = Buffer.alloc(12_000_000, "x")
+    connection?.socket.write(payload)
+    line.socket.end()
+    await vi.waitFor(() => expect(connection?.socket.writableEnded).toBe(true))
+    expect(connection?.socket.destroyed).toBe(false)
+    line.socket.resume()
+    await vi.waitFor(() => expect([line.ended, got]).toEqual([true, payload.length]), { timeout: 10_000 })
+    await vi.waitFor(() => expect([connection?.socket.destroyed, count()]).toEqual([true, 0]))
+  })
+})
+
 describe("thousands of sockets at once", () => {
   /** As if thousands had come before: each turn of the event loop is full until the answer is called. */
   const hold = (turns: Turns): (() => void) => {
@@ -135,6 +157,19 @@ describe("thousands of sockets at once", () => {
     await vi.waitFor(() => expect(lines[2]?.bytes.toString()).toContain("400 Bad Request"))
   })
 
+  it("are no more than there may be, those that wait counted", async () => {
+    const own = await EdgeHarness.start({ connectionsMax: 2 })
+    const release = hold(own.edge.runtime.arrivals)
+    const lines = [new Line(own.port), new Line(own.port)]
+    await vi.waitFor(() => expect(own.edge.upgrade.unauthenticatedOf("127.0.0.1")).toBe(2))
+    const third = new Line(own.port)
+    await vi.waitFor(() => expect(third.bytes.toString()).toContain("503 Service Unavailable"))
+    expect(own.edge.upgrade.refused.get(503)).toBe(1)
+    release()
+    for (const line of lines) await line.opened()
+    await own.stop()
+  })
+
   it("are refused when the edge drains before their turn", async () => {
     const own = await EdgeHarness.start()
     const release = hold(own.edge.runtime.arrivals)
@@ -144,6 +179,7 @@ describe("thousands of sockets at once", () => {
     release()
     await vi.waitFor(() => expect(line.bytes.toString()).toContain("503 Service Unavailable"))
     expect(own.edge.upgrade.unauthenticatedOf("127.0.0.1")).toBe(0)
+    expect(own.edge.upgrade.refused.get(503)).toBe(1)
     await own.stop()
   })
 

@@ -36,6 +36,8 @@ interface Held {
   leaving: boolean
   /** The log put this runner out: it has to be opened again, under an epoch that the bucket agrees to. */
   out: boolean
+  /** The largest epoch under which the entry was written here, answered or not. */
+  asked: number
   /** Writes of the entry, one after the other. */
   turn: Promise<void>
 }
@@ -230,7 +232,7 @@ export class LeaseKeeper {
     const held = this.#held.get(shard)
     const seen = this.#options.view.shards.get(shard)
     if (held === undefined || seen === undefined || seen.revision <= held.revision) return
-    if (seen.runner === this.name) {
+    if (seen.runner === this.name && seen.epoch <= held.asked) {
       // A write of ours whose answer is still on its way, or never came.
       held.revision = seen.revision
       held.epoch = seen.epoch
@@ -238,7 +240,13 @@ export class LeaseKeeper {
       this.#epochs.set(shard, seen.epoch)
       return
     }
-    this.#options.log("shard taken by another runner", { shard, runner: seen.runner })
+    // Somebody else had it, or has given it back already: a watch that was behind tells of the last entry only. Then it is
+    // opened anew, for what was written in between is not known here.
+    const gaveItBack = seen.runner === this.name
+    this.#options.log(gaveItBack ? "shard was another runner's meanwhile" : "shard taken by another runner", {
+      shard,
+      ...(gaveItBack ? { epoch: seen.epoch } : { runner: seen.runner })
+    })
     this.#drop(shard)
   }
 
@@ -357,7 +365,7 @@ export class LeaseKeeper {
   }
 
   #begin(shard: number, epoch: number, revision: number): void {
-    const held = { epoch, revision, doubted: false, leaving: false, out: false, turn: Promise.resolve() }
+    const held = { epoch, revision, doubted: false, leaving: false, out: false, asked: epoch, turn: Promise.resolve() }
     this.#held.set(shard, held)
     this.#going.delete(shard)
     this.#unevenSince.delete(shard)
@@ -396,6 +404,7 @@ export class LeaseKeeper {
       if (this.#held.get(shard) !== held || held.leaving) return
       const { bucket, log, shards } = this.#options
       const epoch = Math.max(epochAtLeast, held.epoch)
+      held.asked = Math.max(held.asked, epoch)
       try {
         const revision = await bucket.swap(shardKey(shard), { runner: this.name, epoch }, held.revision)
         if (this.#held.get(shard) !== held) return
