@@ -49,6 +49,8 @@ export class Operator {
   }
 }
 
-/** The runner, or edge, of a node that is called so; one that was killed before is silent. */
+/** The runner of a node that is called so; one that ended just before may not have been found silent yet. */
 export const runnerOf = ({ runners }: Status, node: string): string =>
-  runners.find(({ runner, state }) => state === "active" && runner.startsWith(`${node}-`))?.runner ?? ""
+  runners
+    .filter(({ runner, state }) => state === "active" && runner.startsWith(`${node}-`))
+    .sort((a, b) => a.heard_ms - b.heard_ms)[0]?.runner ?? ""
