@@ -34,7 +34,7 @@ export class Connection {
   issuedAt = 0
   /** Milliseconds since 1970. */
   expiresAt = 0
-  /** On the wheel's clock. */
+  /** On the wheel's clock; Infinity while its hello waits for its turn. */
   openedAt: number
   heardAt: number
   pinged = false

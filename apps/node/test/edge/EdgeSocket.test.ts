@@ -1,6 +1,7 @@
 /** The socket of a connection as a client sees it that writes bytes by itself: control frames, and how it ends. */
 import { connect, type Socket } from "node:net"
 import { afterAll, beforeAll, describe, expect, it, vi } from "@effect/vitest"
+import { closeTable } from "@parley/protocol/CloseCode"
 import { subprotocol } from "@parley/protocol/Frame"
 import type { Turns } from "../../src/edge/Turns.ts"
 import { EdgeHarness, TestClient, until } from "./EdgeHarness.ts"
@@ -202,6 +203,22 @@ describe("thousands of sockets at once", () => {
     expect((await client.answer(hello))["ok"]).toBeDefined()
     expect((await client.answer(ping))["ok"]).toBeDefined()
     client.socket.terminate()
+  })
+
+  it("are not late with a hello that waits for its turn", async () => {
+    const own = await EdgeHarness.start({ helloTimeoutMs: 600 })
+    const client = await TestClient.open(own.url)
+    const silent = await TestClient.open(own.url)
+    const release = hold(own.edge.runtime.arrivals)
+    const hello = client.post("hello", { token: await own.token("ann"), device: "d" })
+    // Opened before it, or with it, and closed for its silence.
+    expect((await silent.whenClosed()).code).toBe(closeTable.hello_timeout.code)
+    const waited = own.edge.runtime.heartbeats.now
+    await until(() => own.edge.runtime.heartbeats.now >= waited + 1_000)
+    expect(client.closed).toBeUndefined()
+    release()
+    expect((await client.answer(hello))["ok"]).toBeDefined()
+    await own.stop()
   })
 
   it("that end are off the list at once and closed in turns", async () => {

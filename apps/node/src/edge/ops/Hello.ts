@@ -20,8 +20,13 @@ type OnLive = (connection: Connection) => void
 /** The first frame; `onLive` takes up what came meanwhile. */
 export const hello = (edge: EdgeRuntime, connection: Connection, frame: Op<"hello">, onLive: OnLive): void => {
   connection.state = "opening"
+  // It has done its part: as long as it waits for its turn, it is not late.
+  connection.openedAt = Infinity
   const taken = edge.arrivals.run(() => {
-    if (connection.state !== "closed") verify(edge, connection, frame, onLive)
+    if (connection.state === "closed") return
+    connection.openedAt = edge.heartbeats.now
+    edge.heartbeats.add(connection)
+    verify(edge, connection, frame, onLive)
   })
   if (!taken) edge.close(connection, "overloaded")
 }
