@@ -100,7 +100,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     /** A shard has more than a round takes: the next one follows at once. */
     let behind = false
     const positions = new Map<number, LogPosition>()
-    const turns = new Turns(options.gather ?? gatherDefault, options.shardCount)
+    const turns = new Turns(options.gather ?? gatherDefault)
     yield* Effect.acquireRelease(
       Effect.sync(() =>
         signal.onCommitted((shard) => {

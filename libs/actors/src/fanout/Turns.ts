@@ -14,9 +14,14 @@ export interface Gather {
   readonly sliceMs?: number
 }
 
+/**
+ * Neighbours' turns are so far apart, as a part of the gathering time: a node mostly has shards in rows, and whichever it has,
+ * their turns are spread evenly (the additive recurrence with the lowest discrepancy).
+ */
+const goldenRatio = (Math.sqrt(5) - 1) / 2
+
 export class Turns {
   readonly #gather: Gather
-  readonly #shardCount: number
   /** The gathering time, counted from the process's start, in which a shard was taken last. */
   readonly #taken = new Map<number, number>()
   #busy = false
@@ -24,9 +29,8 @@ export class Turns {
   #entries = 0
   #ms = 0
 
-  constructor(gather: Gather, shardCount: number) {
+  constructor(gather: Gather) {
     this.#gather = gather
-    this.#shardCount = shardCount
   }
 
   /** Whether it is the shard's turn at `now`; whoever takes it says so (`taken`). */
@@ -60,6 +64,6 @@ export class Turns {
   }
 
   #timeOf(shard: number, now: number): number {
-    return Math.floor(now / this.#gather.busyMs + shard / this.#shardCount)
+    return Math.floor(now / this.#gather.busyMs + shard * goldenRatio)
   }
 }
