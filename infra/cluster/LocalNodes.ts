@@ -181,6 +181,8 @@ export class LocalCluster implements AsyncDisposable {
         ...this.#options.environmentOf?.(index),
         ...change.environment
       },
+      // A session of its own: Linux shares the cores out by session first (`sched_autogroup`), services have one each as well.
+      detached: true,
       stdio: ["ignore", output, output]
     })
     closeSync(output)

@@ -15,6 +15,8 @@ export interface Launch {
   readonly command: string
   readonly args: ReadonlyArray<string>
   readonly cwd: string
+  /** Beside what it inherits. */
+  readonly environment?: Readonly<Record<string, string>>
   readonly log: string
   readonly pidFile: string
   /** Set where the process is the client of a container: signals go to the container then. */
@@ -41,7 +43,12 @@ export const launch = async (what: Launch): Promise<ProcessMark> => {
   mkdirSync(dirname(what.log), { recursive: true })
   const log = openSync(what.log, "a", 0o600)
   try {
-    const child = spawn(what.command, what.args, { cwd: what.cwd, detached: true, stdio: ["ignore", log, log] })
+    const child = spawn(what.command, what.args, {
+      cwd: what.cwd,
+      env: { ...process.env, ...what.environment },
+      detached: true,
+      stdio: ["ignore", log, log]
+    })
     const failed = new Promise<never>((_resolve, reject) => child.once("error", reject))
     const { pid } = child
     if (pid === undefined) return await failed

@@ -49,6 +49,8 @@ export interface NodesPlan {
   readonly hosts: ReadonlyArray<string>
   /** Others on the machine go first (`Launch.yields`). */
   readonly yields?: boolean
+  /** Of each node's process (`Launch.environment`). */
+  readonly environment?: Readonly<Record<string, string>>
   /** Ports that each node has for itself, and ports that are the same on all of them. */
   readonly portNames: ReadonlyArray<string>
   readonly sharedPortNames?: ReadonlyArray<string>
@@ -125,6 +127,7 @@ const placeNodes = async (context: StartContext, plan: NodesPlan, anew: boolean)
       cwd: node.folder,
       log,
       pidFile: join(node.folder, `${node.name}.pid`),
+      ...(plan.environment === undefined ? {} : { environment: plan.environment }),
       ...(plan.yields === true ? { yields: true } : {})
     }
     const owner = context.owner === undefined ? {} : { owner: context.owner }

@@ -54,6 +54,17 @@ it("a paused process can be stopped in order", async () => {
   expect(readFileSync(what.log, "utf8")).toContain("farewell")
 })
 
+it("a process has what it inherits and what it is given beside, also when it is started again", async () => {
+  const what = { ...shell("given", `echo "$PARLEY_TEST_GIVEN and \${PATH:+a path}"; echo up; sleep 1000`) }
+  const given = { ...what, environment: { PARLEY_TEST_GIVEN: "given" } }
+  started.push(given)
+  for (let start = 0; start < 2; start++) {
+    await launch(given)
+    await vi.waitFor(() => expect(readFileSync(what.log, "utf8").match(/given and a path/g)).toHaveLength(start + 1))
+    await kill(given)
+  }
+})
+
 it("never touches a process that has the pid by chance", async () => {
   const stranger = spawn("sleep", ["1000"], { detached: true, stdio: "ignore" })
   try {
