@@ -21,7 +21,39 @@ export interface ChannelRow {
   readonly members: number
   /** Largest embedded time ever evicted from the idempotency window (†29). */
   readonly idBound: number
+  /** Not there: all of it is of the row's own event. */
+  readonly origins?: RowOrigins
 }
+
+/** Where an event is in its channel. */
+export interface EventPlace {
+  readonly generation: number
+  readonly seq: number
+}
+
+/** A row's parts that events change one by one. */
+export const rowParts = ["name", "topic", "fanout", "createdAt"] as const
+export type RowPart = (typeof rowParts)[number]
+
+/** The events that the parts of a row are of. A count of members may be put right later, so often (`recountsMax`). */
+export type RowOrigins = Readonly<Record<RowPart, EventPlace>> & {
+  readonly members: EventPlace & { readonly recounts: number }
+}
+export const recountsMax = 15
+
+/** A row to be carried forward. */
+export interface ChannelRowWithOrigins extends ChannelRow {
+  readonly origins: RowOrigins
+}
+
+/** All of a row is of one event. */
+export const originsAt = ({ generation, seq }: EventPlace): RowOrigins => {
+  const at = { generation, seq }
+  return { name: at, topic: at, fanout: at, createdAt: at, members: { ...at, recounts: 0 } }
+}
+
+export const isLater = (a: EventPlace, b: EventPlace): boolean =>
+  a.generation !== b.generation ? a.generation > b.generation : a.seq > b.seq
 
 /** Where an event that changes neither settings nor members takes its channel's row. */
 export type ChannelMove = Pick<ChannelRow, "channel" | "generation" | "seq" | "n" | "idBound">
@@ -54,9 +86,16 @@ export interface UserRow {
 export class Directory extends Context.Service<
   Directory,
   {
+    /** Without the origins of its parts. */
     channel(channel: string): Effect.Effect<Option.Option<ChannelRow>, StoreUnavailable>
+    /**
+     * The same with them, for who carries the row forward. A store that loses the last of its writes, and nothing before them,
+     * has no need to keep them apart: the row's own event stands for all.
+     */
+    channelWithOrigins(channel: string): Effect.Effect<Option.Option<ChannelRowWithOrigins>, StoreUnavailable>
     /** The ids of all channels that have a row, ascending byte by byte, in pages. */
     channelIds(after: string, limit: number): Effect.Effect<ReadonlyArray<string>, StoreUnavailable>
+    /** Each part as of the latest event that any row says it is of (†32). */
     writeChannels(rows: ReadonlyArray<ChannelRow>): Effect.Effect<void, StoreUnavailable | StoreRefused>
     /** Moves rows that are there on to a later seq; a channel without one stays without one. */
     moveChannels(moves: ReadonlyArray<ChannelMove>): Effect.Effect<void, StoreUnavailable | StoreRefused>

@@ -3,7 +3,15 @@ import { assert, describe, layer as withLayer } from "@effect/vitest"
 import { Effect, type Layer, Option } from "effect"
 import * as fc from "fast-check"
 import { randomUUID } from "node:crypto"
-import { type ChannelRow, Directory, type Membership } from "../src/Directory.ts"
+import {
+  type ChannelRow,
+  type ChannelRowWithOrigins,
+  Directory,
+  type Membership,
+  originsAt,
+  recountsMax,
+  rowParts
+} from "../src/Directory.ts"
 import { freshChannel } from "./History.ts"
 
 const freshUser = (): string => `u-${randomUUID()}`
@@ -44,7 +52,12 @@ const shuffle = <A>(rows: ReadonlyArray<A>, seed: ReadonlyArray<number>): Readon
 
 const seeds = fc.array(fc.nat(100_000), { minLength: 3, maxLength: 20 })
 
-export const directoryContract = <E>(name: string, layer: Layer.Layer<Directory, E>): void => {
+/** `origins`: whether the store keeps the parts of a row apart, or takes all of them for the row's own event's. */
+export const directoryContract = <E>(
+  name: string,
+  layer: Layer.Layer<Directory, E>,
+  origins: "kept" | "the row's" = "the row's"
+): void => {
   describe(`${name} keeps the Directory contract`, () => {
     withLayer(layer)((it) => {
       it.effect("†32 a channel's values are those of its largest position, its id bound the largest ever", () =>
@@ -60,6 +73,100 @@ export const directoryContract = <E>(name: string, layer: Layer.Layer<Directory,
           assert.deepStrictEqual(yield* directory.channel(channel), Option.some(channelRow(channel, 2, 3, 90)))
         })
       )
+
+      it.effect("†32 a row that was written in one piece is of its event, in all of its parts", () =>
+        Effect.gen(function* () {
+          const directory = yield* Directory
+          const channel = freshChannel()
+          assert.isTrue(Option.isNone(yield* directory.channelWithOrigins(channel)))
+          const row = channelRow(channel, 2, 9, 40)
+          yield* directory.writeChannels([row])
+          const found = yield* directory.channelWithOrigins(channel)
+          assert.deepStrictEqual(found, Option.some({ ...row, origins: originsAt(row) }))
+          yield* directory.moveChannels([{ channel, generation: 2, seq: 12, n: 10, idBound: 40 }])
+          const moved = Option.getOrThrow(yield* directory.channelWithOrigins(channel))
+          assert.deepStrictEqual(moved.origins, originsAt(origins === "kept" ? row : moved))
+        })
+      )
+
+      if (origins === "kept")
+        it.effect(
+          "†32 each part of a row is as of its own latest event, in any order, its count as last put right",
+          () =>
+            Effect.gen(function* () {
+              const directory = yield* Directory
+              const place = fc.record({
+                generation: fc.integer({ min: 1, max: 2 }),
+                seq: fc.integer({ min: 0, max: 4 })
+              })
+              const placed = fc.record({
+                at: place,
+                name: place,
+                topic: place,
+                fanout: place,
+                createdAt: place,
+                members: place,
+                recounts: fc.integer({ min: 0, max: recountsMax })
+              })
+              type Placed = typeof placed extends fc.Arbitrary<infer A> ? A : never
+              /** What an event says is the same whoever carried it: as it is with the persister. */
+              const rowOf = (channel: string, it: Placed): ChannelRowWithOrigins => ({
+                channel,
+                generation: it.at.generation,
+                seq: it.at.seq + 1,
+                n: it.at.seq,
+                name: `name ${it.name.generation}.${it.name.seq}`,
+                topic: `topic ${it.topic.generation}.${it.topic.seq}`,
+                fanout: (it.fanout.generation + it.fanout.seq) % 2 === 0 ? "read" : "write",
+                createdAt: it.createdAt.generation * 10 + it.createdAt.seq,
+                members: it.members.generation * 1_000 + it.members.seq * 100 + 50 - it.recounts,
+                idBound: 0,
+                origins: {
+                  name: it.name,
+                  topic: it.topic,
+                  fanout: it.fanout,
+                  createdAt: it.createdAt,
+                  members: { ...it.members, recounts: it.recounts }
+                }
+              })
+              const latest = <A>(all: ReadonlyArray<A>, of: (it: A) => ReadonlyArray<number>): A | undefined =>
+                all
+                  .toSorted((a, b) => {
+                    const [left, right] = [of(a), of(b)]
+                    return left.map((value, at) => value - (right[at] ?? 0)).find((difference) => difference !== 0) ?? 0
+                  })
+                  .at(-1)
+              const property = fc.asyncProperty(fc.array(placed, { minLength: 1, maxLength: 8 }), seeds, (all, seed) =>
+                Effect.runPromise(
+                  Effect.gen(function* () {
+                    const channel = freshChannel()
+                    const rows = all.map((it) => rowOf(channel, it))
+                    for (const row of shuffle([...rows, ...rows], seed)) yield* directory.writeChannels([row])
+                    const found = Option.getOrThrow(yield* directory.channelWithOrigins(channel))
+                    const newest = latest(rows, ({ generation, seq }) => [generation, seq])
+                    assert.deepStrictEqual(
+                      [found.generation, found.seq, found.n],
+                      [newest?.generation, newest?.seq, newest?.n]
+                    )
+                    for (const part of rowParts) {
+                      const row = latest(rows, ({ origins }) => [origins[part].generation, origins[part].seq])
+                      assert.deepStrictEqual([found[part], found.origins[part]], [row?.[part], row?.origins[part]])
+                    }
+                    const counted = latest(rows, ({ origins: { members } }) => [
+                      members.generation,
+                      members.seq,
+                      members.recounts
+                    ])
+                    assert.deepStrictEqual(
+                      [found.members, found.origins.members],
+                      [counted?.members, counted?.origins.members]
+                    )
+                  })
+                )
+              )
+              yield* Effect.promise(() => fc.assert(property, { numRuns: 40 }))
+            })
+        )
 
       it.effect("†32 a row that is there moves on by a later position, and never back", () =>
         Effect.gen(function* () {

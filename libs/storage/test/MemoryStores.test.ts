@@ -9,7 +9,7 @@ import { parkedEventsContract } from "./ParkedEventsContract.ts"
 
 messageStoreContract("memory", layer)
 cursorStoreContract("memory", layer)
-directoryContract("memory", layer)
+directoryContract("memory", layer, "kept")
 inboxContract("memory", layer)
 parkedEventsContract("memory", layer)
-channelStoreContract("memory", layer)
+channelStoreContract("memory", layer, { lateRows: "by column" })

@@ -1,10 +1,24 @@
 /**
- * The directory's rows of channels and members, as the log's events make them: read, carried forward by the events
- * above the row's seq, written whole. Only channels whose settings or members change are read: the row of any other
+ * The directory's rows of channels and members, as the log's events make them: read, carried forward by the events that its
+ * parts do not have yet, written whole. Only channels whose settings or members change are read: the row of any other
  * just moves with its events (`ChannelStore.write`), and a channel that begins here has none.
+ *
+ * A store may have lost a write and have later ones (Cassandra, when its machine lost power): each part of a row knows its own
+ * event, so what comes again fills the hole and changes nothing else. Only the count of members is of all events before it: it
+ * is made anew from the stays when one of those comes again.
  */
 import { Effect, Option } from "effect"
-import type { ChannelRow, Directory, Membership } from "@parley/storage/Directory"
+import {
+  type ChannelRow,
+  type ChannelRowWithOrigins,
+  type Directory,
+  isLater,
+  type Membership,
+  originsAt,
+  recountsMax,
+  type RowPart,
+  rowParts
+} from "@parley/storage/Directory"
 import { idTimeOf } from "@parley/storage/IdTime"
 import { membersOf, settingsOf } from "@parley/actors/channel/EventBody"
 import type { Entry } from "@parley/actors/log/Entry"
@@ -16,14 +30,18 @@ export interface ChangedRows {
 
 /** Rows that are read at once. */
 const readsAtOnce = 32
+/** Users of one page of stays that are counted. */
+const countPage = 1_000
 
 const none: ReadonlyArray<Membership> = []
 const nothing: ChangedRows = { rows: [], members: [] }
 
 const changesStays = ({ kind }: Entry): boolean => kind === "created" || kind === "added" || kind === "removed"
 const changesSettings = ({ kind }: Entry): boolean => kind === "created" || kind === "updated" || kind === "fanout"
+const changes = (entry: Entry): boolean => changesStays(entry) || changesSettings(entry)
 
-const emptyRow = (channel: string): ChannelRow => ({
+/** None of its parts is of an event: what is carried on from it gives way to what its beginning makes, when that comes again. */
+const emptyRow = (channel: string): ChannelRowWithOrigins => ({
   channel,
   generation: 1,
   seq: 0,
@@ -33,45 +51,91 @@ const emptyRow = (channel: string): ChannelRow => ({
   fanout: "write",
   createdAt: 0,
   members: 0,
-  idBound: 0
+  idBound: 0,
+  origins: originsAt({ generation: 1, seq: 0 })
 })
 
 /** What these entries, all of channels, make of rows and members; a repeat of them makes the same. */
 export const changedRows = (directory: Directory["Service"], entries: ReadonlyArray<Entry>) => {
   const changing = new Set<string>()
-  for (const entry of entries) if (changesStays(entry) || changesSettings(entry)) changing.add(entry.id)
+  for (const entry of entries) if (changes(entry)) changing.add(entry.id)
   if (changing.size === 0) return Effect.succeed(nothing)
   return Effect.gen(function* () {
-    const firsts = new Map<string, Entry>()
-    for (const entry of entries) if (changing.has(entry.id) && !firsts.has(entry.id)) firsts.set(entry.id, entry)
-    const found = yield* Effect.forEach(firsts.values(), (first) => rowBefore(directory, first), {
+    const firsts = new Map<string, ReadonlyArray<Entry>>()
+    for (const entry of entries) {
+      if (!changes(entry)) continue
+      firsts.set(entry.id, [...(firsts.get(entry.id) ?? []), entry])
+    }
+    const found = yield* Effect.forEach(firsts.values(), (changes) => rowBefore(directory, changes), {
       concurrency: readsAtOnce
     })
     const rows = new Map(found.map((row) => [row.channel, row]))
     const changed = new Set<string>()
+    /** Channels that were counted with what comes again now, or without it. */
+    const again = new Set<string>()
     const members: Array<Membership> = []
     for (const entry of entries) {
       const row = rows.get(entry.id)
       if (row === undefined) continue
       const stays = changesStays(entry) ? yield* staysOf(directory, entry, members) : none
+      if (changesStays(entry) && !isLater(entry, row.origins.members)) again.add(entry.id)
       members.push(...stays)
-      // A row that is past the event says nothing of the stays, where a store lost its last writes and got later ones since.
-      if (entry.seq <= row.seq) continue
+      const carried = next(row, entry, stays)
+      if (carried === row) continue
       changed.add(entry.id)
-      rows.set(entry.id, next(row, entry, stays))
+      rows.set(entry.id, carried)
+    }
+    for (const channel of again) {
+      const row = rows.get(channel)
+      const recounted = row === undefined ? undefined : yield* recount(directory, row, members)
+      if (recounted === undefined || recounted === row) continue
+      changed.add(channel)
+      rows.set(channel, recounted)
     }
     return { rows: [...rows.values()].filter(({ channel }) => changed.has(channel)), members }
   })
 }
 
-/** Written later than others of the channel, if the step is a repeat, its first event changes nothing (†32). */
-const rowBefore = (directory: Directory["Service"], { generation, id, seq }: Entry) =>
-  generation === 1 && seq === 1
+/**
+ * Written later than others of the channel, if the step is a repeat, its first event changes nothing (†32). More than that of a
+ * channel's beginning may be a repeat that finds what has become of it.
+ */
+const rowBefore = (directory: Directory["Service"], [first, ...others]: ReadonlyArray<Entry>) => {
+  if (first === undefined) return Effect.succeed(emptyRow(""))
+  const { generation, id, seq } = first
+  return generation === 1 && seq === 1 && others.length === 0
     ? Effect.succeed(emptyRow(id))
     : Effect.map(
-        directory.channel(id),
+        directory.channelWithOrigins(id),
         Option.getOrElse(() => emptyRow(id))
       )
+}
+
+/** Its members as of the event that its count is of. */
+const recount = (directory: Directory["Service"], row: ChannelRowWithOrigins, unwritten: ReadonlyArray<Membership>) =>
+  Effect.gen(function* () {
+    const { channel } = row
+    const { generation, recounts, seq } = row.origins.members
+    const isIn = ({ from, to }: Membership): boolean => from <= seq && (to === null || to > seq)
+    const fresh = new Map<string, Membership>()
+    for (const stay of unwritten) if (stay.channel === channel) fresh.set(`${stay.user} ${stay.from}`, stay)
+    let members = 0
+    for (let after = ""; ;) {
+      const page = yield* directory.members(channel, after, countPage)
+      for (const stay of page) {
+        const own = fresh.get(`${stay.user} ${stay.from}`)
+        fresh.delete(`${stay.user} ${stay.from}`)
+        if (isIn(own !== undefined && own.seq > stay.seq ? own : stay)) members++
+      }
+      const last = page.at(-1)
+      if (last === undefined) break
+      after = last.user
+    }
+    members += [...fresh.values()].filter(isIn).length
+    if (members === row.members) return row
+    const counted = { generation, seq, recounts: Math.min(recounts + 1, recountsMax) }
+    return { ...row, members, origins: { ...row.origins, members: counted } }
+  })
 
 /**
  * The stays that the event begins, ends or changes. A step may have failed when it had written some of its parts: then the
@@ -79,11 +143,14 @@ const rowBefore = (directory: Directory["Service"], { generation, id, seq }: Ent
  */
 const staysOf = (directory: Directory["Service"], entry: Entry, unwritten: ReadonlyArray<Membership>) => {
   const isOpen = ({ from, to }: Membership): boolean => from < entry.seq && (to === null || to === entry.seq)
+  // The latest one before the event: an older one may look open where its end was lost, and comes again.
   const openStay = (channel: string, user: string) => {
     const fresh = unwritten.findLast((stay) => stay.channel === channel && stay.user === user)
-    return fresh === undefined
-      ? directory.membership(channel, user).pipe(Effect.map((stays) => stays.find(isOpen)))
-      : Effect.succeed(isOpen(fresh) ? fresh : undefined)
+    const latest =
+      fresh === undefined
+        ? Effect.map(directory.membership(channel, user), (stays) => stays.findLast(({ from }) => from < entry.seq))
+        : Effect.succeed(fresh)
+    return Effect.map(latest, (stay) => (stay !== undefined && isOpen(stay) ? stay : undefined))
   }
   return Effect.gen(function* () {
     const { by, id: channel, kind, seq } = entry
@@ -109,22 +176,43 @@ const staysOf = (directory: Directory["Service"], entry: Entry, unwritten: Reado
   })
 }
 
-const next = (row: ChannelRow, entry: Entry, stays: ReadonlyArray<Membership>): ChannelRow => {
-  const moved = {
-    ...row,
-    generation: entry.generation,
-    seq: entry.seq,
-    n: entry.n,
-    idBound: Math.max(row.idBound, idTimeOf(entry))
-  }
-  if (entry.kind === "message") return moved
-  const settings = changesSettings(entry) ? settingsOf(entry.body) : {}
-  const joined = stays.filter((stay) => stay.from === entry.seq).length
-  const left = stays.filter((stay) => stay.to === entry.seq).length
+/** The same where the event changes nothing of it. */
+const next = (row: ChannelRowWithOrigins, entry: Entry, stays: ReadonlyArray<Membership>): ChannelRowWithOrigins => {
+  const { generation, n, seq } = entry
+  const at = { generation, seq }
+  const moved = isLater(at, row)
+    ? { ...row, generation, seq, n, idBound: Math.max(row.idBound, idTimeOf(entry)) }
+    : undefined
+  if (!changes(entry)) return moved ?? row
+  const said = saidOf(entry)
+  const isNew = (part: RowPart): boolean => said[part] !== undefined && isLater(at, row.origins[part])
+  const counts = changesStays(entry) && isLater(at, row.origins.members)
+  if (moved === undefined && !counts && !rowParts.some(isNew)) return row
+  const origins = { ...row.origins }
+  for (const part of rowParts) if (isNew(part)) origins[part] = at
+  // A count that its beginning is missing from gives way to the one that is made when that comes again.
+  const lasts = entry.kind === "created" || row.origins.members.seq > 0
+  if (counts && lasts) origins.members = { ...at, recounts: 0 }
+  const { name = "", topic = "", fanout = "write", createdAt = 0 } = said
   return {
-    ...moved,
-    ...settings,
-    createdAt: row.createdAt === 0 ? entry.at : row.createdAt,
-    members: row.members + joined - left
+    ...(moved ?? row),
+    name: isNew("name") ? name : row.name,
+    topic: isNew("topic") ? topic : row.topic,
+    fanout: isNew("fanout") ? fanout : row.fanout,
+    // One whose beginning is not there yet was made no later than this.
+    createdAt: isNew("createdAt") ? createdAt : row.createdAt === 0 ? entry.at : row.createdAt,
+    members: counts ? countWith(row, entry, stays) : row.members,
+    origins
   }
+}
+
+const saidOf = (entry: Entry): Partial<Pick<ChannelRow, RowPart>> => ({
+  ...(changesSettings(entry) ? settingsOf(entry.body) : {}),
+  ...(entry.kind === "created" ? { createdAt: entry.at } : {})
+})
+
+const countWith = (row: ChannelRow, { kind, seq }: Entry, stays: ReadonlyArray<Membership>): number => {
+  const joined = stays.filter((stay) => stay.from === seq).length
+  if (kind === "created") return joined
+  return row.members + joined - stays.filter((stay) => stay.to === seq).length
 }

@@ -9,6 +9,7 @@ export const layerFakeDirectory = Layer.effect(
     const unused = () => Effect.die("not part of the edge")
     return Directory.of({
       channel: unused,
+      channelWithOrigins: unused,
       channelIds: unused,
       writeChannels: unused,
       moveChannels: unused,

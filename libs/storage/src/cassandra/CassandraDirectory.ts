@@ -4,13 +4,13 @@
  * are merged. Nothing is cached here: what an owner reads of it, it keeps itself.
  */
 import { Clock, Effect, Layer, Option } from "effect"
-import { type ChannelRow, Directory, type UserRow } from "../Directory.ts"
+import { type ChannelRow, type ChannelRowWithOrigins, Directory, type UserRow } from "../Directory.ts"
 import type { StoreRefused, StoreUnavailable } from "../StoreError.ts"
 import { channelIdBuckets } from "./Buckets.ts"
 import { Cassandra, type Row } from "./Cassandra.ts"
 import { refused, unavailable } from "./CassandraClient.ts"
-import { big, bytesOf, has, numberOf, textOf } from "./Columns.ts"
-import { select, Upsert } from "./Cql.ts"
+import { big, bytesOf, has, longOf, numberOf, textOf } from "./Columns.ts"
+import { placeOf, recountedPlaceOf, select, Upsert } from "./Cql.ts"
 import {
   moveChannel,
   putChannel,
@@ -28,6 +28,11 @@ const channelPageMax = 10_000
 
 const channelRow = select(
   `SELECT generation, seq, n, name, topic, fanout, created_at, members, id_bound FROM channels WHERE channel = ?`
+)
+const channelWithOrigins = select(
+  `SELECT generation, seq, n, name, topic, fanout, created_at, members, id_bound, WRITETIME(name) AS name_of,
+    WRITETIME(topic) AS topic_of, WRITETIME(fanout) AS fanout_of, WRITETIME(created_at) AS created_at_of,
+    WRITETIME(members) AS members_of FROM channels WHERE channel = ?`
 )
 const channelIds = select("SELECT channel FROM channel_ids WHERE bucket = ? AND channel > ? LIMIT ?")
 const sessionRow = select("SELECT generation, user_seq, state FROM sessions WHERE user = ?")
@@ -50,6 +55,14 @@ const readChannel = (channel: string, row: Row | undefined): ChannelRow | undefi
         members: numberOf(row, "members"),
         idBound: numberOf(row, "id_bound")
       }
+
+const withOrigins = (row: Row | undefined, known: ChannelRow | undefined): ChannelRowWithOrigins | undefined => {
+  if (row === undefined || known === undefined) return undefined
+  const origin = (column: string) => placeOf(longOf(row, `${column}_of`))
+  const members = recountedPlaceOf(longOf(row, "members_of"))
+  const settings = { name: origin("name"), topic: origin("topic"), fanout: origin("fanout") }
+  return { ...known, origins: { ...settings, createdAt: origin("created_at"), members } }
+}
 
 const readUser = (name: string, row: Row | undefined): UserRow | undefined =>
   row === undefined || !has(row, "name")
@@ -89,6 +102,10 @@ const make = (cassandra: Cassandra["Service"]): Directory["Service"] => {
     ...memberReads(cassandra),
     channel: (channel) =>
       Effect.map(one(channelRow, [channel]), (row) => Option.fromUndefinedOr(readChannel(channel, row))),
+    channelWithOrigins: (channel) =>
+      Effect.map(one(channelWithOrigins, [channel]), (row) =>
+        Option.fromUndefinedOr(withOrigins(row, readChannel(channel, row)))
+      ),
     channelIds: Effect.fnUntraced(function* (after, limit) {
       const about = Math.min(Math.max(limit, 0), channelPageMax)
       const page: Array<string> = []
@@ -121,7 +138,7 @@ const make = (cassandra: Cassandra["Service"]): Directory["Service"] => {
       const known = yield* one(userRow, [row.user])
       // A profile has no sequence. Above what is there, so that a put that begins after another one ended has the last
       // word, whatever the clocks say; the clock only decides between two at the same time.
-      const written = known === undefined || !has(known, "written") ? 0n : BigInt(textOf(known, "written"))
+      const written = known === undefined || !has(known, "written") ? 0n : longOf(known, "written")
       const now = BigInt(yield* Clock.currentTimeMillis) * 1_000n
       const timestamp = now > written ? now : written + 1n
       yield* cassandra

@@ -6,6 +6,8 @@ export const big = (value: number): bigint => BigInt(value)
 
 /** An int or bigint below 2^53. */
 export const numberOf = (row: Row, column: string): number => Number(row.get(column))
+/** A bigint, or a timestamp, of any size. */
+export const longOf = (row: Row, column: string): bigint => BigInt(String(row.get(column)))
 export const textOf = (row: Row, column: string): string => String(row.get(column))
 /** Whether the column was ever written. */
 export const has = (row: Row, column: string): boolean => (row.get(column) ?? null) !== null

@@ -4,6 +4,8 @@
  * tables of a keyspace are named without it. Pure, no Effect: a write is made for every row of the write-behind.
  */
 
+import type { EventPlace } from "../Directory.ts"
+
 /** What a column may be given; a Buffer is a blob, or encoded already. Never null: that would be a tombstone. */
 export type Value = string | number | bigint | boolean | Buffer
 
@@ -92,8 +94,8 @@ const keyBytes = (value: Value): Buffer => {
 
 /** Seqs are below this, so that a position is one number. */
 export const seqLimit = 2 ** 40 - 1
-/** Generations are below this: the largest timestamp is the largest number of 64 bits. */
-export const generationLimit = 2 ** 23
+/** Generations are below this: the largest timestamp, with the recounts in it, is the largest number of 64 bits. */
+export const generationLimit = 2 ** 19
 
 /** The generation of a channel that was never restored. */
 export const firstGeneration = 1
@@ -105,6 +107,22 @@ export const timestampOf = (position: { readonly generation: number; readonly se
 /** The same as a `bigint` of Cassandra: where each row passes, a BigInt on the way would cost as much as all the rest. */
 export const timestampBytes = ({ generation, seq }: { readonly generation: number; readonly seq: number }): Buffer =>
   eightBytes(generation * 2 ** 8 + Math.floor(seq / 2 ** 32), seq)
+
+const recountBits = 4n
+
+/** The same of a count that may be put right without an event of its own, up to 15 times: the later is the larger. */
+export const recountedTimestampOf = (place: EventPlace & { readonly recounts: number }): bigint =>
+  (timestampOf(place) << recountBits) | BigInt(place.recounts)
+
+/** Back from the timestamps. */
+export const placeOf = (timestamp: bigint): EventPlace => ({
+  generation: Number(timestamp >> 40n),
+  seq: Number(timestamp & 0xff_ffff_ffffn)
+})
+export const recountedPlaceOf = (timestamp: bigint): EventPlace & { readonly recounts: number } => ({
+  ...placeOf(timestamp >> recountBits),
+  recounts: Number(timestamp & ((1n << recountBits) - 1n))
+})
 
 /** A whole number, from 0 on, as a `bigint` of Cassandra. */
 export const long = (value: number): Buffer => {

@@ -3,18 +3,44 @@
  * order, twice, from several writers: what is there afterwards is the same. That a move makes no row of a channel that has
  * none needs no read: it does not set the columns without which a row is absent.
  */
-import type { ChannelMove, ChannelRow, Membership, SessionRow } from "../Directory.ts"
+import {
+  type ChannelMove,
+  type ChannelRow,
+  type Membership,
+  originsAt,
+  type RowPart,
+  rowParts,
+  type SessionRow
+} from "../Directory.ts"
 import { channelIdBucket, memberBucket } from "./Buckets.ts"
 import { big } from "./Columns.ts"
-import { firstGeneration, isPlace, long, timestampBytes, timestampOf, Upsert, type Write } from "./Cql.ts"
+import {
+  firstGeneration,
+  isPlace,
+  long,
+  recountedTimestampOf,
+  timestampBytes,
+  timestampOf,
+  Upsert,
+  type Value,
+  type Write
+} from "./Cql.ts"
 import { type Head, headWrites, topWrite } from "./MessageWrites.ts"
 import type { PartitionWrites } from "./Partitions.ts"
 
 const settings = new Upsert({
   table: "channels",
   key: ["channel"],
-  set: ["generation", "seq", "n", "name", "topic", "fanout", "created_at", "members"]
+  set: ["generation", "seq", "n", "name", "topic", "fanout", "created_at"]
 })
+const part = (column: string): Upsert => new Upsert({ table: "channels", key: ["channel"], set: [column] })
+const parts: Readonly<Record<RowPart, Upsert>> = {
+  name: part("name"),
+  topic: part("topic"),
+  fanout: part("fanout"),
+  createdAt: part("created_at")
+}
+const count = part("members")
 const move = new Upsert({ table: "channels", key: ["channel"], set: ["generation", "seq", "n"] })
 const moveBoth = new Upsert({
   table: "channels",
@@ -67,10 +93,24 @@ const putRow = (to: PartitionWrites, it: ChannelMove, ...values: ReadonlyArray<W
 
 /** With the head of its history, if that has moved as well. */
 export const putChannel = (to: PartitionWrites, it: ChannelRow, head?: Head): void => {
-  const { channel, createdAt, fanout, generation, members, n, name, seq, topic } = it
-  const values = [generation, big(seq), big(n), name, topic, fanout, big(createdAt), members] as const
+  const { channel, members, origins = originsAt(it) } = it
   const ofHead = head === undefined ? [] : headWrites(head)
-  putRow(to, it, settings.at(timestampOf(it), ...values, channel), ...ofHead)
+  putRow(to, it, ...valuesOf(it), count.at(recountedTimestampOf(origins.members), members, channel), ...ofHead)
+}
+
+/** Each with the timestamp of its own event: most rows are of one. */
+const valuesOf = (it: ChannelRow): ReadonlyArray<Write> => {
+  const { channel, createdAt, fanout, generation, n, name, origins = originsAt(it), seq, topic } = it
+  const timestamp = timestampOf(it)
+  const place = [generation, big(seq), big(n)] as const
+  if (rowParts.every((part) => timestampOf(origins[part]) === timestamp)) {
+    return [settings.at(timestamp, ...place, name, topic, fanout, big(createdAt), channel)]
+  }
+  const values: Readonly<Record<RowPart, Value>> = { name, topic, fanout, createdAt: big(createdAt) }
+  return [
+    move.at(timestamp, ...place, channel),
+    ...rowParts.map((part) => parts[part].at(timestampOf(origins[part]), values[part], channel))
+  ]
 }
 
 export const moveChannel = (to: PartitionWrites, it: ChannelMove): void => {

@@ -3,30 +3,51 @@ import { Effect, Layer, Option } from "effect"
 import {
   type ChannelMove,
   type ChannelRow,
+  type ChannelRowWithOrigins,
   Directory,
+  isLater,
   type Membership,
+  originsAt,
+  rowParts,
   type SessionRow,
   type UserRow
 } from "../Directory.ts"
 
 const byId = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
+/** Each part as of the later event. */
+const merged = (known: ChannelRowWithOrigins, row: ChannelRowWithOrigins): ChannelRowWithOrigins => {
+  const origins = { ...known.origins }
+  const { generation, n, seq } = isLater(row, known) ? row : known
+  const parts: { -readonly [Part in keyof ChannelRow]?: ChannelRow[Part] } = {}
+  for (const part of rowParts) {
+    if (!isLater(row.origins[part], known.origins[part])) continue
+    Object.assign(parts, { [part]: row[part] })
+    origins[part] = row.origins[part]
+  }
+  const [to, from] = [row.origins.members, known.origins.members]
+  if (isLater(to, from) || (!isLater(from, to) && to.recounts > from.recounts)) {
+    parts.members = row.members
+    origins.members = to
+  }
+  return { ...known, ...parts, generation, seq, n, origins }
+}
+
+const withoutOrigins = ({ origins: _, ...row }: ChannelRowWithOrigins): ChannelRow => row
+
 const make = (): Directory["Service"] => {
-  const channels = new Map<string, ChannelRow>()
+  const channels = new Map<string, ChannelRowWithOrigins>()
   /** Channel → user → first seq → stay. */
   const members = new Map<string, Map<string, Map<number, Membership>>>()
   const sessions = new Map<string, SessionRow>()
   const users = new Map<string, UserRow>()
 
-  const writeChannel = (row: ChannelRow): void => {
+  const writeChannel = (given: ChannelRow): void => {
+    const row = { ...given, origins: given.origins ?? originsAt(given) }
     const known = channels.get(row.channel)
-    if (known === undefined) {
-      channels.set(row.channel, row)
-      return
-    }
-    const newer = row.generation > known.generation || (row.generation === known.generation && row.seq > known.seq)
     // No event owns the bound: the larger one is the careful one (†29), whoever wrote it.
-    channels.set(row.channel, { ...(newer ? row : known), idBound: Math.max(row.idBound, known.idBound) })
+    const idBound = Math.max(row.idBound, known?.idBound ?? 0)
+    channels.set(row.channel, known === undefined ? row : { ...merged(known, row), idBound })
   }
 
   const moveChannel = (move: ChannelMove): void => {
@@ -55,7 +76,8 @@ const make = (): Directory["Service"] => {
     [...(members.get(channel)?.get(user)?.values() ?? [])].sort((a, b) => a.from - b.from)
 
   return Directory.of({
-    channel: (channel) => Effect.sync(() => Option.fromUndefinedOr(channels.get(channel))),
+    channel: (channel) => Effect.sync(() => Option.map(Option.fromUndefinedOr(channels.get(channel)), withoutOrigins)),
+    channelWithOrigins: (channel) => Effect.sync(() => Option.fromUndefinedOr(channels.get(channel))),
     channelIds: (after, limit) =>
       Effect.sync(() =>
         [...channels.keys()]

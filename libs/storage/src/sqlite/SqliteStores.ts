@@ -8,7 +8,7 @@ import { dirname } from "node:path"
 import { type ChannelLoad, ChannelStore, loadChannelsMax } from "../ChannelStore.ts"
 import { CursorStore } from "../CursorStore.ts"
 import { DataDirectoryDamaged } from "../DataDirectory.ts"
-import { Directory } from "../Directory.ts"
+import { Directory, originsAt } from "../Directory.ts"
 import { Inbox } from "../Inbox.ts"
 import { ActiveChannels, inboxesOf } from "../memory/MemoryInbox.ts"
 import { MessageStore } from "../MessageStore.ts"
@@ -127,6 +127,11 @@ const cursorStore = (writer: Writer, reader: Reader): CursorStore["Service"] =>
 const directory = (writer: Writer, reader: Reader): Directory["Service"] =>
   Directory.of({
     channel: (channel) => optional(reader.call("channel", channel)),
+    channelWithOrigins: (channel) =>
+      Effect.map(
+        optional(reader.call("channel", channel)),
+        Option.map((row) => ({ ...row, origins: originsAt(row) }))
+      ),
     channelIds: (after, limit) => reader.call("channelIds", after, limit),
     writeChannels: (rows) => inParts(rows, (part) => writer.write("writeChannels", part)),
     members: (channel, afterUser, limit) => reader.call("members", channel, afterUser, limit),

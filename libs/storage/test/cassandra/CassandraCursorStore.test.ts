@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto"
 import { Cassandra } from "../../src/cassandra/Cassandra.ts"
 import { layerCassandra as directory } from "../../src/cassandra/CassandraDirectory.ts"
 import { layerCassandra } from "../../src/cassandra/CassandraCursorStore.ts"
-import { select, Upsert } from "../../src/cassandra/Cql.ts"
+import { generationLimit, select, Upsert } from "../../src/cassandra/Cql.ts"
 import { type Cursor, CursorStore, laterCursor } from "../../src/CursorStore.ts"
 import { Directory } from "../../src/Directory.ts"
 import { freshChannel } from "../History.ts"
@@ -28,7 +28,10 @@ withLayer(Layer.provideMerge(directory, layerOfFile()), { excludeTestServices: t
       const cassandra = yield* Cassandra
       const [one, two] = [yield* storeOver(cassandra), yield* storeOver(cassandra)]
       const positions = fc.array(
-        fc.record({ generation: fc.constantFrom(0, 1, 9_000, 2 ** 23 - 1), seq: fc.integer({ min: 0, max: 5 }) }),
+        fc.record({
+          generation: fc.constantFrom(0, 1, 9_000, generationLimit - 1),
+          seq: fc.integer({ min: 0, max: 5 })
+        }),
         { minLength: 1, maxLength: 10 }
       )
       const property = fc.asyncProperty(positions, (written) =>

@@ -2,6 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
   generationLimit,
+  placeOf,
+  recountedPlaceOf,
+  recountedTimestampOf,
   isPlace,
   long,
   select,
@@ -10,6 +13,7 @@ import {
   timestampOf,
   Upsert
 } from "../../src/cassandra/Cql.ts"
+import { recountsMax } from "../../src/Directory.ts"
 
 describe("Statements for Cassandra", () => {
   it("†32 a write has a timestamp, and a value for each column", () => {
@@ -34,7 +38,13 @@ describe("Statements for Cassandra", () => {
     assert.strictEqual(timestampOf({ generation: 1, seq: 1 }), 2n ** 40n + 1n)
     const last = { generation: generationLimit - 1, seq: seqLimit - 1 }
     assert.isTrue(isPlace(last))
-    assert.strictEqual(timestampOf(last), 2n ** 63n - 2n)
+    assert.strictEqual(timestampOf(last), 2n ** 59n - 2n)
+    assert.deepStrictEqual(placeOf(timestampOf(last)), last)
+    const counted = { ...last, recounts: recountsMax }
+    assert.strictEqual(recountedTimestampOf(counted), 2n ** 63n - 17n)
+    assert.deepStrictEqual(recountedPlaceOf(recountedTimestampOf(counted)), counted)
+    const later = recountedTimestampOf({ generation: 1, seq: 8, recounts: 0 })
+    assert.isTrue(later > recountedTimestampOf({ generation: 1, seq: 7, recounts: recountsMax }))
     assert.isTrue(timestampOf({ generation: 2, seq: 1 }) > timestampOf({ generation: 1, seq: seqLimit - 1 }))
     for (const place of [last, { generation: 1, seq: 2 ** 32 }, { generation: 77, seq: 123_456_789_012 }]) {
       assert.strictEqual(timestampBytes(place).readBigInt64BE(), timestampOf(place))
