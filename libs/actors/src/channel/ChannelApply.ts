@@ -192,6 +192,15 @@ export class ChannelState extends CommittedChannel {
     return this.#encode(scarce)
   }
 
+  /** Gives up what tail and window hold beyond the warm limits and the store has; false: nothing. */
+  shrink(): boolean {
+    const { warmTailBytesMax, warmTailEventsMax, warmWindowIdsMax } = this.limits
+    const before = this.bytes
+    this.tail.shrink(warmTailEventsMax, warmTailBytesMax)
+    this.window.shrink(warmWindowIdsMax)
+    return this.bytes < before
+  }
+
   #encode(scarce: boolean): Uint8Array {
     const pending = this.pendingEntries()
     for (const entry of pending.toReversed()) this.#undo(entry.seq)

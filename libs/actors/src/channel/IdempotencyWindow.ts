@@ -140,12 +140,20 @@ export class IdempotencyWindow {
       this.#pinned = this.#settled === this.#pinned.length ? none : this.#pinned.slice(this.#settled)
       this.#settled = 0
     }
-    while (this.#heap.length > this.idsMax) {
-      const next = this.#heap[0]
-      const young = next !== undefined && next.at > this.#newestAt - youngMs
+    this.#evict(this.idsMax)
+  }
+
+  /** Evicts all but so many of the ids that the store has, and the youngest. */
+  shrink(idsMax: number): void {
+    this.#evict(Math.min(idsMax, this.idsMax))
+  }
+
+  #evict(idsMax: number): void {
+    while (this.#heap.length > idsMax) {
+      const oldest = this.#heap[0]
+      if (oldest === undefined) return
+      const young = oldest.at > this.#newestAt - youngMs
       if (young && this.#heap.length <= this.youngIdsMax) return
-      if (next === undefined) return
-      const oldest = next
       this.#remove(oldest.sender, oldest.cid)
       heapPop(this.#heap)
       if (oldest.time > this.bound) this.bound = oldest.time

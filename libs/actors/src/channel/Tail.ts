@@ -101,6 +101,19 @@ export const changedAuthor = (event: { readonly by: string; readonly hidden: str
 
 /** Of nearly all tails at first; never changed. */
 const noEvents: Array<TailEvent> = []
+/** In the place of one that is held no more. */
+const given: TailEvent = {
+  seq: 0,
+  kind: "",
+  at: 0,
+  by: "",
+  cid: "",
+  bodyHash: "",
+  n: 0,
+  target: 0,
+  hidden: "",
+  body: ""
+}
 const noChanges: Array<number> = []
 
 export class Tail {
@@ -348,10 +361,17 @@ export class Tail {
     if (event.seq > this.floor) this.pinnedBytes += more
   }
 
-  #trim(): void {
-    while (this.from < this.floor && this.length > 0 && (this.length > this.eventsMax || this.bytes > this.bytesMax)) {
+  /** Gives up all but the newest so many events and bytes, and what the store may not have yet. */
+  shrink(eventsMax: number, bytesMax: number): void {
+    this.#trim(eventsMax, bytesMax)
+  }
+
+  #trim(eventsMax = this.eventsMax, bytesMax = this.bytesMax): void {
+    while (this.from < this.floor && this.length > 0 && (this.length > eventsMax || this.bytes > bytesMax)) {
       const first = this.#events[this.#start]
       if (first !== undefined) this.bytes -= costOf(first)
+      // Until the front is moved up nobody looks there, but it would be held.
+      this.#events[this.#start] = given
       this.#start++
       this.from++
     }

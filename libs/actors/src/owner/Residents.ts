@@ -62,6 +62,8 @@ export interface EntityState {
    * is left out.
    */
   pack(scarce: boolean): Uint8Array
+  /** Gives up what the store has as well, down to what it would keep at rest; false: there was nothing. */
+  shrink(): boolean
 }
 
 export interface Resident<S extends EntityState> {
@@ -141,6 +143,10 @@ export class Residents<S extends EntityState> {
   #freshFrom = 0
   #freshCount = 0
   #freshBytes = 0
+  /** Where the next sweep goes on: the hand of the clock. */
+  #hand: Iterator<Resident<S>> = this.#residents.values()
+  /** Its looks since room is needed, or since one of them made some: whoever is left after a round is in use. */
+  #looksInVain = 0
   #resting: Iterator<Resident<S>> = this.#residents.values()
   /** Residents when the round began. */
   #restRound = 0
@@ -278,17 +284,10 @@ export class Residents<S extends EntityState> {
   /** Brings memory back under its bounds; called once a turn of the event loop, looks at few. */
   sweep(looksMax: number): void {
     this.#sweepFresh(looksMax)
-    let looks = 0
-    for (const resident of this.#residents.values()) {
-      if (!this.#options.memory.resident.exceeded || looks++ >= looksMax) break
-      if (!resident.used && this.#passive(resident)) this.#passivate(resident, true)
-      else {
-        // Not now: to the end of the queue of those that may go.
-        resident.used = false
-        this.#residents.delete(resident.id)
-        this.#residents.set(resident.id, resident)
-      }
-    }
+    const { resident: room } = this.#options.memory
+    if (!room.exceeded) this.#looksInVain = 0
+    let looks = Math.min(looksMax, this.#residents.size)
+    for (; room.exceeded && looks > 0; looks--) this.#look()
     // Those that were woken left holes, which are looked at as well.
     const { memory, stored, storeReady } = this.#options
     const may = memory.warm.exceeded && storeReady() ? stored : undefined
@@ -296,6 +295,25 @@ export class Residents<S extends EntityState> {
       if (!this.#warm.reclaim(may)) break
       this.#countWarm()
     }
+  }
+
+  #look(): void {
+    let next = this.#hand.next()
+    if (next.done === true) {
+      this.#hand = this.#residents.values()
+      next = this.#hand.next()
+    }
+    if (next.done === true) return
+    const resident = next.value
+    if (!resident.used && this.#passive(resident)) {
+      this.#passivate(resident, true)
+      this.#looksInVain = 0
+      return
+    }
+    resident.used = false
+    if (this.#looksInVain < this.#residents.size) this.#looksInVain++
+    // Nobody can go: who is in use, or not stored yet, gives up what the store has.
+    else if (resident.state?.shrink() === true) this.touch(resident)
   }
 
   /**

@@ -287,6 +287,11 @@ export class SessionState {
 
   // --- at rest --------------------------------------------------------------------------------------------------
 
+  /** What it holds is asked for whole. */
+  shrink(): boolean {
+    return false
+  }
+
   /** All of it is needed, whatever room there is. */
   pack(): Uint8Array {
     return this.encode()

@@ -234,6 +234,10 @@ export type Step =
   | { readonly _tag: "Undo" }
   | { readonly _tag: "Floor"; readonly behind: number }
   | { readonly _tag: "Passivate"; readonly scarce: boolean }
+  | { readonly _tag: "Shrink" }
+
+/** What is not of the log: a state's own business. */
+export const isOfMemory = ({ _tag }: Step): boolean => _tag === "Passivate" || _tag === "Shrink"
 
 const user = fc.constantFrom(...users)
 const text = fc.constantFrom("hi", "", 'a "quoted" \\ text', "žluťoučký 🐎", '","mentions":["ann"]', "\ud800")
@@ -265,7 +269,8 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ _tag: fc.constant("Commit" as const), count: fc.integer({ min: 1, max: 4 }) }) },
   { weight: 1, arbitrary: fc.constant({ _tag: "Undo" as const }) },
   { weight: 4, arbitrary: fc.record({ _tag: fc.constant("Floor" as const), behind: fc.nat({ max: 4 }) }) },
-  { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Passivate" as const), scarce: fc.boolean() }) }
+  { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Passivate" as const), scarce: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.constant({ _tag: "Shrink" as const }) }
 )
 
 /** Long: what is bounded must be met. */
@@ -360,6 +365,9 @@ export const take = (harness: Harness, next: Step): Exclude<Decision, { readonly
       return undefined
     case "Passivate":
       if (harness.pending.length === 0) harness.passivate(next.scarce)
+      return undefined
+    case "Shrink":
+      state.shrink()
       return undefined
   }
 }

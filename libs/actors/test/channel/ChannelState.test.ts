@@ -7,6 +7,7 @@ import {
   clientId,
   Harness,
   history,
+  isOfMemory,
   run,
   start,
   steps,
@@ -118,7 +119,7 @@ describe("the channel's state", () => {
     const { state, trace, ...harness } = run(
       channel,
       { ...tightLimits, recordsMax: 100 },
-      steps.filter((next) => next._tag !== "Passivate")
+      steps.filter((next) => !isOfMemory(next))
     )
     for (const { undo } of harness.pending.toReversed()) undo()
     const again = ChannelState.empty(channel, state.limits)
@@ -147,6 +148,26 @@ describe("the channel's state", () => {
     expectSameFromReplay("public:room", [...stays, ...stays, { _tag: "Commit", count: 7 }])
   })
 
+  it("answers as before when it has given up what the store has, and what the store may not have it keeps", () => {
+    let shrank = 0
+    fc.assert(
+      fc.property(history, ({ channel, steps }) => {
+        const harness = run(channel, tightLimits, steps)
+        harness.undo(harness.pending.length)
+        const { state } = harness
+        const before = { answers: answers(harness), last: state.lastMessage(), pinned: state.tail.pinnedBytes }
+        const { bytes } = state
+        if (state.shrink()) shrank++
+        else expect(state.bytes).toBe(bytes)
+        expect({ answers: answers(harness), last: state.lastMessage(), pinned: state.tail.pinnedBytes }).toEqual(before)
+        expect(state.tailFrom).toBeLessThanOrEqual(state.floor)
+        expect(state.tail.length <= tightLimits.warmTailEventsMax || state.tailFrom === state.floor).toBe(true)
+        expect(state.shrink()).toBe(false)
+      })
+    )
+    expect(shrank).toBeGreaterThan(5)
+  })
+
   it("answers from its warm state as from the original, the store's help included (†1)", () => {
     fc.assert(
       fc.property(history, fc.boolean(), ({ channel, steps }, scarce) => {
@@ -169,7 +190,7 @@ describe("the channel's state", () => {
         harness.commitAll()
         const snapshot = harness.state.encode()
         const from = harness.log.length
-        for (const next of more) if (next._tag !== "Passivate") take(harness, next)
+        for (const next of more) if (!isOfMemory(next)) take(harness, next)
         harness.undo(harness.pending.length)
         const other = new Harness(channel, tightLimits)
         other.state = ChannelState.decode(snapshot, tightLimits)

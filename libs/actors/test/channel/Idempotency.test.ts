@@ -264,9 +264,19 @@ describe("the idempotency window", () => {
     for (let seq = 41; seq <= 100; seq++) remember(window, seq, start + seq)
     window.settle(100)
     expect(window.size).toBe(50)
+    window.shrink(2)
+    expect(window.size).toBe(50)
     remember(window, 101, start + 60_000)
     window.settle(101)
     expect(window.size).toBe(5)
+    const { bound } = window
+    window.shrink(2)
+    expect([window.size, window.bound]).toEqual([2, bound + 3])
+    expect([101, 100, 99].map((seq) => window.get("ann", clientId(start + seq, seq)) !== undefined)).toEqual([
+      true,
+      true,
+      false
+    ])
   })
 
   it("keeps ids of several senders apart though they be the same, taken back and evicted one by one", () => {

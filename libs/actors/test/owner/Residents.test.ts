@@ -7,8 +7,14 @@ interface Text {
   readonly bytes: number
   readonly text: string
   pack(): Uint8Array
+  shrink(): boolean
 }
-const state = (text: string): Text => ({ bytes: 100, text, pack: () => Buffer.from(text, "latin1") })
+const state = (text: string): Text => ({
+  bytes: 100,
+  text,
+  pack: () => Buffer.from(text, "latin1"),
+  shrink: () => false
+})
 
 const room = 1_000_000
 const roomy = (): ShardMemory => ({ resident: new MemoryBudget(room), warm: new MemoryBudget(room) })
@@ -45,6 +51,53 @@ describe("residents", () => {
     channels.residents.sweep(16)
     expect([channels.residents.residentCount, sessions.residents.residentCount]).toEqual([3, 1])
     expect(memory.resident.used).toBe(400)
+  })
+
+  it("give up what the store has when room is needed and nobody can go, and only then", async () => {
+    const memory = { resident: new MemoryBudget(310), warm: new MemoryBudget(room) }
+    const stored = new Set<string>()
+    const { residents, use } = make((id) => stored.has(id), memory)
+    const shrunk: Array<string> = []
+    for (const id of ["ann", "ben", "cat", "dan"]) {
+      await use(id)
+      await use(id)
+      const resident = residents.peek(id)!
+      let bytes = 100
+      resident.state = {
+        ...state(id),
+        get bytes() {
+          return bytes
+        },
+        shrink: () => {
+          if (bytes === 60) return false
+          bytes = 60
+          return shrunk.push(id) > 0
+        }
+      }
+    }
+    expect(memory.resident.used).toBe(400)
+    // A round, in which somebody might have gone.
+    residents.sweep(16)
+    expect(shrunk).toEqual([])
+    residents.sweep(1)
+    expect([shrunk, memory.resident.used]).toEqual([["ann"], 360])
+    // There is one who can go now.
+    stored.add("cat")
+    residents.sweep(16)
+    expect([shrunk, residents.peek("cat"), memory.resident.used]).toEqual([["ann", "ben"], undefined, 220])
+    residents.sweep(16)
+    expect(shrunk).toEqual(["ann", "ben"])
+  })
+
+  it("are looked at once a sweep, however few there are: one that was used just now is not taken for idle", async () => {
+    const memory = { resident: new MemoryBudget(150), warm: new MemoryBudget(room) }
+    const { residents, use } = make(undefined, memory)
+    for (const id of ["ann", "ben", "ann", "ben"]) await use(id)
+    residents.sweep(16)
+    expect(residents.residentCount).toBe(2)
+    await use("ann")
+    residents.sweep(16)
+    expect(Array.from(residents.all(), ({ id }) => id)).toEqual(["ann"])
   })
 
   it("rest when they had no turn for two rounds, and wake from warm state as they were", async () => {

@@ -8,7 +8,7 @@ import { clientIdTime } from "@parley/protocol/ClientIdTime"
 import { Effect, Option } from "effect"
 import type { StoredAck, StoredEvent } from "../MessageStore.ts"
 import type { Cassandra } from "./Cassandra.ts"
-import { long, select, timestampBytes, Upsert } from "./Cql.ts"
+import { long, select, Upsert } from "./Cql.ts"
 import { numberOf, textOf } from "./MessageColumns.ts"
 import type { PartitionBatches } from "./PartitionBatches.ts"
 
@@ -53,13 +53,11 @@ const ackOf = (text: string): StoredAck => {
   return { seq: Number(seq), n: Number(n), at: Number(at), bodyHash: hash.join(" ") }
 }
 
-export const putId = (rows: PartitionBatches, event: StoredEvent): void => {
+/** `timestamp`: of the event. */
+export const putId = (rows: PartitionBatches, event: StoredEvent, timestamp: Buffer): void => {
   const { by, channel, cid } = event
   const minute = minuteOf(cid)
-  rows.add(
-    `ids ${minute} ${channel}`,
-    putAck.at(timestampBytes(event), ackText(event), channel, long(minute), idOf(cid, by))
-  )
+  rows.add(`ids ${minute} ${channel}`, putAck.at(timestamp, ackText(event), channel, long(minute), idOf(cid, by)))
 }
 
 export const findId = Effect.fnUntraced(function* (

@@ -165,10 +165,11 @@ const isLater = (a: StoredEvent, b: StoredEvent): boolean =>
 const planOf = (events: ReadonlyArray<StoredEvent>, rowsMax: number): Plan => {
   const plan = { rows: new PartitionBatches(rowsMax), after: new PartitionBatches(rowsMax), targets: new Map() }
   for (const event of events) {
-    putPlace(plan, event)
+    const timestamp = timestampBytes(event)
+    putPlace(plan, event, timestamp)
     if (event.kind === "edit") putEditEvent(plan, event)
     if (event.kind === "delete") putDeleteEvent(plan, event)
-    if (event.cid !== "") putId(plan.rows, event)
+    if (event.cid !== "") putId(plan.rows, event, timestamp)
   }
   return plan
 }
@@ -176,9 +177,8 @@ const planOf = (events: ReadonlyArray<StoredEvent>, rowsMax: number): Plan => {
 const partitionOf = (channel: string, seq: number): string => `${bucketOf(seq)} ${channel}`
 
 /** The event at its place; after a restore also as nothing in the other table, where an earlier generation may have one. */
-const putPlace = ({ after, rows }: Plan, event: StoredEvent): void => {
+const putPlace = ({ after, rows }: Plan, event: StoredEvent, timestamp: Buffer): void => {
   const { body, channel, generation, kind, seq, target } = event
-  const timestamp = timestampBytes(event)
   const place = [channel, bucketOf(seq), long(seq)] as const
   const message = kind === "message"
   const overrides = generation > firstGeneration
