@@ -9,6 +9,7 @@ import { clusterPrefix, nodeName } from "./NodeIdentity.ts"
 /** `purpose` shows in NATS's own lists of connections. */
 const connection = (settings: NodeSettings, purpose: string): NatsOptions => ({
   servers: settings.nats,
+  inOrder: settings.natsInOrder,
   name: `parley ${nodeName(settings)} ${purpose}`,
   // A place of its own: whoever may read it sees what this node is answered.
   inboxPrefix: subjectsOf(clusterPrefix(settings)).answersTo(nodeName(settings)),

@@ -36,6 +36,10 @@ export const clusterSettings = {
   ),
 
   nats: list("Addresses of the NATS servers.", natsAddress, "host:port, nats://host:port or tls://host:port"),
+  natsInOrder: flag(
+    false,
+    "Connects to the first of these that answers, instead of any: name the nearest first, and another one on each host. What passes between two servers costs both."
+  ),
   natsUser: text("", "User at NATS."),
   natsPassword: secret("Password at NATS."),
   natsNkeySeed: text("", "File with the seed of an nkey, instead of user and password; read at each connecting."),

@@ -23,6 +23,8 @@ export class NatsUnavailable extends Schema.TaggedError<NatsUnavailable>()("Nats
 export interface NatsOptions {
   /** `host:port`, `nats://host:port` or `tls://host:port`. A password does not belong here: it would be shown. */
   readonly servers: ReadonlyArray<string>
+  /** The first one that answers, in the order given, instead of any. */
+  readonly inOrder?: boolean
   /** What the servers' own monitoring calls this connection. */
   readonly name: string
   readonly user?: string
@@ -60,6 +62,7 @@ const connectionOptions = (options: NatsOptions): NodeConnectionOptions => {
   const { nkeySeedFile } = options
   return {
     servers: [...options.servers],
+    noRandomize: options.inOrder ?? false,
     name: options.name,
     timeout: dialMsMax,
     maxReconnectAttempts: -1,

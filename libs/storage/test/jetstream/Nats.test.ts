@@ -27,6 +27,21 @@ describe("a connection to NATS", () => {
     })
   )
 
+  it.live("is made to the first server that answers, where they are given in order", () =>
+    Effect.gen(function* () {
+      const port = yield* freePort
+      const own = natsServers()
+      assert.isAbove(own.length, 1)
+      const places = own.map((server) => server.replace(/^\w+:\/\//, ""))
+      for (const nearest of [0, 1, 0, 1, 0, 1]) {
+        const servers = [`127.0.0.1:${port}`, ...own.slice(nearest), ...own.slice(0, nearest)]
+        const connection = connectNats({ servers, inOrder: true, name: "test", ...natsLogin() })
+        const found = yield* Effect.scoped(Effect.map(connection, (it) => it.getServer()))
+        assert.strictEqual(found, places[nearest])
+      }
+    })
+  )
+
   it.live("comes back by itself after it was lost", () =>
     Effect.gen(function* () {
       const { log } = yield* Nats
