@@ -22,14 +22,6 @@ export const stateMutants: ReadonlyArray<Mutant> = [
     seedsMax: 80
   },
   {
-    name: "cursor-not-merged",
-    rule: "†5",
-    file: "libs/actors/src/session/SessionApply.ts",
-    find: "  if (seq <= before.seq) return { cursor: before, moved: false }",
-    put: "",
-    seedsMax: 400
-  },
-  {
     name: "sync-after-removal",
     rule: "†15",
     file: `${owner}/ChannelSync.ts`,
@@ -113,8 +105,8 @@ export const stateMutants: ReadonlyArray<Mutant> = [
     name: "older-channel-row-wins",
     rule: "†32",
     file: `${memory}/MemoryDirectory.ts`,
-    find: "    const newer = row.generation > known.generation || (row.generation === known.generation && row.seq > known.seq)",
-    put: "    const newer = row.seq > 0",
+    find: "  const { generation, n, seq } = isLater(row, known) ? row : known",
+    put: "  const { generation, n, seq } = row",
     seedsMax: 120
   }
 ]
