@@ -4,9 +4,6 @@
  * members is connected to: each send and each delivery crosses NATS. Beside it the embedded server with the same load, as
  * fast as it can and at the same rate. CPU is that of both Parley nodes; that of the services is in `cpu_us_by_process`.
  *
- * The load at half is measured once more with Cassandra paused, which nobody who sends waits for: what of the ack's time is that
- * all share two cores with it.
- *
  * `remote [IN_FLIGHT]`: so many sends wait for their acks at full speed, on both sides. A shard has one record in flight and
  * a record has what waited for it: with 2,048 over 256 shards some eight sends.
  */
@@ -29,7 +26,6 @@ const warmMs = sized(20_000, 2_000)
 /** Of the first load: by then Cassandra has compiled what it needs. */
 const warmFirstMs = sized(90_000, 2_000)
 const measureMs = sized(40_000, 3_000)
-const pausedWarmMs = sized(5_000, 1_000)
 const perSecondMin = 10_000
 const cpuRatioMax = 2
 const p99MsMax = 50
@@ -73,12 +69,8 @@ const remote = async (inFlight: number) => {
   lags.push(await persisterLag(bench))
   const eighth = await run(bench, channels, { _tag: "paced", perSecond: full.perSecond / 8 })
   lags.push(await persisterLag(bench))
-  const { services } = bench.cluster
-  services.pause("cassandra-1")
-  const alone = await run(bench, channels, { _tag: "paced", perSecond: full.perSecond / 2 }, pausedWarmMs)
-  services.resume("cassandra-1")
   channels.close()
-  return { full, half, alone, eighth, lags, channels: wanted.length }
+  return { full, half, eighth, lags, channels: wanted.length }
 }
 
 const embedded = async (count: number, inFlight: number, perSecond: number) => {
@@ -121,8 +113,6 @@ export const bench = async ([given = String(inFlightDefault)]: ReadonlyArray<str
     half_per_second: Math.round(far.half.perSecond),
     half_ack_p50_ms: round(percentile(far.half.latencies, 0.5)),
     half_ack_p99_ms: round(p99),
-    half_cassandra_paused_ack_p50_ms: round(percentile(far.alone.latencies, 0.5)),
-    half_cassandra_paused_ack_p99_ms: round(percentile(far.alone.latencies, 0.99)),
     eighth_per_second: Math.round(far.eighth.perSecond),
     eighth_ack_p50_ms: round(percentile(far.eighth.latencies, 0.5)),
     eighth_ack_p99_ms: round(percentile(far.eighth.latencies, 0.99)),

@@ -53,6 +53,26 @@ export const viewsOf = async (cluster: LocalCluster): Promise<string> => {
   return (await Promise.all(lines)).join("\n")
 }
 
+const told = /^parley_(unstored|consumer_lag_seconds|parked_events|shards|log_bytes)\b/
+
+/** What keeps channels from being acknowledged anything, for the same person: their owners' word, and how far each node's consumers are. */
+export const stuckOf = async (cluster: LocalCluster, channels: ReadonlyArray<string>): Promise<string> => {
+  const inspected = channels.map(async (channel) => {
+    const path = `/v1/inspect/channel/${encodeURIComponent(channel)}`
+    const answer = await call(cluster, "GET", path).catch((error: unknown) => String(error))
+    return `--- ${channel} is: ${JSON.stringify(answer)}`
+  })
+  const metrics = cluster.nodes.map(async ({ name, url }) => {
+    const text = await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(callMsMax) }).then(
+      (response) => response.text(),
+      String
+    )
+    const lines = text.split("\n").filter((line) => told.test(line))
+    return `--- ${name} counts:\n${lines.join("\n")}`
+  })
+  return (await Promise.all([...inspected, ...metrics])).join("\n")
+}
+
 export const askToMove = async (cluster: LocalCluster, shard: number, runner: string): Promise<void> => {
   await call(cluster, "PUT", `/v1/cluster/shards/${shard}/runner/${encodeURIComponent(runner)}`)
 }

@@ -10,7 +10,7 @@ import type { Random } from "../harness/Random.ts"
 import { type Verdict, verdict } from "../harness/Verdict.ts"
 import { Workload, type WorkloadOptions } from "../harness/Workload.ts"
 import { AckWatch } from "./AckWatch.ts"
-import { viewsOf } from "./ClusterCalls.ts"
+import { stuckOf, viewsOf } from "./ClusterCalls.ts"
 import type { OwnCluster } from "./Stage.ts"
 
 export interface Scene {
@@ -142,6 +142,7 @@ export const runFault = async (
     if (!marked) watch.mark()
     await untilAcked("after", isBroken ? endBrokenMsMax : acksMsMax)
     if (!isBroken) await untilAllBack(watch)
+    const stuck = isBroken || watch.silent.length === 0 ? "" : `\n${await stuckOf(cluster, watch.silent)}`
     watch.end()
     if (watch.longestPauseMs > fault.pauseMsMax && !isBroken) {
       wrong.push(`no ack for longer than ${fault.pauseMsMax} ms`)
@@ -152,7 +153,7 @@ export const runFault = async (
     const settleMsMax = fault.settleMsMax ?? (isBroken ? 2 * endBrokenMsMax : settleMsMaxUsual)
     const judgement = await verdict(workload, judged, random, settleMsMax)
     const views = judgement.violations.length === 0 ? "" : `\n${await viewsOf(cluster)}`
-    const found = { ...judgement, report: judgement.report + views }
+    const found = { ...judgement, report: judgement.report + views + stuck }
     return resultOf(fault, found, { seed: random.seed, watch, notes, wrong, startedAt })
   } finally {
     network?.heal()

@@ -133,13 +133,14 @@ const again = { times: attemptsMax - 1, schedule: Schedule.jittered(Schedule.exp
 /** The client, made and kept at the first use that succeeds; whoever asks meanwhile waits for the same attempt. */
 const connection = Effect.fnUntraced(function* (options: CassandraOptions) {
   let client: Client | undefined
-  let failed: { readonly at: number; readonly error: StoreUnavailable | SchemaNewer } | undefined
+  /** On the monotonic clock: a wall clock that was set back would put the next try off by as much. */
+  let failed: { readonly at: bigint; readonly error: StoreUnavailable | SchemaNewer } | undefined
   const one = yield* Semaphore.make(1)
   yield* Effect.addFinalizer(() => shutdown(client))
   const connect = Effect.gen(function* () {
     if (client !== undefined) return client
-    const now = yield* Clock.currentTimeMillis
-    if (failed !== undefined && now - failed.at < reconnectMs) return yield* failed.error
+    const now = yield* Clock.monotonicTimeNanos
+    if (failed !== undefined && Number(now - failed.at) < reconnectMs * 1e6) return yield* failed.error
     yield* migrate(options)
     const made = makeClient(options, options.keyspace)
     yield* Effect.tryPromise({ try: () => made.connect(), catch: unavailable }).pipe(
@@ -149,7 +150,7 @@ const connection = Effect.fnUntraced(function* (options: CassandraOptions) {
     return made
   }).pipe(
     Effect.tapError((error) =>
-      Effect.map(Clock.currentTimeMillis, (at) => {
+      Effect.map(Clock.monotonicTimeNanos, (at) => {
         failed = failed?.error === error ? failed : { at, error }
       })
     ),

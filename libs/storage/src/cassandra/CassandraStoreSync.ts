@@ -67,6 +67,9 @@ class Watch {
   }
 }
 
+/** Of the wall clock an hour may be set back in the midst of a wait. */
+const monotonicMs = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
+
 export const layerCassandra = (options: StoreSyncOptions = {}): Layer.Layer<StoreSync, never, Cassandra> => {
   const waitMs = Math.ceil((options.syncPeriodMs ?? syncPeriodMsDefault) * periods)
   if (waitMs === 0) return Layer.succeed(StoreSync, StoreSync.of({ sync: Effect.void, periodic: false }))
@@ -82,29 +85,29 @@ export const layerCassandra = (options: StoreSyncOptions = {}): Layer.Layer<Stor
         one.withPermits(1)(
           Effect.gen(function* () {
             if (lookedAt >= time) return
-            const begun = yield* Clock.currentTimeMillis
+            const begun = yield* monotonicMs
             const starts = yield* Effect.option(cassandra.starts)
-            const now = yield* Clock.currentTimeMillis
+            const now = yield* monotonicMs
             if (starts._tag === "Some") watch.look(starts.value, now)
             else watch.missed(now)
             lookedAt = begun
           })
         )
       // What they were before the first write: the first sync compares with that.
-      yield* Effect.forkScoped(lookSince(yield* Clock.currentTimeMillis))
+      yield* Effect.forkScoped(lookSince(yield* monotonicMs))
       const sync = Effect.gen(function* () {
-        const calledAt = yield* Clock.currentTimeMillis
+        const calledAt = yield* monotonicMs
         // What a caller has not synced is younger than its last sync, which took as long, and what it did since.
         const writtenSince = calledAt - waitMs * 2
         const end = calledAt + waitMs
-        for (let now = calledAt; now < end; now = yield* Clock.currentTimeMillis) {
+        for (let now = calledAt; now < end; now = yield* monotonicMs) {
           yield* lookSince(now - lookMs + 1)
           yield* Effect.sleep(Math.min(lookMs, end - now))
         }
         yield* lookSince(end)
         while (watch.inDoubt) {
           yield* Effect.sleep(lookMs)
-          yield* lookSince((yield* Clock.currentTimeMillis) - lookMs + 1)
+          yield* lookSince((yield* monotonicMs) - lookMs + 1)
         }
         if (!watch.disturbedSince(writtenSince)) return
         return yield* new StoreUnavailable({

@@ -1,6 +1,6 @@
 /** `sync` over Cassandra: not before its nodes have synced by themselves, never where one forgot, and cheap for many. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer } from "effect"
+import { Clock, Effect, Exit, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { Cassandra, type NodeStarts } from "../../src/cassandra/Cassandra.ts"
 import { layerCassandra, type StoreSyncOptions } from "../../src/cassandra/CassandraStoreSync.ts"
@@ -65,6 +65,23 @@ describe("StoreSync over Cassandra", () => {
         assert.isAtMost(state.looks, 17)
       }).pipe(Effect.provide(layer))
     }
+  )
+
+  it.effect("a wall clock that is set back meanwhile puts nothing off", () =>
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      let backMs = 0
+      const wall = Effect.map(clock.currentTimeMillis, (now) => now - backMs)
+      const waiting = yield* Effect.forkChild(
+        Effect.provideService(sync, Clock.Clock, { ...clock, currentTimeMillis: wall })
+      )
+      yield* TestClock.adjust(5_000)
+      backMs = 3_600_000
+      yield* TestClock.adjust(9_999)
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* TestClock.adjust(1)
+      yield* Fiber.join(waiting).pipe(Effect.timeout("1 second"), TestClock.withLive)
+    }).pipe(Effect.provide(world().layer))
   )
 
   it.effect("the period is the nodes' own; who syncs before he answers is not waited for", () =>
