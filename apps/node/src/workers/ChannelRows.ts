@@ -57,16 +57,10 @@ const emptyRow = (channel: string): ChannelRowWithOrigins => ({
 
 /** What these entries, all of channels, make of rows and members; a repeat of them makes the same. */
 export const changedRows = (directory: Directory["Service"], entries: ReadonlyArray<Entry>) => {
-  const changing = new Set<string>()
-  for (const entry of entries) if (changes(entry)) changing.add(entry.id)
-  if (changing.size === 0) return Effect.succeed(nothing)
+  if (!entries.some(changes)) return Effect.succeed(nothing)
   return Effect.gen(function* () {
-    const firsts = new Map<string, ReadonlyArray<Entry>>()
-    for (const entry of entries) {
-      if (!changes(entry)) continue
-      firsts.set(entry.id, [...(firsts.get(entry.id) ?? []), entry])
-    }
-    const found = yield* Effect.forEach(firsts.values(), (changes) => rowBefore(directory, changes), {
+    const byChannel = Map.groupBy(entries.filter(changes), ({ id }) => id)
+    const found = yield* Effect.forEach(byChannel, ([channel, own]) => rowBefore(directory, channel, own), {
       concurrency: readsAtOnce
     })
     const rows = new Map(found.map((row) => [row.channel, row]))
@@ -100,14 +94,13 @@ export const changedRows = (directory: Directory["Service"], entries: ReadonlyAr
  * Written later than others of the channel, if the step is a repeat, its first event changes nothing (†32). More than that of a
  * channel's beginning may be a repeat that finds what has become of it.
  */
-const rowBefore = (directory: Directory["Service"], [first, ...others]: ReadonlyArray<Entry>) => {
-  if (first === undefined) return Effect.succeed(emptyRow(""))
-  const { generation, id, seq } = first
-  return generation === 1 && seq === 1 && others.length === 0
-    ? Effect.succeed(emptyRow(id))
+const rowBefore = (directory: Directory["Service"], channel: string, changes: ReadonlyArray<Entry>) => {
+  const [only] = changes
+  return changes.length === 1 && only?.generation === 1 && only.seq === 1
+    ? Effect.succeed(emptyRow(channel))
     : Effect.map(
-        directory.channelWithOrigins(id),
-        Option.getOrElse(() => emptyRow(id))
+        directory.channelWithOrigins(channel),
+        Option.getOrElse(() => emptyRow(channel))
       )
 }
 

@@ -36,6 +36,14 @@ const created = (members: ReadonlyArray<string>): Entry => ({
   body: plainBody({ seq: 1, at: 1, by: "ana", kind: "created", members, name: "first", topic: "", fanout: "write" })
 })
 
+/** A step of the persister, for the rows. */
+const writeTo = (directory: Directory["Service"]) =>
+  Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>) {
+    const { members, rows } = yield* changedRows(directory, entries)
+    yield* directory.writeMembers(members)
+    yield* directory.writeChannels(rows)
+  })
+
 describe("rows of a channel", () => {
   it.effect("count a removal whose stay was written by a step that failed before the row (WRITE-BEHIND-SAFE)", () =>
     Effect.gen(function* () {
@@ -59,11 +67,7 @@ describe("rows of a channel", () => {
   it.effect("end a stay again that a store forgot with its last writes, though the channel's row is past it", () =>
     Effect.gen(function* () {
       const directory = yield* Directory
-      const write = Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>) {
-        const { members, rows } = yield* changedRows(directory, entries)
-        yield* directory.writeMembers(members)
-        yield* directory.writeChannels(rows)
-      })
+      const write = writeTo(directory)
       yield* write([entryOf(1, "created", ["ana", "ben"])])
       // Its power went: of the removal at 2 nothing is left, and what was written since is based on it.
       const [row] = (yield* changedRows(directory, [entryOf(3, "added", ["cat"])])).rows
@@ -91,11 +95,7 @@ describe("rows of a channel", () => {
           ...memory,
           channelWithOrigins: (id) => Effect.suspend(() => (reads++, memory.channelWithOrigins(id)))
         })
-        const write = Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>) {
-          const { members, rows } = yield* changedRows(directory, entries)
-          yield* directory.writeMembers(members)
-          yield* directory.writeChannels(rows)
-        })
+        const write = writeTo(directory)
         const first = [entryOf(1, "created", ["ana", "ben"]), entryOf(2, "added", ["cat"])]
         yield* write(first.slice(0, 1))
         assert.strictEqual(reads, 0)
@@ -114,11 +114,7 @@ describe("rows of a channel", () => {
     () =>
       Effect.gen(function* () {
         const directory = yield* Directory
-        const write = Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>) {
-          const { members, rows } = yield* changedRows(directory, entries)
-          yield* directory.writeMembers(members)
-          yield* directory.writeChannels(rows)
-        })
+        const write = writeTo(directory)
         yield* write([created(["ana"])])
         // Of the name at 2 nothing is left; a message and a topic came since.
         yield* directory.moveChannels([{ channel, generation: 1, seq: 3, n: 1, idBound: 0 }])

@@ -13,6 +13,7 @@
  */
 import { Effect } from "effect"
 import { voidEdit } from "../CurrentForm.ts"
+import { isLater } from "../Directory.ts"
 import type { StoredEvent } from "../MessageStore.ts"
 import type { StoreRefused, StoreUnavailable } from "../StoreError.ts"
 import { putBlockChange } from "./BlockCounts.ts"
@@ -158,9 +159,6 @@ const refusal = (event: StoredEvent): string | undefined => {
 }
 
 const zero = long(0)
-
-const isLater = (a: StoredEvent, b: StoredEvent): boolean =>
-  a.generation !== b.generation ? a.generation > b.generation : a.seq > b.seq
 
 const planOf = (events: ReadonlyArray<StoredEvent>, rowsMax: number): Plan => {
   const plan = { rows: new PartitionBatches(rowsMax), after: new PartitionBatches(rowsMax), targets: new Map() }
