@@ -30,7 +30,8 @@ export type ResidentSession = Resident<SessionState>
 /**
  * A cursor has no place in a sequence by which an edge could miss it. So the last one of each user and channel is shown again to
  * each edge that attaches, which it does where a shard came here, and where its interest or a part of the link was
- * lost: for so many ticks at least, half a minute, and for twice as many at most.
+ * lost: for so many ticks at least, half a minute, and for twice as many at most. A next owner does not know what this one
+ * showed, perhaps to nobody yet. So he shows what the edges offer again to him (`ReadMarks`), once, even if nothing moves.
  */
 export const shownTicksMin = 60
 /** In that time; beyond so many none is kept: such a device has it with its next sync. */
@@ -84,10 +85,11 @@ export class SessionHandler {
           }
           case "MoveCursor": {
             const { cursor, moved } = moveCursor(state, request.channel, request.seq, request.generation)
-            if (moved) {
-              this.#cursorsChanged(resident)
+            if (moved) this.#cursorsChanged(resident)
+            // An edge offers what another owner took: whether he showed it to all who were to see it nobody knows.
+            const offered = cursor.generation === request.generation && cursor.seq === request.seq
+            if (moved || (offered && this.#showsFirst(user, request.channel)))
               this.#showCursor(state, request, cursor, request.caller)
-            }
             return reply({ ok: { cursor, userSeq: state.committedUserSeq } satisfies CursorMoved })
           }
           case "MarkUnread":
@@ -260,6 +262,13 @@ export class SessionHandler {
   #cursorsChanged(resident: ResidentSession): void {
     resident.dirty = true
     if (!this.#dirty.has(resident)) this.#dirty.set(resident, this.#ticks + this.owner.context.bounds.cursorTicks)
+  }
+
+  /** Whether it would be the channel's first here, of late. */
+  #showsFirst(user: string, channel: string): boolean {
+    const topic = userTopic(user)
+    const known = [this.#shown, this.#shownBefore].some((shown) => shown.get(topic)?.has(channel) === true)
+    return !known && this.#shownCount < shownMax
   }
 
   #showCursor(

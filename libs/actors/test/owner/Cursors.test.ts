@@ -7,7 +7,8 @@ import * as MemoryStores from "@parley/storage/memory/MemoryStores"
 import { StoreUnavailable } from "@parley/storage/StoreError"
 import { Effect, Layer, Result } from "effect"
 import { decodeRecord } from "../../src/log/Record.ts"
-import type { OwnerRequest } from "../../src/owner/OwnerProtocol.ts"
+import type { LinkMessage, OwnerRequest } from "../../src/owner/OwnerProtocol.ts"
+import { userTopic } from "../../src/owner/OwnerProtocol.ts"
 import type { Runner } from "../../src/owner/Runner.ts"
 import { oneShardRunner, shard } from "./OneShard.ts"
 
@@ -21,6 +22,16 @@ const ask = (runner: Runner, request: OwnerRequest) =>
       runner.epochOf(shard),
       request,
       (reply) => resume("ok" in reply ? Effect.void : Effect.die(reply.failure)),
+      () => resume(Effect.die("not mine"))
+    )
+  )
+
+const attached = (runner: Runner, user: string) =>
+  Effect.callback<void>((resume) =>
+    runner.attach(
+      runner.epochOf(shard),
+      { edge: "other", shard, topics: [{ topic: userTopic(user), users: [user] }] },
+      () => resume(Effect.void),
       () => resume(Effect.die("not mine"))
     )
   )
@@ -42,8 +53,12 @@ const world = Effect.fnUntraced(function* () {
         return store.merge(user, moved)
       })
   })
+  const shown: Array<string> = []
+  const publish = ({ items }: LinkMessage) => {
+    for (const item of items) if (item._tag === "Personal") shown.push(`${item.topic} ${item.frame}`)
+  }
   const started = Effect.gen(function* () {
-    const runner = yield* oneShardRunner({ cursors }, { bounds: { cursorTicks } })
+    const runner = yield* oneShardRunner({ cursors }, { bounds: { cursorTicks }, publish })
     yield* runner.open(shard, 1)
     return runner
   })
@@ -58,7 +73,7 @@ const world = Effect.fnUntraced(function* () {
         ),
       { discard: true }
     )
-  const read = (runner: Runner, user: string, seq: number) =>
+  const read = (runner: Runner, user: string, seq: number, generation: number | null = null) =>
     ask(runner, {
       _tag: "MoveCursor",
       caller: { user, device: "d", connection: 1, edge: "e" },
@@ -67,9 +82,9 @@ const world = Effect.fnUntraced(function* () {
       unread: 0,
       mentions: 0,
       head: seq,
-      generation: null
+      generation
     })
-  return { read, started, state, ticks, written }
+  return { read, shown, started, state, ticks, written }
 })
 
 describe("†5 cursors that moved", () => {
@@ -139,6 +154,30 @@ describe("†5 cursors that moved", () => {
       yield* read(after, "ann", 1)
       yield* ticks(after, cursorTicks)
       assert.deepStrictEqual(written, ["ann 1"])
+    }).pipe(Effect.provide(layers))
+  )
+
+  it.live("an edge that missed two owners is shown by the third what the one between had no edge to show to", () =>
+    Effect.gen(function* () {
+      const { read, shown, started } = yield* world()
+      const before = yield* started
+      yield* read(before, "ann", 3)
+      yield* before.close(shard)
+      const after = yield* started
+      yield* attached(after, "ann")
+      yield* read(after, "ann", 3)
+      yield* read(after, "ann", 2, 0)
+      assert.deepStrictEqual(shown, [])
+      yield* read(after, "ann", 3, 0)
+      while (shown.length === 0) yield* Effect.sleep(1)
+      // Once: as many edges may offer it as the user has devices.
+      yield* read(after, "ann", 3, 0)
+      yield* read(after, "ann", 4)
+      while (shown.length < 2) yield* Effect.sleep(1)
+      assert.deepStrictEqual(
+        shown.map((one) => /"seq":\d+/.exec(one)?.[0]),
+        ['"seq":3', '"seq":4']
+      )
     }).pipe(Effect.provide(layers))
   )
 })
