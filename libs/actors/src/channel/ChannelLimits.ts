@@ -15,6 +15,9 @@ export interface ChannelLimits extends MembersLimits {
   readonly warmTailEventsMax: number
   readonly warmTailBytesMax: number
   readonly warmWindowIdsMax: number
+  /** What a checkpoint keeps of them where the store is far behind, whether it has the rest or not. */
+  readonly cutTailBytesMax: number
+  readonly cutWindowIdsMax: number
   /** Members above which the channel switches to read fan-out, and how far below it switches back. */
   readonly fanoutThreshold: number
   readonly fanoutHysteresis: number
@@ -33,6 +36,8 @@ export const channelLimitsDefault: ChannelLimits = {
   warmTailEventsMax: 64,
   warmTailBytesMax: 16_384,
   warmWindowIdsMax: 64,
+  cutTailBytesMax: 65_536,
+  cutWindowIdsMax: 512,
   fanoutThreshold: 200,
   fanoutHysteresis: 40,
   typingTtlMs: Limits.typingTtlMs,

@@ -111,6 +111,10 @@ export abstract class CommittedChannel {
   get floor(): number {
     return this.tail.floor
   }
+  /** Whether what precedes the tail was in the log alone when the channel was checkpointed (`Tail.isCut`). */
+  get isCut(): boolean {
+    return this.tail.isCut
+  }
   get tailFrom(): number {
     return this.tail.from
   }

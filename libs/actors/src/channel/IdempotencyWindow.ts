@@ -86,6 +86,15 @@ export class IdempotencyWindow {
     this.#pinned.pop()
   }
 
+  /** Ids that a cut snapshot gave up, and the store does not have: they are not evicted before it has (†29). */
+  recall(entries: ReadonlyArray<Entry>): void {
+    for (const entry of entries) {
+      if (entry.cid !== "" && this.get(entry.by, entry.cid) === undefined) this.remember(entry)
+    }
+    this.#pinned = this.#pinned.slice(this.#settled).sort((a, b) => a.seq - b.seq)
+    this.#settled = 0
+  }
+
   #add(held: Held): void {
     if (this.#pinned.length === 0) this.#pinned = [held]
     else this.#pinned.push(held)
@@ -160,16 +169,24 @@ export class IdempotencyWindow {
     }
   }
 
-  /** What a snapshot at `head` keeps of it, with `idsMax` of the ids that the store has: as if the others had been evicted. */
-  snapshot(idsMax: number, head: number): { readonly bound: number; readonly ids: ReadonlyArray<Remembered> } {
+  /**
+   * What a snapshot at `head` keeps of it, with `idsMax` of the ids that the store has: as if the others had been evicted.
+   * `floor`: those up to it count as the store's, as they will be when somebody restores it and asks.
+   */
+  snapshot(
+    idsMax: number,
+    head: number,
+    floor = 0
+  ): { readonly bound: number; readonly ids: ReadonlyArray<Remembered> } {
     if (this.#size === 0) return { bound: this.bound, ids: none }
     if (idsMax === 0 && this.#settled === this.#pinned.length) {
       let { bound } = this
       for (const held of this.#heap) bound = Math.max(bound, held.time)
       return { bound, ids: none }
     }
-    const pinned = this.#pinned.slice(this.#settled).filter((held) => held.seq <= head)
-    const settled = this.#heap.toSorted((a, b) => (before(a, b) ? 1 : -1))
+    const held = this.#pinned.slice(this.#settled).filter(({ seq }) => seq <= head)
+    const pinned = held.filter(({ seq }) => seq > floor)
+    const settled = [...this.#heap, ...held.filter(({ seq }) => seq <= floor)].sort((a, b) => (before(a, b) ? 1 : -1))
     const ids = [...settled.slice(0, idsMax), ...pinned].sort((a, b) => a.seq - b.seq).map(remembered)
     return { bound: Math.max(this.bound, settled[idsMax]?.time ?? 0), ids }
   }

@@ -99,6 +99,9 @@ export const changedAuthor = (event: { readonly by: string; readonly hidden: str
   return hidden.author ?? event.by
 }
 
+/** The store surely has what precedes the tail. */
+const nowhere = -1
+
 /** Of nearly all tails at first; never changed. */
 const noEvents: Array<TailEvent> = []
 /** In the place of one that is held no more. */
@@ -124,6 +127,8 @@ export class Tail {
   floor: number
   bytes = 0
   pinnedBytes = 0
+  /** Of a tail that was restored without events above the floor (`newest`): that floor, until it has passed them. */
+  #cutAt = nowhere
   /** The newest message in its current form, also when it is older than the tail. */
   last: StoredMessage | null = null
   // Dense: events[start + i] has the seq from + 1 + i.
@@ -146,6 +151,19 @@ export class Tail {
   /** The last seq held (`from` when empty). */
   get to(): number {
     return this.from + this.length
+  }
+
+  /**
+   * Whether the log had events between the floor and this tail when it was cut for a checkpoint. The store has them once
+   * it has come past that checkpoint (`ShardOwner.storeReady`), but for what it has parked.
+   */
+  get isCut(): boolean {
+    return this.#cutAt !== nowhere
+  }
+
+  /** What the store has for certain, whatever it has come past since. */
+  get floorForCertain(): number {
+    return this.isCut ? this.#cutAt : this.floor
   }
 
   get(seq: number): TailEvent | undefined {
@@ -205,6 +223,26 @@ export class Tail {
     this.#trim()
   }
 
+  /**
+   * Puts back what was cut: all that the store does not have up to here, oldest first and as it was written. Nothing: it has
+   * it all. False: what is given is not all of it.
+   */
+  uncut(written: ReadonlyArray<TailEvent>): boolean {
+    const first = written[0]
+    if (first === undefined) {
+      this.#cutAt = nowhere
+      return true
+    }
+    if (written.at(-1)?.seq !== this.from || written.length !== this.from - first.seq + 1) return false
+    const older = new Tail(Infinity, Infinity, first.seq - 1, first.seq - 1)
+    for (const event of written) older.push(event)
+    this.floor = first.seq - 1
+    this.#cutAt = nowhere
+    this.prepend([...older.after(this.floor)])
+    this.pinnedBytes = this.bytes
+    return true
+  }
+
   setFloor(floor: number): void {
     const next = Math.min(floor, this.to)
     if (next <= this.floor) return
@@ -213,6 +251,7 @@ export class Tail {
       if (event !== undefined) this.pinnedBytes -= costOf(event)
     }
     this.floor = next
+    this.#cutAt = nowhere
     this.#trim()
   }
 
@@ -396,7 +435,22 @@ export class Tail {
     return [...this.after(first - 1)]
   }
 
-  /** A tail of these events; they are in current form already, so nothing is applied to them again. */
+  /** The newest events of at most so many bytes, also where the store lacks what precedes them. */
+  newest(bytesMax: number): ReadonlyArray<TailEvent> {
+    let first = this.to + 1
+    let bytes = 0
+    for (let event = this.get(first - 1); event !== undefined; event = this.get(first - 1)) {
+      bytes += costOf(event)
+      if (bytes > bytesMax) break
+      first--
+    }
+    return [...this.after(first - 1)]
+  }
+
+  /**
+   * A tail of these events; they are in current form already, so nothing is applied to them again. Where they begin above
+   * the floor it is one that was cut, and whoever reads below it has to wait for the store.
+   */
   static restore(
     limits: { readonly eventsMax: number; readonly bytesMax: number },
     to: number,
@@ -404,11 +458,13 @@ export class Tail {
     events: ReadonlyArray<TailEvent>,
     last: StoredMessage | null
   ): Tail {
-    const tail = new Tail(limits.eventsMax, limits.bytesMax, to - events.length, floor)
+    const from = to - events.length
+    const tail = new Tail(limits.eventsMax, limits.bytesMax, from, Math.max(from, floor))
+    if (from > floor) tail.#cutAt = floor
     if (events.length > 0) tail.#events = [...events]
     for (const event of events) {
       tail.bytes += costOf(event)
-      if (event.seq > floor) tail.pinnedBytes += costOf(event)
+      if (event.seq > tail.floor) tail.pinnedBytes += costOf(event)
       if (isChange(event)) tail.#noteChange(event.seq)
     }
     tail.last = last

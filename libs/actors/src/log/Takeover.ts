@@ -60,8 +60,6 @@ export interface OpenShard {
   readonly handover?: Handover
   /** Takes each entry as it is replayed; without it they are returned. */
   readonly onEntry?: (entry: Entry, position: LogPosition) => void
-  /** Done while the log is replayed from there (the last full checkpoint's position), before the shard is open. */
-  readonly beside?: (replayedFrom: LogPosition) => Effect.Effect<void, OpenShardError>
   /** Who opens, for those who read the log. */
   readonly owner?: string
 }
@@ -132,8 +130,7 @@ export const openShard = Effect.fnUntraced(function* (
       Overtaken: ({ epoch }) => Effect.fail(new ShardTaken({ shard: options.shard, epoch }))
     })
   )
-  const beside = options.beside?.(opened.replayedFrom) ?? Effect.void
-  const [bodies] = yield* Effect.all([replayed, beside], { concurrency: 2 })
+  const bodies = yield* replayed
   return { ...opened, ...bodies, entries }
 })
 

@@ -1,6 +1,6 @@
 /**
  * Records that a consumer has still to read lie below what an opening replays where it is far behind: they are read
- * once, so that a damaged one is found before the shard is served, and not by the consumer afterwards (†24).
+ * once, so that a damaged one is found soon, and not by the consumer when the store is back (†24).
  */
 import { type EventLog, LogDamaged, type LogPosition, type LogUnavailable } from "@parley/storage/EventLog"
 import { Effect, Result } from "effect"

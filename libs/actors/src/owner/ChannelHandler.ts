@@ -12,27 +12,21 @@ import { readHistory } from "./ChannelHistory.ts"
 import { channelLimits, forgetIds, loadChannel } from "./ChannelLoader.ts"
 import { syncChannel, syncNow, unreadCounts, withStay } from "./ChannelSync.ts"
 import { inspectChannel } from "./Inspect.ts"
-import type {
-  Attached,
-  Caller,
-  ChannelAck,
-  ChannelMutation,
-  ChannelRequest,
-  SyncResult,
-  TopicName
-} from "./OwnerProtocol.ts"
+import type { Attached, Caller, ChannelAck, ChannelRequest, SyncResult, TopicName } from "./OwnerProtocol.ts"
 import { channelTopic } from "./OwnerProtocol.ts"
 import { type PendingEvent, refuse, type Resident, Residents, type WakeDepth } from "./Residents.ts"
 import type { Reply, ShardOwner } from "./ShardOwner.ts"
 import { afterOwnAdditions } from "./OwnAdditions.ts"
 import { RefusedIds } from "./RefusedIds.ts"
-import { findKnown, learnMembers } from "./StoreLookups.ts"
+import { findKnown, learnMembers, storeReaches, whenStoreReady } from "./StoreLookups.ts"
 import { behind, withTail } from "./TailFill.ts"
 
 export type ResidentChannel = Resident<ChannelState>
 
 /** Looks into the store for one mutation: its id, its target, its members; more would be a loop. */
 const lookupsMax = 4
+
+type Mutate = ChannelRequest & { readonly _tag: "Mutate" }
 
 const noCaller: Caller = { user: "", device: "", connection: 0, edge: "" }
 
@@ -190,10 +184,25 @@ export class ChannelHandler {
     )
   }
 
+  #mutateLater(waiting: ChannelState, request: Mutate, lookups: number, reply: Reply, notMine: () => void): void {
+    const fail = (failure: ApiFailure) => reply({ failure })
+    const again = (resident: ResidentChannel, state: ChannelState) =>
+      this.#mutate(resident, state, request, {}, lookups, reply, notMine)
+    whenStoreReady(
+      this.owner,
+      (ready) => {
+        if (ready) this.#turn(waiting.channel, notMine, fail, again)
+        else if (this.owner.serving) fail({ code: "unavailable" })
+        else notMine()
+      },
+      waiting
+    )
+  }
+
   #mutate(
     resident: ResidentChannel,
     state: ChannelState,
-    request: { readonly caller: Caller; readonly mutation: ChannelMutation; readonly admin: boolean },
+    request: Mutate,
     known: Known,
     lookups: number,
     reply: Reply,
@@ -213,8 +222,10 @@ export class ChannelHandler {
         return this.#repeat(resident, decision, reply)
       case "Need": {
         if (lookups >= lookupsMax) return reply({ failure: { code: "unavailable" } })
+        // The others do not wait for a store that only this one needs, and that may be away.
+        if (!storeReaches(this.owner, state)) return this.#mutateLater(state, request, lookups + 1, reply, notMine)
         this.residents.hold(resident)
-        return findKnown(this.owner, state.channel, decision, known, (found) => {
+        return findKnown(this.owner, state, decision, known, (found) => {
           if (found === undefined) reply({ failure: { code: "unavailable" } })
           else this.#mutate(resident, state, request, found, lookups + 1, reply, notMine)
           this.residents.release(resident)

@@ -124,21 +124,27 @@ const rowsOf = (
     const rows = inTail()
     if (rows.length >= range.limit) return done(rows)
   }
-  whenStoreReady(owner, (ready) => {
-    if (!ready) return done(undefined)
-    const recent = range.newest ? inTail().length : 0
-    const asked = { ...range, before: Math.min(range.before, tailFrom + 1), limit: range.limit - recent }
-    owner.context.run(owner.context.stores.messages.messages(state.channel, asked), (result) => {
-      if (!("ok" in result)) return done(undefined)
-      if (state.tailFrom > tailFrom || state.tailFrom > Math.max(floor, tailFrom)) {
-        return tries >= readAgainMax ? done(undefined) : rowsOf(owner, state, range, tries + 1, done)
-      }
-      const changed = state.changedAbove(floor)
-      const old = result.ok.map((row) => (changed.has(row.seq) ? overlay(state, floor, row) : row))
-      const rows = range.newest || old.length < range.limit ? [...old, ...inTail()] : old
-      done(range.newest ? rows.slice(-range.limit) : rows.slice(0, range.limit))
-    })
-  })
+  whenStoreReady(
+    owner,
+    (ready) => {
+      if (!ready) return done(undefined)
+      // While it was waited for, the tail was put back to what the store does not have (`ChannelState.uncut`).
+      if (state.tailFrom < tailFrom) return rowsOf(owner, state, range, tries, done)
+      const recent = range.newest ? inTail().length : 0
+      const asked = { ...range, before: Math.min(range.before, tailFrom + 1), limit: range.limit - recent }
+      owner.context.run(owner.context.stores.messages.messages(state.channel, asked), (result) => {
+        if (!("ok" in result)) return done(undefined)
+        if (state.tailFrom > tailFrom || state.tailFrom > Math.max(floor, tailFrom)) {
+          return tries >= readAgainMax ? done(undefined) : rowsOf(owner, state, range, tries + 1, done)
+        }
+        const changed = state.changedAbove(floor)
+        const old = result.ok.map((row) => (changed.has(row.seq) ? overlay(state, floor, row) : row))
+        const rows = range.newest || old.length < range.limit ? [...old, ...inTail()] : old
+        done(range.newest ? rows.slice(-range.limit) : rows.slice(0, range.limit))
+      })
+    },
+    state
+  )
 }
 
 /** Applies what changed a row above the floor: the store may not have it yet. */

@@ -6,14 +6,12 @@ import { Effect } from "effect"
 import { type ChannelLimits, channelLimitsDefault, ChannelState, replay } from "../channel/ChannelState.ts"
 import type { Directory, Membership } from "@parley/storage/Directory"
 import { IdempotencyWindow } from "../channel/IdempotencyWindow.ts"
-import { decodeParked, parkedEventsMax } from "../fanout/Parking.ts"
-import { persisterConsumer } from "../fanout/ConsumerNames.ts"
-import type { Entry, Topic } from "../log/Entry.ts"
+import type { Entry } from "../log/Entry.ts"
 import type { ColdAnswer } from "./ColdChannels.ts"
 import type { OwnerBounds } from "./OwnerContext.ts"
 import type { WakeDepth } from "./Residents.ts"
 import type { ShardOwner } from "./ShardOwner.ts"
-import { whenStoreReady } from "./StoreLookups.ts"
+import { parkedOf, whenStoreReady } from "./StoreLookups.ts"
 
 /** Stays of present and former members that are loaded at most, and users a page. */
 const pagedStaysMax = 10_000
@@ -23,6 +21,9 @@ export const loadedTailEvents = 50
 
 export const channelLimits = (bounds: OwnerBounds): ChannelLimits => ({
   ...channelLimitsDefault,
+  // Together they are below it, so that one that was cut is not cut again for what it kept.
+  cutTailBytesMax: Math.floor(bounds.unstoredBytesMax / 2),
+  cutWindowIdsMax: Math.floor(bounds.unstoredBytesMax / 256),
   fanoutThreshold: bounds.fanoutThreshold,
   fanoutHysteresis: Math.floor(bounds.fanoutThreshold / 5)
 })
@@ -43,13 +44,6 @@ const allStays = Effect.fnUntraced(function* (directory: Directory["Service"], c
     if (stays.length > pagedStaysMax) return undefined
     after = last.user
   }
-})
-
-/** What the store lacks of an entity because it could not be written (†26): it goes on top of the rows. */
-export const parkedOf = Effect.fnUntraced(function* (owner: ShardOwner, topic: Topic, id: string) {
-  if (!owner.parked.has(topic, id)) return []
-  const parked = yield* owner.context.stores.parked.of(persisterConsumer, topic, id, parkedEventsMax)
-  return parked.map(decodeParked)
 })
 
 export const loadChannel = (

@@ -13,7 +13,7 @@ import { receiptsHere } from "./ChannelReceipts.ts"
 import type { SyncItem, SyncResult, UnreadCounts } from "./OwnerProtocol.ts"
 import type { ShardOwner } from "./ShardOwner.ts"
 import { afterOwnAdditions } from "./OwnAdditions.ts"
-import { learnMembers, storeBehindRetryMs, storeBehindTriesMax, whenStoreReady } from "./StoreLookups.ts"
+import { learnMembers, storeBehindRetryMs, storeBehindTriesMax, storeReaches, whenStoreReady } from "./StoreLookups.ts"
 
 /** Ranges that the store counts for one answer, of messages and of mentions. */
 const storedRangesMax = 64
@@ -36,7 +36,7 @@ export const unreadCounts = (
     if (tries >= storeBehindTriesMax || !owner.serving) return done(undefined)
     setTimeout(() => unreadCounts(owner, state, user, after, done, tries + 1), storeBehindRetryMs)
   }
-  if (!owner.storeReady) return again()
+  if (!storeReaches(owner, state)) return again()
   const { inTail, naming, stored, storeUpTo } = state.unreadSplit(seen, user)
   // Many changes that the store may lack: asked again once the floor has passed them.
   if (stored.length + naming.length > storedRangesMax) return again()
@@ -204,26 +204,30 @@ const eventsFromStore = (
   done: (events: Events | undefined) => void,
   tries = 0
 ): void => {
-  whenStoreReady(owner, (ready) => {
-    if (!ready) return done(undefined)
-    const { committedSeq, tailFrom } = state
-    const changes = state.changesAbove(Math.min(state.floor, tailFrom))
-    owner.context.run(
-      owner.context.stores.messages.events(state.channel, after, Math.min(tailFrom, head), eventsMax),
-      (result) => {
-        if (!("ok" in result)) return done(undefined)
-        const isFull = result.ok.length >= eventsMax
-        // The tail may have been cut while the store answered: then the store has what is missing, but not this answer.
-        if (state.tailFrom > (isFull ? committedSeq : tailFrom)) {
-          return tries >= againMax
-            ? done(undefined)
-            : eventsFromStore(owner, state, after, head, eventsMax, done, tries + 1)
+  whenStoreReady(
+    owner,
+    (ready) => {
+      if (!ready) return done(undefined)
+      const { committedSeq, tailFrom } = state
+      const changes = state.changesAbove(Math.min(state.floor, tailFrom))
+      owner.context.run(
+        owner.context.stores.messages.events(state.channel, after, Math.min(tailFrom, head), eventsMax),
+        (result) => {
+          if (!("ok" in result)) return done(undefined)
+          const isFull = result.ok.length >= eventsMax
+          // The tail may have been cut while the store answered: then the store has what is missing, but not this answer.
+          if (state.tailFrom > (isFull ? committedSeq : tailFrom)) {
+            return tries >= againMax
+              ? done(undefined)
+              : eventsFromStore(owner, state, after, head, eventsMax, done, tries + 1)
+          }
+          const old = inCurrentForm(result.ok, [...changes, ...state.changesAbove(committedSeq)])
+          done(isFull ? old : [...old, ...state.tailEvents(tailFrom, head, eventsMax - old.length)])
         }
-        const old = inCurrentForm(result.ok, [...changes, ...state.changesAbove(committedSeq)])
-        done(isFull ? old : [...old, ...state.tailEvents(tailFrom, head, eventsMax - old.length)])
-      }
-    )
-  })
+      )
+    },
+    state
+  )
 }
 
 interface Stay {

@@ -8,7 +8,9 @@
  * come back all at once.
  *
  * Between two full ones, an incremental one has those that are in neither: woken from the store since then, and changed.
- * Without it a takeover would need the store for them, and the store may be away (WRITE-BEHIND-SAFE).
+ * Without it a takeover would need the store for them, and the store may be away (WRITE-BEHIND-SAFE). A channel that the
+ * store is far behind is cut in a full one (`unstoredBytesMax`). Never in an incremental one: the next owner waits until
+ * the store has come past the full one, and for nothing later.
  */
 import { ChannelState, replay as replayChannel } from "../channel/ChannelState.ts"
 import {
@@ -27,14 +29,8 @@ import type { ShardOwner } from "./ShardOwner.ts"
 
 /** A shard with changes is checkpointed at least this often, in ticks. */
 const checkpointTicksMax = 120
-/**
- * An entity of which the store lacks more than this is not encoded: it would take the room of a hundred others, and the
- * time. A checkpoint without it has the next owner wait for the store. Where that may be away, a full one waits until the
- * store has come nearer, as long as a replay from the one before is not too long.
- */
-const unstoredBytesMax = 131_072
-/** Times `checkpointBytes` that a takeover may have to replay; beyond it such an entity is left out. */
-const postponedTimesMax = 8
+/** Room that is left in a checkpoint is not filled up any more below this. */
+const roomMin = 131_072
 /** An incremental checkpoint's bytes. */
 const incrementalBytesMax = 262_144
 /** An incremental checkpoint is paid for by the events since the last one, and by so many bytes a tick. */
@@ -185,12 +181,13 @@ export class Checkpoints {
 
   /** For many cold entities it is large: then it is rarer, so that the log has at most about twice the bytes. */
   #writeIncremental(): void {
+    if ([...this.#uncovered].some((name) => this.#isLarge(name))) return this.#writeFull()
     if (this.#credit < this.#incrementalSize) return
     this.#credit = 0
     this.#due = false
     this.#owner.log.appendCheckpoint(
       () => {
-        const body = encodeCheckpoint({ snapshots: this.#newest(this.#uncovered, incrementalBytesMax) })
+        const body = encodeCheckpoint({ snapshots: this.#newest(this.#uncovered, incrementalBytesMax, false) })
         this.#incrementalSize = body.length
         return body
       },
@@ -209,15 +206,10 @@ export class Checkpoints {
     if (this.#events > 0 && this.#owner.storePosition > this.#owner.log.replayFrom) this.#writeFull()
   }
 
-  /** Logs a checkpoint of what is committed now, unless it would lack what the store lacks. Calls back when it is over. */
+  /** Logs a checkpoint of what is committed now. Calls back when it is over. */
   write(done: () => void = () => {}): void {
-    if (this.#events === 0) return done()
-    const { checkpointBytes, incrementalTicks } = this.#owner.context.bounds
-    const mayWait = incrementalTicks > 0 && this.#bytes < postponedTimesMax * checkpointBytes
-    if (!mayWait || !this.#lacks()) return this.#writeFull(done)
-    this.#dueBytes = this.#bytes + checkpointBytes
-    this.#ticks = 0
-    done()
+    if (this.#events === 0) done()
+    else this.#writeFull(done)
   }
 
   /** The owner goes: what the last full checkpoint lacks is left to the next one, who may have no store to ask. */
@@ -227,14 +219,11 @@ export class Checkpoints {
     this.#writeIncremental()
   }
 
-  /** Whether the store is so far behind with one of them that it would be left out. */
-  #lacks(): boolean {
-    for (const name of this.#active) {
-      if (!name.startsWith(channelPrefix)) continue
-      const state = this.#owner.channels.residents.peek(name.slice(channelPrefix.length))?.state
-      if (state !== undefined && state.tail.pinnedBytes > unstoredBytesMax) return true
-    }
-    return false
+  /** Whether the store is so far behind with it that a checkpoint has it cut. */
+  #isLarge(name: string): boolean {
+    if (!name.startsWith(channelPrefix)) return false
+    const state = this.#owner.channels.residents.peek(name.slice(channelPrefix.length))?.state
+    return state !== undefined && state.tail.pinnedBytes > this.#owner.context.bounds.unstoredBytesMax
   }
 
   #writeFull(done: () => void = () => {}): void {
@@ -268,7 +257,7 @@ export class Checkpoints {
     this.#active.clear()
     // Looked at as older than any change: they are left out first.
     for (const name of [...woken, ...changed]) this.#active.add(name)
-    const snapshots = this.#newest(this.#active, checkpointBytesMax)
+    const snapshots = this.#newest(this.#active, checkpointBytesMax, true)
     this.#active.clear()
     this.#woken.clear()
     this.#covered = new Set()
@@ -284,19 +273,19 @@ export class Checkpoints {
     return body
   }
 
-  /** The newest of these that fit. */
-  #newest(names: ReadonlySet<string>, bytesMax: number): ReadonlyArray<Snapshot> {
+  /** The newest of these that fit. `cuts`: also those that have to be cut for it. */
+  #newest(names: ReadonlySet<string>, bytesMax: number, cuts: boolean): ReadonlyArray<Snapshot> {
     const snapshots: Array<Snapshot> = []
     let room = bytesMax
     for (const name of [...names].reverse()) {
       const topic: Topic = name.startsWith(channelPrefix) ? "channel" : "user"
       const id = name.slice(channelPrefix.length)
-      const bytes = this.#encoded(topic, id)
+      const bytes = this.#encoded(topic, id, cuts)
       if (bytes === undefined) continue
       const snapshot = { topic, id, bytes }
       const size = snapshotBytes(snapshot)
       // One that is larger than what is left may be followed by smaller ones; looking at all of them isn't worth it.
-      if (size > room && room < unstoredBytesMax) break
+      if (size > room && room < roomMin) break
       if (size > room) continue
       room -= size
       snapshots.push(snapshot)
@@ -304,7 +293,7 @@ export class Checkpoints {
     return snapshots
   }
 
-  #encoded(topic: Topic, id: string): Uint8Array | undefined {
+  #encoded(topic: Topic, id: string, cuts: boolean): Uint8Array | undefined {
     const residents = topic === "channel" ? this.#owner.channels.residents : this.#owner.sessions.residents
     const kept = topic === "user" ? this.#sessions.get(id) : undefined
     if (kept !== undefined) return kept instanceof Uint8Array ? kept : kept.encode()
@@ -312,7 +301,10 @@ export class Checkpoints {
     if (warm !== undefined) return warm.bytes
     const state = residents.peek(id)?.state
     if (state === undefined) return undefined
-    return state instanceof ChannelState && state.tail.pinnedBytes > unstoredBytesMax ? undefined : state.encode()
+    if (!(state instanceof ChannelState) || !this.#isLarge(key(topic, id))) return state.encode()
+    // Of one with parked events the next owner would have nothing below the tail until they are released: he loads it.
+    const { parked } = this.#owner
+    return cuts && !(parked.known && parked.has("channel", id)) ? state.encodeCut() : undefined
   }
 
   #replay(entry: Entry): void {

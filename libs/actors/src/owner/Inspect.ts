@@ -14,7 +14,7 @@ const where = (owner: ShardOwner) => ({
   epoch: owner.epoch,
   owner: owner.state,
   lease: owner.context.leaseHeld(owner.shard),
-  store: { ready: owner.storeReady, position: owner.storePosition, log: owner.log.end }
+  store: { ready: owner.storeReady, position: owner.storePosition, needed: owner.storeNeeded, log: owner.log.end }
 })
 
 const residency = (owner: ShardOwner, topic: "channel" | "user", resident: AnyResident) => ({
@@ -36,7 +36,7 @@ export const inspectChannel = (owner: ShardOwner, resident: AnyResident, state: 
   committed: state.committedSeq,
   n: state.committedN,
   floor: state.floor,
-  tail: { from: state.tailFrom, to: state.committedSeq },
+  tail: { from: state.tailFrom, to: state.committedSeq, cut: state.isCut },
   members: state.memberCount,
   fanout: state.fanout,
   fanoutThreshold: state.limits.fanoutThreshold,

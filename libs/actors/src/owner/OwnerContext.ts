@@ -28,6 +28,12 @@ export interface OwnerBounds {
   readonly warmBytesMax: number
   /** A checkpoint is due after this many bytes of records. */
   readonly checkpointBytes: number
+  /**
+   * A channel of which the store lacks more than this is cut in a checkpoint: all of it would take the room of a hundred
+   * others, and the time. Its next owner goes on with the newest events, and has the older ones when the store has come past
+   * the checkpoint.
+   */
+  readonly unstoredBytesMax: number
   /** Ticks between two incremental checkpoints; 0: the store is never away without the log, takeovers may rely on it. */
   readonly incrementalTicks: number
   /**
@@ -45,6 +51,7 @@ export const ownerBoundsDefault: OwnerBounds = {
   residentBytesMax: 32 * 1024 * 1024,
   warmBytesMax: 32 * 1024 * 1024,
   checkpointBytes: 4 * 1024 * 1024,
+  unstoredBytesMax: 128 * 1024,
   incrementalTicks: 0,
   cursorTicks: 1,
   commitWindowMs: 0,

@@ -7,8 +7,7 @@ import { Effect, Option } from "effect"
 import type { EventLog, LogPosition, LogUnavailable } from "@parley/storage/EventLog"
 import { memberFanoutConsumer, persisterConsumer } from "../fanout/ConsumerNames.ts"
 import { OwnerLinks } from "../fanout/OwnerLink.ts"
-import { openShard, type OpenShardError, ShardQuarantined } from "../log/Takeover.ts"
-import { checkUnconsumed, damageText } from "../log/UnconsumedRecords.ts"
+import { openShard, type OpenShardError } from "../log/Takeover.ts"
 import { ColdChannels } from "./ColdChannels.ts"
 import { type Clocks, Lease, systemClocks } from "./Lease.ts"
 import type { LocalRunner } from "./LocalRunner.ts"
@@ -16,6 +15,7 @@ import { type OwnerBounds, type OwnerContext, ownerBoundsDefault, type OwnerStor
 import type { Attach, Attached, Detach, LinkMessage, OwnerReply, OwnerRequest } from "./OwnerProtocol.ts"
 import { ShardOwner } from "./ShardOwner.ts"
 import { StoreGate } from "./StoreGate.ts"
+import { UnconsumedChecks } from "./UnconsumedChecks.ts"
 
 /** Time between two ticks of the shards (typing signs, presence, cursors, checkpoints), and between link heartbeats. */
 export const ownerTickMs = 500
@@ -71,6 +71,7 @@ export class Runner implements LocalRunner {
   readonly #askingPlace = new Set<number>()
   /** Shards of which it is being asked how far the store is. */
   readonly #askingStored = new Set<number>()
+  readonly #checks: UnconsumedChecks
   #ticks = 0
   #askingParked = false
 
@@ -103,6 +104,12 @@ export class Runner implements LocalRunner {
       },
       quarantine: (shard, what) => this.quarantine(shard, what)
     }
+    this.#checks = new UnconsumedChecks({
+      log: options.log,
+      run,
+      owns: (owner) => this.#owners.get(owner.shard) === owner,
+      damaged: this.#context.quarantine
+    })
   }
 
   get shards(): ReadonlyArray<number> {
@@ -137,6 +144,10 @@ export class Runner implements LocalRunner {
 
   /** Takes the shard over in the log and serves it, under an epoch above `epochAtLeast`. */
   open(shard: number, epochAtLeast: number): Effect.Effect<void, LogUnavailable | OpenShardError> {
+    return this.#checks.whileOpening(this.#open(shard, epochAtLeast))
+  }
+
+  #open(shard: number, epochAtLeast: number): Effect.Effect<void, LogUnavailable | OpenShardError> {
     return Effect.gen({ self: this }, function* () {
       const { log } = this.#context
       const [stored, fannedOut, place] = yield* Effect.all(
@@ -148,7 +159,6 @@ export class Runner implements LocalRunner {
         ],
         { concurrency: 3 }
       )
-      const consumed = Math.min(stored, fannedOut)
       const opened = yield* openShard({
         log,
         shard,
@@ -156,12 +166,12 @@ export class Runner implements LocalRunner {
         knownAtLeast: Math.max(
           stored,
           Option.getOrElse(place, () => 0)
-        ),
-        beside: (replayedFrom) => this.#checkUnconsumed(shard, consumed, replayedFrom)
+        )
       }).pipe(Effect.tapErrorTag("ShardQuarantined", ({ what }) => Effect.sync(() => this.quarantine(shard, what))))
       this.quarantined.delete(shard)
       const owner = new ShardOwner(this.#context, opened, stored)
       this.#owners.set(shard, owner)
+      this.#checks.add({ owner, after: Math.min(stored, fannedOut), upTo: opened.replayedFrom })
       if (Option.isNone(place)) this.#unplaced.set(shard, opened.position)
       else this.#unplaced.delete(shard)
       // What was replayed has to be in the store before anything cold is loaded. The persister may have come past it
@@ -214,13 +224,6 @@ export class Runner implements LocalRunner {
    */
   placedUpTo(shard: number): LogPosition {
     return this.#unplaced.has(shard) ? 0 : (this.#owners.get(shard)?.log.end ?? 0)
-  }
-
-  /** What consumers have still to read and the replay does not. */
-  #checkUnconsumed(shard: number, after: LogPosition, upTo: LogPosition) {
-    return checkUnconsumed(this.#context.log, shard, after, upTo).pipe(
-      Effect.catchTag("LogDamaged", (damage) => new ShardQuarantined({ shard, what: damageText(damage) }))
-    )
   }
 
   /**
@@ -310,6 +313,7 @@ export class Runner implements LocalRunner {
   /** Called every `ownerTickMs`. */
   tick(): void {
     this.#askParked()
+    this.#checks.tick()
     if (this.#ticks % storedTicks === 0) this.#askStored()
     if (++this.#ticks % placeTicks === 0) this.#askPlaces()
     for (const owner of this.#owners.values()) owner.tick()

@@ -4,9 +4,8 @@
  */
 import { Effect, Option } from "effect"
 import { replay, SessionState } from "../session/SessionState.ts"
-import { parkedOf } from "./ChannelLoader.ts"
 import type { ShardOwner } from "./ShardOwner.ts"
-import { whenStoreReady } from "./StoreLookups.ts"
+import { parkedOf, whenStoreReady } from "./StoreLookups.ts"
 
 type Done = (state: SessionState | undefined) => void
 

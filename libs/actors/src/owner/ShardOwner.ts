@@ -49,8 +49,8 @@ export class ShardOwner {
   /** Requests that it took and messages that it sent to edges, since it was opened: what it costs, more or less. */
   work = 0
   #state: "serving" | "draining" | "out" = "serving"
-  /** The store has all that precedes what was replayed: before that, nothing below a tail is read from it. */
-  readonly #storeNeeded: LogPosition
+  /** The store has to have all that precedes what was replayed: before that, nothing below a tail is read from it. */
+  readonly storeNeeded: LogPosition
   #storePosition: LogPosition
   #settling = false
 
@@ -59,7 +59,7 @@ export class ShardOwner {
     this.shard = opened.shard
     this.epoch = opened.epoch
     this.#storePosition = storePosition
-    this.#storeNeeded = opened.replayedFrom
+    this.storeNeeded = opened.replayedFrom
     this.log = new ShardLog<PendingEvent>({
       shard: opened.shard,
       epoch: opened.epoch,
@@ -102,7 +102,7 @@ export class ShardOwner {
 
   /** Whether the store may be read below a tail. */
   get storeReady(): boolean {
-    return this.#storePosition >= this.#storeNeeded
+    return this.#storePosition >= this.storeNeeded
   }
 
   get storePosition(): LogPosition {

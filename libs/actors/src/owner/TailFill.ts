@@ -35,17 +35,21 @@ export const withTail = (owner: ShardOwner, state: ChannelState, after: number, 
     state.filling = undefined
     for (const next of waiting) next()
   }
-  whenStoreReady(owner, (ready) => {
-    if (!ready) return end()
-    withLast(owner, state, () => {
-      if (!fills) return end()
-      const { messages } = owner.context.stores
-      owner.context.run(messages.events(state.channel, from, tailFrom, tailFrom - from), (result) => {
-        if ("ok" in result) fill(owner, state, tailFrom, result.ok)
-        end()
+  whenStoreReady(
+    owner,
+    (ready) => {
+      if (!ready) return end()
+      withLast(owner, state, () => {
+        if (!fills) return end()
+        const { messages } = owner.context.stores
+        owner.context.run(messages.events(state.channel, from, tailFrom, tailFrom - from), (result) => {
+          if ("ok" in result) fill(owner, state, tailFrom, result.ok)
+          end()
+        })
       })
-    })
-  })
+    },
+    state
+  )
 }
 
 const fill = (owner: ShardOwner, state: ChannelState, tailFrom: number, events: StoredEvents): void => {

@@ -40,6 +40,8 @@ export const tightLimits: ChannelLimits = {
   windowYoungIdsMax: 5,
   warmTailEventsMax: 3,
   warmWindowIdsMax: 2,
+  cutTailBytesMax: 800,
+  cutWindowIdsMax: 2,
   fanoutThreshold: 4,
   fanoutHysteresis: 1,
   recordsMax: 1,
@@ -208,10 +210,15 @@ export class Harness {
     for (let left = count; left > 0; left--) this.pending.pop()?.undo()
   }
 
-  passivate(scarce: boolean): void {
-    this.state = ChannelState.decode(this.state.pack(scarce), this.limits)
+  /** `cut`: as of a checkpoint that the store was far behind, and has come past since. */
+  passivate(how: Encoded): void {
+    const bytes = how === "cut" ? this.state.encodeCut() : this.state.pack(how === "scarce")
+    this.state = ChannelState.decode(bytes, this.limits)
   }
 }
+
+export const encoded = ["whole", "scarce", "cut"] as const
+export type Encoded = (typeof encoded)[number]
 
 type WithoutIds<M> = M extends ChannelMutation ? Omit<M, "channel" | "cid"> : never
 export type Fields = WithoutIds<ChannelMutation>
@@ -233,7 +240,7 @@ export type Step =
   | { readonly _tag: "Commit"; readonly count: number }
   | { readonly _tag: "Undo" }
   | { readonly _tag: "Floor"; readonly behind: number }
-  | { readonly _tag: "Passivate"; readonly scarce: boolean }
+  | { readonly _tag: "Passivate"; readonly how: Encoded }
   | { readonly _tag: "Shrink" }
 
 /** What is not of the log: a state's own business. */
@@ -269,7 +276,7 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ _tag: fc.constant("Commit" as const), count: fc.integer({ min: 1, max: 4 }) }) },
   { weight: 1, arbitrary: fc.constant({ _tag: "Undo" as const }) },
   { weight: 4, arbitrary: fc.record({ _tag: fc.constant("Floor" as const), behind: fc.nat({ max: 4 }) }) },
-  { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Passivate" as const), scarce: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Passivate" as const), how: fc.constantFrom(...encoded) }) },
   { weight: 1, arbitrary: fc.constant({ _tag: "Shrink" as const }) }
 )
 
@@ -364,7 +371,7 @@ export const take = (harness: Harness, next: Step): Exclude<Decision, { readonly
       harness.setFloor(state.committedSeq - next.behind)
       return undefined
     case "Passivate":
-      if (harness.pending.length === 0) harness.passivate(next.scarce)
+      if (harness.pending.length === 0) harness.passivate(next.how)
       return undefined
     case "Shrink":
       state.shrink()

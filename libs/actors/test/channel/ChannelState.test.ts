@@ -6,6 +6,7 @@ import {
   channels,
   clientId,
   Harness,
+  encoded,
   history,
   isOfMemory,
   run,
@@ -170,17 +171,47 @@ describe("the channel's state", () => {
 
   it("answers from its warm state as from the original, the store's help included (†1)", () => {
     fc.assert(
-      fc.property(history, fc.boolean(), ({ channel, steps }, scarce) => {
+      fc.property(history, fc.constantFrom(...encoded), ({ channel, steps }, how) => {
         const harness = run(channel, tightLimits, steps)
         harness.undo(harness.pending.length)
         const before = answers(harness)
         const head = harness.state.lastMessage()
-        harness.passivate(scarce)
+        harness.passivate(how)
         expect(answers(harness)).toEqual(before)
         expect(harness.state.lastMessage()).toEqual(head)
       }),
       { numRuns: 50 }
     )
+  })
+
+  it("is as before when what a checkpoint cut is put back (†26)", () => {
+    let cut = 0
+    fc.assert(
+      fc.property(history, ({ channel, steps }) => {
+        const harness = run(channel, tightLimits, steps)
+        harness.undo(harness.pending.length)
+        harness.storeAhead = 0
+        const { floor, tail } = harness.state
+        const before = { answers: answers(harness), events: harness.state.tailEvents(floor, 1_000, 1_000) }
+        const pinned = tail.pinnedBytes
+        harness.passivate("cut")
+        const { state } = harness
+        const upTo = state.tailFrom
+        if (!state.isCut || upTo < floor + 3) return
+        cut++
+        const lacking = harness.log.filter(({ seq }) => seq > floor)
+        // Of what ends below it, or has a hole, nothing is taken.
+        for (const hole of [upTo, upTo - 1]) {
+          expect(state.uncut(lacking.filter(({ seq }) => seq !== hole))).toBe(false)
+        }
+        expect(state.isCut).toBe(true)
+        expect(state.uncut(lacking)).toBe(true)
+        expect(state.isCut).toBe(false)
+        expect({ answers: answers(harness), events: state.tailEvents(floor, 1_000, 1_000) }).toEqual(before)
+        expect([state.floor, state.tailFrom, state.tail.pinnedBytes]).toEqual([floor, floor, pinned])
+      })
+    )
+    expect(cut).toBeGreaterThan(5)
   })
 
   it("is after a snapshot and the later events as after all of them", () => {
