@@ -130,6 +130,7 @@ export class SimLog {
         this.#read(() => page(records(shard, this.weather.staleFollower), after, bytesMax)),
       purge: (shard, upTo) => this.#read(() => Effect.runSync(service.purge(shard, upTo))),
       spare: (shard, upTo) => this.#read(() => Effect.runSync(service.spare(shard, upTo))),
+      known: () => 0,
       newest: (shard) => service.newest(shard),
       usage: this.#read(() => Effect.runSync(service.usage)),
       shards: this.#read(() => Effect.runSync(service.shards)),

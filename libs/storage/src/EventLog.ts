@@ -71,7 +71,10 @@ export class EventLog extends Context.Service<
     last(shard: number): Effect.Effect<Option.Option<LogRecord>, LogUnavailable | LogDamaged>
     /** The record at exactly this place, from the leader. */
     read(shard: number, position: LogPosition): Effect.Effect<Option.Option<LogRecord>, LogUnavailable | LogDamaged>
-    /** Records after `after` in order, at most `bytesMax` bytes of them but at least one where there is one. */
+    /**
+     * Records after `after` in order, at most `bytesMax` bytes of them but at least one where there is one. They may be fewer
+     * than there are: see `known`.
+     */
     readAfter(
       shard: number,
       after: LogPosition,
@@ -84,6 +87,11 @@ export class EventLog extends Context.Service<
      * where shards lie together, when all of them can spare the front. Never its last record (†27).
      */
     spare(shard: number, upTo: LogPosition): Effect.Effect<void, LogUnavailable>
+    /**
+     * The newest place where this process has seen a record of the shard, 0 where it has seen none or a read gives all there
+     * is: whoever reads and does not come so far has not read all of it, because there was too much or a replica is behind.
+     */
+    known(shard: number): LogPosition
     /**
      * The newest position known here of those that the shard's share one sequence with: what lies far below it holds up what
      * the others can spare. 0 where a shard lies by itself.

@@ -197,7 +197,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
         bytes += record.bytes.length
         last = record
       }
-      const full = bytes * 2 > consumerBytesMax
+      const full = bytes * 2 > consumerBytesMax || (last?.position ?? after) < log.known(shard)
       if (full) readAll.delete(shard)
       else readAll.set(shard, at)
       if (last === undefined) return undefined

@@ -85,6 +85,21 @@ describe("a consumer of the log", () => {
     }).pipe(Effect.scoped, Effect.provide(layers))
   )
 
+  it.live("takes all that the log is known to have, however little it gives at a time", () =>
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const last = yield* fill(20)
+      const sparing = EventLog.of({
+        ...log,
+        readAfter: (of, after, bytesMax) =>
+          Effect.map(log.readAfter(of, after, bytesMax), (found) => found.slice(0, 3)),
+        known: () => last
+      })
+      const did = yield* consume(last).pipe(Effect.provideService(EventLog, sparing))
+      assert.deepStrictEqual(did, ["1-3", "4-6", "7-9", "10-12", "13-15", "16-18", "19-20", "sync", "moved"])
+    }).pipe(Effect.scoped, Effect.provide(layers))
+  )
+
   it.live("moves to where it came when a later step of the round fails, and does that one again", () =>
     Effect.gen(function* () {
       const last = yield* fill(300)

@@ -128,6 +128,7 @@ export class FakeLog {
         )
       }),
     spare: () => Effect.void,
+    known: () => 0,
     newest: () => 0,
     usage: Effect.succeed({ bytes: 0, softBytes: 1, hardBytes: 2 }),
     shards: Effect.sync(() => [...this.records.keys()]),

@@ -93,6 +93,7 @@ const make = Effect.gen(function* () {
       ask(async () => {
         if (await front.spare(shard, upTo)) await rooms[streams.streamOf(shard)]?.look()
       }),
+    known: (shard) => reads.known(shard),
     newest: (shard) => reads.newest(shard),
     // As if every stream were as full as the fullest: the log is full where one of them is.
     usage: look.pipe(

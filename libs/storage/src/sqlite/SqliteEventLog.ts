@@ -119,6 +119,7 @@ const serve = (client: LogWorkerClient, options: SqliteEventLogOptions): EventLo
     purge,
     // An index finds a shard's records.
     spare: purge,
+    known: () => 0,
     newest: () => 0,
     usage: askPlain({ _tag: "Usage" }).pipe(
       Effect.map((answer) => ({
