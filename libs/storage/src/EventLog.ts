@@ -88,8 +88,8 @@ export class EventLog extends Context.Service<
      */
     spare(shard: number, upTo: LogPosition): Effect.Effect<void, LogUnavailable>
     /**
-     * The newest place where this process has seen a record of the shard, 0 where it has seen none or a read gives all there
-     * is: whoever reads and does not come so far has not read all of it, because there was too much or a replica is behind.
+     * The newest place where this process has seen a record of the shard, 0: it has seen none. Whoever reads and does not
+     * come so far has not read all there is: it was too much at once, or a replica is behind.
      */
     known(shard: number): LogPosition
     /**

@@ -230,6 +230,9 @@ const reading = (makeLayer: MakeLogLayer): void => {
       Effect.gen(function* () {
         const positions = yield* fill(log, 1, ["aaaa", "bbbb", "cccc", "dddd"])
         assert.deepStrictEqual(texts(yield* log.readAfter(1, 0, 8)), ["aaaa", "bbbb"])
+        // That this was not all is known, however much of `bytesMax` it was.
+        assert.strictEqual(log.known(1), positions.at(-1))
+        assert.strictEqual(log.known(2), 0)
         assert.deepStrictEqual(texts(yield* log.readAfter(1, positions[1] ?? 0, 7)), ["cccc"])
         assert.deepStrictEqual(texts(yield* log.readAfter(1, positions[2] ?? 0, 1)), ["dddd"])
         assert.deepStrictEqual(yield* log.readAfter(1, positions[3] ?? 0, 100), [])

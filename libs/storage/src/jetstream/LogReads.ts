@@ -119,6 +119,8 @@ export class LogReads {
       bytesMax: bytesMax + batchRecordsMax * (headerBytesMax + subject.length),
       recordsMax: batchRecordsMax
     })
+    const last = found.at(-1)
+    if (last !== undefined) this.knows(shard, last.position)
     const records = (await this.#lacks(shard, after, found)) ? [] : page(found, bytesMax)
     const cut = (records.length > 0 && records.length < found.length) || found.length >= batchRecordsMax
     return cut ? records : this.#fromLeaderOn(shard, after, bytesMax, records)

@@ -211,7 +211,7 @@ const makeLog = (records: Records, faults: Faults, schedule: (work: () => void) 
     readAfter: (shard, after, bytesMax) => readRecords(shard, (visible) => page(visible, after, bytesMax)),
     purge: (shard, upTo) => reading(() => records.purge(shard, upTo)),
     spare: (shard, upTo) => reading(() => records.spare(shard, upTo)),
-    known: () => 0,
+    known: (shard) => records.of(shard).at(-1)?.position ?? 0,
     newest: () => records.newest,
     usage: reading(() => ({ bytes: records.bytes, softBytes: records.softBytes, hardBytes: records.hardBytes })),
     shards: reading(() => records.list()),

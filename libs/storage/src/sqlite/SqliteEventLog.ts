@@ -6,7 +6,7 @@
 import { dirname } from "node:path"
 import { Effect, Layer, Option, type Scope } from "effect"
 import { DataDirectoryDamaged } from "../DataDirectory.ts"
-import { type Append, EventLog, LogDamaged, type LogRecord, LogUnavailable } from "../EventLog.ts"
+import { type Append, EventLog, LogDamaged, type LogPosition, type LogRecord, LogUnavailable } from "../EventLog.ts"
 import { batchBytesMax } from "./CommitQueue.ts"
 import { LogWorkerClient, type SpawnLogWorker } from "./LogWorkerClient.ts"
 import type { LogAnswer, LogAsk } from "./LogWorkerMessages.ts"
@@ -91,6 +91,10 @@ const serve = (client: LogWorkerClient, options: SqliteEventLogOptions): EventLo
     ask(question).pipe(Effect.catchTag("LogDamaged", (damage) => Effect.fail(new LogUnavailable({ cause: damage }))))
 
   const recent = new RecentRecords()
+  const known = new Map<number, LogPosition>()
+  const knows = (shard: number, position: LogPosition): void => {
+    if (position > (known.get(shard) ?? 0)) known.set(shard, position)
+  }
   const consumers = new Set<string>()
   const position = (consumer: string, shard: number): number => {
     consumers.add(consumer)
@@ -106,10 +110,16 @@ const serve = (client: LogWorkerClient, options: SqliteEventLogOptions): EventLo
   return EventLog.of({
     append: (append: Append) => {
       if (!isShard(append.shard)) throw new RangeError(`shard ${append.shard} is not one of 0 to ${shardsMax - 1}`)
-      client.append(remembering(append, recent))
+      client.append(remembering(append, recent, knows))
     },
     hurry: () => client.hurry(),
-    last: (shard) => records({ _tag: "Last", shard }).pipe(Effect.map(first)),
+    last: (shard) =>
+      records({ _tag: "Last", shard }).pipe(
+        Effect.map(([last]) => {
+          if (last !== undefined) knows(shard, last.position)
+          return Option.fromUndefinedOr(last)
+        })
+      ),
     read: (shard, position) => records({ _tag: "Read", shard, position }).pipe(Effect.map(first)),
     readAfter: (shard, after, bytesMax) =>
       Effect.suspend(() => {
@@ -119,7 +129,7 @@ const serve = (client: LogWorkerClient, options: SqliteEventLogOptions): EventLo
     purge,
     // An index finds a shard's records.
     spare: purge,
-    known: () => 0,
+    known: (shard) => known.get(shard) ?? 0,
     newest: () => 0,
     usage: askPlain({ _tag: "Usage" }).pipe(
       Effect.map((answer) => ({
@@ -141,7 +151,11 @@ const serve = (client: LogWorkerClient, options: SqliteEventLogOptions): EventLo
 }
 
 /** Keeps what was committed for the consumers that follow; after an outcome in doubt only the file knows. */
-const remembering = (append: Append, recent: RecentRecords): Append => {
+const remembering = (
+  append: Append,
+  recent: RecentRecords,
+  knows: (shard: number, position: LogPosition) => void
+): Append => {
   const { shard } = append
   let bytes: Uint8Array | undefined
   return {
@@ -151,7 +165,10 @@ const remembering = (append: Append, recent: RecentRecords): Append => {
     seal: () => (bytes = append.seal()),
     settle: (outcome) => {
       if (outcome._tag === "Ambiguous") recent.forget(shard)
-      else if (outcome._tag === "Committed" && bytes !== undefined) recent.committed(shard, outcome.position, bytes)
+      else if (outcome._tag === "Committed") {
+        knows(shard, outcome.position)
+        if (bytes !== undefined) recent.committed(shard, outcome.position, bytes)
+      }
       append.settle(outcome)
     }
   }

@@ -164,6 +164,10 @@ describe("the front of a stream", () => {
         a = yield* commit(one, 1, a, bytes)
         b = yield* commit(two, 2, b, bytes)
       }
+      // One who did not write them knows that there was more than it took, also where it took little.
+      assert.strictEqual(two.known(1), 0)
+      assert.isAtMost((yield* two.readAfter(1, 0, 25_000)).length, 2)
+      assert.isAbove(two.known(1), (yield* two.readAfter(1, 0, 25_000)).at(-1)?.position ?? 0)
       yield* one.spare(1, a - 1)
       yield* two.spare(2, b - 1)
       assert.strictEqual(yield* first, resting)
