@@ -28,7 +28,9 @@ import type { PendingEvent } from "./Residents.ts"
 import type { ShardOwner } from "./ShardOwner.ts"
 
 /** A shard with changes is checkpointed at least this often, in ticks. */
-const checkpointTicksMax = 120
+export const checkpointTicksMax = 120
+/** In a cluster sooner, from when a takeover would have to replay as much as the checkpoint takes; but no more often than this. */
+export const checkpointTicksMin = 40
 /** Room that is left in a checkpoint is not filled up any more below this. */
 const roomMin = 131_072
 /** An incremental checkpoint's bytes. */
@@ -154,11 +156,17 @@ export class Checkpoints {
   }
 
   tick(): void {
-    if (++this.#ticks >= checkpointTicksMax && this.#events >= checkpointEventsMin) return this.write()
+    this.#ticks++
+    if (this.#events >= checkpointEventsMin && this.#ticks >= this.#dueTicks) return this.write()
     if (this.#holdsFront()) return this.#writeFull()
     this.#credit += incrementalBytesPerTick
     const { incrementalTicks } = this.#owner.context.bounds
     if (this.#due && incrementalTicks > 0 && this.#ticks % incrementalTicks === 0) this.#writeIncremental()
+  }
+
+  get #dueTicks(): number {
+    const soon = this.#owner.context.bounds.incrementalTicks > 0 && this.#bytes >= this.#fullSize
+    return soon ? checkpointTicksMin : checkpointTicksMax
   }
 
   /** And is not waiting for the store: then one more checkpoint would free nothing. */

@@ -8,7 +8,12 @@ import { Effect, Fiber, Layer, Result } from "effect"
 import { persisterConsumer } from "../../src/fanout/ConsumerNames.ts"
 import { decodeCheckpoint } from "../../src/log/Checkpoint.ts"
 import { decodeRecord } from "../../src/log/Record.ts"
-import { checkpointWokenMax, heldPlacesMin } from "../../src/owner/Checkpoints.ts"
+import {
+  checkpointTicksMax,
+  checkpointTicksMin,
+  checkpointWokenMax,
+  heldPlacesMin
+} from "../../src/owner/Checkpoints.ts"
 import type { ChannelMutation, OwnerRequest } from "../../src/owner/OwnerProtocol.ts"
 import type { OwnerBounds } from "../../src/owner/OwnerContext.ts"
 import { personalBody } from "../../src/session/PersonalEvent.ts"
@@ -102,6 +107,30 @@ describe("a checkpoint", () => {
         const { end, replayFrom } = runner.owner(shard)?.log ?? { end: 0, replayFrom: 0 }
         assert.isAtMost(end - replayFrom, 20)
       }
+    }).pipe(Effect.provide(layers))
+  )
+
+  it.live("is due sooner where a takeover would have more to replay than it takes itself", () =>
+    Effect.gen(function* () {
+      const { create, runner, send } = yield* owned({ incrementalTicks: 1_000 })
+      yield* create("group:a")
+      const many = (count: number) =>
+        Effect.forEach(Array.from({ length: count }), () => send("group:a", "x".repeat(100)))
+      /** After how many ticks there is another one. */
+      const due = Effect.gen(function* () {
+        yield* Effect.sleep(0)
+        const owner = runner.owner(shard)
+        const before = owner?.log.replayFrom
+        for (let ticks = 1; ; ticks++) {
+          owner?.tick()
+          yield* owner?.log.flush() ?? Effect.void
+          if (owner?.log.replayFrom !== before) return ticks
+        }
+      })
+      yield* many(300)
+      assert.strictEqual(yield* due, checkpointTicksMin)
+      yield* many(100)
+      assert.strictEqual(yield* due, checkpointTicksMax)
     }).pipe(Effect.provide(layers))
   )
 
