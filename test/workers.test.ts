@@ -157,6 +157,18 @@ const allStored = (text: string) =>
   )
 
 describe("a cluster with workers in processes of their own", () => {
+  it.runIf(process.platform === "linux")(
+    "each has a session of its own: Linux shares the cores out by session first, and not one process for all nodes",
+    () => {
+      const sessions = cluster.nodes.map(({ pid }) => {
+        // Behind the name in brackets: state, parent, group, session.
+        const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
+        return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[3])
+      })
+      expect(sessions).toEqual(cluster.nodes.map(({ pid }) => pid))
+    }
+  )
+
   it("†32 writes behind by them alone, and by the other one when one is killed", { timeout: testMsMax }, async () => {
     expect(await workload.untilAcked(100, 60_000)).toBe(true)
     await until(
