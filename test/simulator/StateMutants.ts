@@ -108,5 +108,21 @@ export const stateMutants: ReadonlyArray<Mutant> = [
     find: "  const { generation, n, seq } = isLater(row, known) ? row : known",
     put: "  const { generation, n, seq } = row",
     seedsMax: 120
+  },
+  {
+    name: "store-not-waited-for",
+    rule: "WRITE-BEHIND-SAFE",
+    file: `${owner}/StoreLookups.ts`,
+    find: "  if (!owner.storeReady) return false\n",
+    put: "",
+    seedsMax: 200
+  },
+  {
+    name: "cut-and-parked-not-put-back",
+    rule: "†26",
+    file: `${owner}/StoreLookups.ts`,
+    find: '  if (!state.isCut || !owner.parked.has("channel", state.channel)) return true\n',
+    put: "  return true\n",
+    seedsMax: 400
   }
 ]
