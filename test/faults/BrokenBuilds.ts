@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises"
 import { newClientId } from "../wire/ClientIds.ts"
 import { buildFlags, type BuildName, builds } from "./Builds.ts"
 import { between, type Fault, type Scene } from "./FaultRun.ts"
-import { askToMove, clusterView, untilView } from "./ClusterCalls.ts"
+import { askToMove, clusterView, logBytes, untilView } from "./ClusterCalls.ts"
 
 const natsServers = ["nats-1", "nats-2", "nats-3"]
 /** More than what is on its way to the servers already: a record a shard. */
@@ -18,6 +18,11 @@ const megabyte = 1_048_576
 /** Longer than links, heartbeats and sweeps take to find out what is missing. */
 const quietMs = 15_000
 const moveMsMax = 20_000
+/** Until the log is cut: shards come to it in turns, when half of what they have may go. */
+const cutMsMax = 60_000
+/** Cuts that are waited for: one may be that of the front, which is as it should be. */
+const cutsEnough = 3
+const lookMs = 200
 
 const broken = (
   name: BuildName,
@@ -47,6 +52,18 @@ const killAll = async ({ cluster }: Scene): Promise<void> => {
 
 const startAll = async ({ cluster }: Scene): Promise<void> => {
   await Promise.all(Array.from({ length: cluster.count }, (_, index) => cluster.startNode(index)))
+}
+
+/** It holds less than a moment ago, several times; what nobody has stored yet is gone then, in such a build. */
+const untilCut = async ({ cluster }: Scene): Promise<boolean> => {
+  let before = 0
+  let cuts = 0
+  for (const until = performance.now() + cutMsMax; performance.now() < until; await delay(lookMs)) {
+    const bytes = await logBytes(cluster)
+    if (bytes < before && ++cuts === cutsEnough) return true
+    before = bytes
+  }
+  return false
 }
 
 export const brokenBuilds: ReadonlyArray<Fault> = [
@@ -104,7 +121,7 @@ export const brokenBuilds: ReadonlyArray<Fault> = [
   broken(
     "purge-empties",
     async (scene) => {
-      await delay(12_000)
+      if (!(await untilCut(scene))) scene.note("the log was not cut")
       await killAll(scene)
       await startAll(scene)
     },

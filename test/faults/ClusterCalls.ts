@@ -73,6 +73,12 @@ export const stuckOf = async (cluster: LocalCluster, channels: ReadonlyArray<str
   return (await Promise.all([...inspected, ...metrics])).join("\n")
 }
 
+/** Bytes that the log holds, as the first node counts them. */
+export const logBytes = async (cluster: LocalCluster): Promise<number> => {
+  const answer = await fetch(`${cluster.nodes[0]?.url ?? ""}/metrics`, { signal: AbortSignal.timeout(callMsMax) })
+  return Number(/^parley_log_bytes (\S+)/m.exec(await answer.text())?.[1] ?? 0)
+}
+
 export const askToMove = async (cluster: LocalCluster, shard: number, runner: string): Promise<void> => {
   await call(cluster, "PUT", `/v1/cluster/shards/${shard}/runner/${encodeURIComponent(runner)}`)
 }
