@@ -15,7 +15,7 @@ import type { EdgeRuntime } from "./EdgeRuntime.ts"
 import type { RawSockets } from "./RawSockets.ts"
 import type { Upgrade } from "./Upgrade.ts"
 import { assembleEdge } from "./EdgeParts.ts"
-import { listen, type ListenFailed } from "./Listeners.ts"
+import { listen, type Listener, type ListenFailed } from "./Listeners.ts"
 
 /** Where the server listens; the port is the one it got. */
 export class Listening extends Context.Service<
@@ -62,13 +62,27 @@ export class Edge extends Context.Service<
       server.on("upgrade", parts.upgrade.handle)
       server.on("request", notReady(server))
       yield* Effect.acquireRelease(Effect.sync(parts.start), () => parts.stop)
-      const port = yield* listen(server, settings)
-      return Context.make(Edge, Edge.of(parts)).pipe(
-        Context.add(Listening, Listening.of({ host: settings.host, port, server }))
+      const listener = yield* listen(server, settings)
+      const edge = Edge.of(settings.sharePort ? leavingPort(parts, listener) : parts)
+      return Context.make(Edge, edge).pipe(
+        Context.add(Listening, Listening.of({ host: settings.host, port: listener.port, server }))
       )
     })
   )
 }
+
+/** Of nodes that share a port one that takes no connections leaves them to the others, and not a part of them refused. */
+const leavingPort = (parts: Edge["Service"], listener: Listener): Edge["Service"] => ({
+  ...parts,
+  leave: () => {
+    listener.leave()
+    parts.leave()
+  },
+  comeBack: () => {
+    parts.comeBack()
+    listener.comeBack()
+  }
+})
 
 /** While no other handler serves requests (starting, draining) the answer is 503, for load balancers too. */
 const notReady =

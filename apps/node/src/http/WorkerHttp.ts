@@ -48,7 +48,7 @@ export const layerWorkerHttp = Layer.effect(
     const server = createServer({ headersTimeout: requestMsMax, requestTimeout: requestMsMax })
     const app = yield* HttpRouter.toHttpEffect(layerHealth.pipe(Layer.provide(NodeHttpServer.layerHttpServices)))
     server.on("request", yield* NodeHttpServer.makeHandler(app, { scope }))
-    const port = yield* listen(server, settings)
+    const { port } = yield* listen(server, settings)
     return Listening.of({ host: settings.host, port, server })
   })
 )

@@ -31,8 +31,8 @@ const touch = (port: number): Effect.Effect<void, Error> =>
 const listening = (server: Server, port: number, sharePort: boolean) =>
   Effect.gen(function* () {
     const scope = yield* Scope.make()
-    const got = yield* listen(server, { host, port, sharePort }).pipe(Scope.provide(scope))
-    return { port: got, end: Scope.close(scope, Exit.void) }
+    const listener = yield* listen(server, { host, port, sharePort }).pipe(Scope.provide(scope))
+    return { ...listener, end: Scope.close(scope, Exit.void) }
   })
 
 describe("several nodes on one port", () => {
@@ -51,6 +51,27 @@ describe("several nodes on one port", () => {
       const before = [one.connections(), two.connections()] as const
       for (let tried = 0; tried < 20; tried++) yield* touch(first.port)
       assert.deepStrictEqual([one.connections(), two.connections()], [before[0], before[1] + 20])
+      yield* second.end
+    })
+  )
+
+  it.live("leave it without ending, and come back", () =>
+    Effect.gen(function* () {
+      const one = counting()
+      const two = counting()
+      const first = yield* listening(one.server, 0, true)
+      const second = yield* listening(two.server, first.port, true)
+      first.leave()
+      for (let tried = 0; tried < 20; tried++) yield* touch(first.port)
+      assert.deepStrictEqual([one.connections(), two.connections()], [0, 20])
+      // Said twice, as a wish may be.
+      first.comeBack()
+      first.comeBack()
+      for (let tried = 0; one.connections() === 0; tried++) {
+        if (tried === connectionsMax) assert.fail("it never got one again")
+        yield* touch(first.port)
+      }
+      yield* first.end
       yield* second.end
     })
   )
