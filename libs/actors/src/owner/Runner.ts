@@ -165,6 +165,7 @@ export class Runner implements LocalRunner {
         epochAtLeast,
         knownAtLeast: Math.max(
           stored,
+          fannedOut,
           Option.getOrElse(place, () => 0)
         )
       }).pipe(Effect.tapErrorTag("ShardQuarantined", ({ what }) => Effect.sync(() => this.quarantine(shard, what))))

@@ -4,6 +4,7 @@ import { EventLog } from "@parley/storage/EventLog"
 import { MemoryEventLog, MemoryEventLogFaults } from "@parley/storage/memory/MemoryEventLog"
 import * as MemoryStores from "@parley/storage/memory/MemoryStores"
 import { Effect, Layer } from "effect"
+import { memberFanoutConsumer } from "../../src/fanout/ConsumerNames.ts"
 import type { Runner } from "../../src/owner/Runner.ts"
 import { oneShardRunner, shard } from "./OneShard.ts"
 
@@ -19,11 +20,19 @@ const ticks = Effect.fnUntraced(function* (runner: Runner, done: () => boolean) 
 
 const layer = Layer.mergeAll(MemoryEventLog.layer(), MemoryStores.layer)
 
-describe("†24 an older log than the store knows of", () => {
-  it.live("is quarantined before anything is written", () =>
+describe("†24 an older log than is known of", () => {
+  const knowing = {
+    "the store": () => runnerWith(() => Effect.succeed(5)),
+    "a consumer": Effect.fnUntraced(function* () {
+      const log = yield* EventLog
+      yield* log.setConsumerPosition(memberFanoutConsumer, shard, 5)
+      return yield* runnerWith(() => Effect.succeed(0))
+    })
+  }
+  it.live.each(Object.entries(knowing))("is quarantined before anything is written, as %s knows of it", ([, known]) =>
     Effect.gen(function* () {
       const faults = yield* MemoryEventLogFaults
-      const runner = yield* runnerWith(() => Effect.succeed(5))
+      const runner = yield* known()
       const error = yield* Effect.flip(runner.open(shard, 1))
       assert.strictEqual(error._tag, "ShardQuarantined")
       assert.match(runner.quarantined.get(shard) ?? "", /the log ends at 0, but 5 is known/)
