@@ -18,6 +18,11 @@ const checkpointsOften = [
   },
   {
     file: "libs/actors/src/owner/Checkpoints.ts",
+    find: "const checkpointTicksMin = 40",
+    put: "const checkpointTicksMin = 3"
+  },
+  {
+    file: "libs/actors/src/owner/Checkpoints.ts",
     find: "const checkpointEventsMin = 64",
     put: "const checkpointEventsMin = 4"
   }
@@ -113,8 +118,8 @@ export const builds = [
     patches: [
       {
         file: "libs/actors/src/owner/Checkpoints.ts",
-        find: "    const snapshots = this.#newest(this.#active, checkpointBytesMax)",
-        put: "    const snapshots = this.#newest(this.#active, 0)"
+        find: "    const snapshots = this.#newest(this.#active, checkpointBytesMax, true)",
+        put: "    const snapshots = this.#newest(this.#active, 0, true)"
       },
       ...checkpointsOften
     ]
