@@ -189,7 +189,11 @@ export class Checkpoints {
 
   /** For many cold entities it is large: then it is rarer, so that the log has at most about twice the bytes. */
   #writeIncremental(): void {
-    if ([...this.#uncovered].some((name) => this.#isLarge(name))) return this.#writeFull()
+    // Paid for as well: it may have no room for it.
+    if (this.#credit >= this.#fullSize && [...this.#uncovered].some((name) => this.#isCut(name))) {
+      this.#credit = 0
+      return this.#writeFull()
+    }
     if (this.#credit < this.#incrementalSize) return
     this.#credit = 0
     this.#due = false
@@ -227,7 +231,16 @@ export class Checkpoints {
     this.#writeIncremental()
   }
 
-  /** Whether the store is so far behind with it that a checkpoint has it cut. */
+  /**
+   * Whether a full checkpoint has it cut. Not one with parked events: the next owner would have nothing below the tail until
+   * they are released, so he loads it.
+   */
+  #isCut(name: string): boolean {
+    const { parked } = this.#owner
+    return this.#isLarge(name) && !(parked.known && parked.has("channel", name.slice(channelPrefix.length)))
+  }
+
+  /** Whether the store is too far behind with it for all of that to be in a checkpoint. */
   #isLarge(name: string): boolean {
     if (!name.startsWith(channelPrefix)) return false
     const state = this.#owner.channels.residents.peek(name.slice(channelPrefix.length))?.state
@@ -310,9 +323,7 @@ export class Checkpoints {
     const state = residents.peek(id)?.state
     if (state === undefined) return undefined
     if (!(state instanceof ChannelState) || !this.#isLarge(key(topic, id))) return state.encode()
-    // Of one with parked events the next owner would have nothing below the tail until they are released: he loads it.
-    const { parked } = this.#owner
-    return cuts && !(parked.known && parked.has("channel", id)) ? state.encodeCut() : undefined
+    return cuts && this.#isCut(key(topic, id)) ? state.encodeCut() : undefined
   }
 
   #replay(entry: Entry): void {

@@ -164,6 +164,17 @@ describe("a checkpoint", () => {
       assert.strictEqual(yield* written, "incremental")
       for (let i = 0; i < 100; i++) yield* send(channel, "x".repeat(2_000))
       assert.strictEqual(yield* written, "full")
+      // Where it can't be cut a full one would be of no use.
+      const parked = { shard, topic: "channel", id: "group:parked", count: 1 } as const
+      const row = { ...old, channel: parked.id, members: 1 }
+      yield* directory.writeChannels([row])
+      yield* directory.writeMembers([{ channel: parked.id, user: "ann", role: "member", from: 1, to: null, seq: 1 }])
+      const owner = runner.owner(shard)
+      owner?.setStored(owner.log.end, [])
+      yield* send(parked.id, "x")
+      owner?.setStored(owner.storePosition, [parked])
+      for (let i = 0; i < 100; i++) yield* send(parked.id, "x".repeat(2_000))
+      assert.strictEqual(yield* written, "incremental")
     }).pipe(Effect.provide(layers))
   )
 
