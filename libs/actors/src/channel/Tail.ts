@@ -425,23 +425,22 @@ export class Tail {
 
   /** What a snapshot keeps with room for so many: the newest events, and all above the floor. */
   snapshot(eventsMax: number, bytesMax: number): ReadonlyArray<TailEvent> {
-    let first = this.to + 1
-    let bytes = 0
-    for (let event = this.get(first - 1); event !== undefined; event = this.get(first - 1)) {
-      bytes += costOf(event)
-      if (event.seq <= this.floor && (this.to - event.seq >= eventsMax || bytes > bytesMax)) break
-      first--
-    }
-    return [...this.after(first - 1)]
+    const { floor, to } = this
+    return this.#newest(({ seq }, bytes) => seq > floor || (to - seq < eventsMax && bytes <= bytesMax))
   }
 
   /** The newest events of at most so many bytes, also where the store lacks what precedes them. */
   newest(bytesMax: number): ReadonlyArray<TailEvent> {
+    return this.#newest((_event, bytes) => bytes <= bytesMax)
+  }
+
+  /** As long as they are to be kept; `bytes`: with this one. */
+  #newest(keeps: (event: TailEvent, bytes: number) => boolean): ReadonlyArray<TailEvent> {
     let first = this.to + 1
     let bytes = 0
     for (let event = this.get(first - 1); event !== undefined; event = this.get(first - 1)) {
       bytes += costOf(event)
-      if (bytes > bytesMax) break
+      if (!keeps(event, bytes)) break
       first--
     }
     return [...this.after(first - 1)]

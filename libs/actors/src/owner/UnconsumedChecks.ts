@@ -26,7 +26,8 @@ export interface UnconsumedChecksOptions {
 
 export class UnconsumedChecks {
   readonly #options: UnconsumedChecksOptions
-  readonly #due: Array<Check> = []
+  /** By shard: that of its last opening here. */
+  readonly #due = new Map<number, Check>()
   #opening = 0
   #checking = false
 
@@ -44,17 +45,18 @@ export class UnconsumedChecks {
   }
 
   add(check: Check): void {
-    if (check.after < check.upTo) this.#due.push(check)
+    if (check.after < check.upTo) this.#due.set(check.owner.shard, check)
   }
 
   /** Called every `ownerTickMs`. */
   tick(): void {
     if (this.#checking || this.#opening > 0) return
-    const next = this.#due.shift()
-    if (next === undefined) return
     const { log, owns, run } = this.#options
-    if (!owns(next.owner)) return this.tick()
+    for (const [shard, { owner }] of this.#due) if (!owns(owner)) this.#due.delete(shard)
+    const [next] = this.#due.values()
+    if (next === undefined) return
     const { shard } = next.owner
+    this.#due.delete(shard)
     const read = checkUnconsumed(log, shard, next.after, next.upTo).pipe(
       Effect.as(Option.none<string>()),
       Effect.catchTag("LogDamaged", (damage) => Effect.succeedSome(damageText(damage)))
@@ -64,7 +66,7 @@ export class UnconsumedChecks {
       this.#checking = false
       if (!owns(next.owner)) return
       // The log is away: later.
-      if (!("ok" in result)) this.#due.push(next)
+      if (!("ok" in result)) this.#due.set(shard, next)
       else if (Option.isSome(result.ok)) this.#options.damaged(shard, result.ok.value)
       else this.tick()
     })

@@ -20,6 +20,9 @@ import { personalBody } from "../../src/session/PersonalEvent.ts"
 import { replay, SessionState } from "../../src/session/SessionState.ts"
 import { ask, oneShardRunner, shard } from "./OneShard.ts"
 
+/** Of a channel that the store has, and the log does not. */
+const old = { generation: 1, seq: 1, n: 0, name: "old", topic: "", fanout: "write", createdAt: 1, idBound: 0 } as const
+
 const caller = { user: "ann", device: "d", connection: 1, edge: "e" }
 
 let ids = 0
@@ -138,16 +141,6 @@ describe("a checkpoint", () => {
     Effect.gen(function* () {
       const [directory, log] = [yield* Directory, yield* EventLog]
       const channel = "group:old"
-      const old = {
-        generation: 1,
-        seq: 1,
-        n: 0,
-        name: "old",
-        topic: "",
-        fanout: "write",
-        createdAt: 1,
-        idBound: 0
-      } as const
       yield* directory.writeChannels([{ ...old, channel, members: 1 }])
       yield* directory.writeMembers([{ channel, user: "ann", role: "member", from: 1, to: null, seq: 1 }])
       const { runner, send } = yield* owned({ incrementalTicks: 1 })
@@ -305,16 +298,6 @@ describe("a checkpoint", () => {
             return { user, generation: 1, userSeq: 1, state: state.encode() }
           })
         )
-        const old = {
-          generation: 1,
-          seq: 1,
-          n: 0,
-          name: "old",
-          topic: "",
-          fanout: "write",
-          createdAt: 1,
-          idBound: 0
-        } as const
         yield* store.writeChannels([{ ...old, channel: "group:old", members: 1 }])
         yield* store.writeMembers([{ channel: "group:old", user: "u0", role: "member", from: 1, to: null, seq: 1 }])
         const asked: Array<string> = []
