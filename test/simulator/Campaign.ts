@@ -8,6 +8,9 @@ import type { Found } from "./LogTruth.ts"
 
 const worker = fileURLToPath(new URL("worker.ts", import.meta.url))
 
+/** A run is a burst of young objects, and there is a process a core. */
+const workerFlags = ["--max-semi-space-size=64", "--single-threaded-gc"]
+
 export interface Run {
   readonly seed: number
   readonly found: ReadonlyArray<Found>
@@ -24,15 +27,21 @@ export interface Batch {
   readonly mutant?: string
   /** Of real time; past it the seed that is under way counts as found. */
   readonly msMax: number
+  /** Of each run as it is over. */
+  readonly onRun?: (run: Run) => void
 }
 
 /** Runs the seeds of a batch in a process of their own; a mutant's ends with the first seed that finds it. */
-export const runBatch = ({ count, from, msMax, mutant }: Batch): Promise<ReadonlyArray<Run>> =>
+export const runBatch = ({ count, from, msMax, mutant, onRun = () => {} }: Batch): Promise<ReadonlyArray<Run>> =>
   new Promise((resolve) => {
     const runs: Array<Run> = []
+    const add = (run: Run) => {
+      runs.push(run)
+      onRun(run)
+    }
     let [rest, errors, late] = ["", "", false]
     const env = { ...process.env, ...(mutant === undefined ? {} : { PARLEY_SIM_MUTANT: mutant }) }
-    const child = spawn(process.execPath, [worker, String(from), String(count)], { env })
+    const child = spawn(process.execPath, [...workerFlags, worker, String(from), String(count)], { env })
     const timer = setTimeout(() => {
       late = true
       child.kill("SIGKILL")
@@ -41,7 +50,7 @@ export const runBatch = ({ count, from, msMax, mutant }: Batch): Promise<Readonl
       const lines = (rest + text).split("\n")
       rest = lines.pop() ?? ""
       // as: what the worker prints
-      for (const line of lines) runs.push(JSON.parse(line) as Run)
+      for (const line of lines) add(JSON.parse(line) as Run)
     })
     child.stderr.setEncoding("utf8").on("data", (text: string) => (errors = (errors + text).slice(-2_000)))
     child.on("close", (code) => {
@@ -50,7 +59,7 @@ export const runBatch = ({ count, from, msMax, mutant }: Batch): Promise<Readonl
       if (!ended) {
         const what = late ? `no end within ${msMax} ms` : `the process ended with ${code}: ${errors}`
         const seed = from + runs.length
-        runs.push({
+        add({
           seed,
           found: [{ invariant: "ENDS", what }],
           acked: 0,
