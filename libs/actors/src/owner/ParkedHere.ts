@@ -11,6 +11,8 @@ export class ParkedHere {
   /** Undefined: not known yet. */
   #entities: Map<string, ParkedEntity> | undefined = undefined
   #source: ReadonlyArray<ParkedEntity> | undefined = undefined
+  /** Rises with each word of it: what was read before the last one is older. */
+  changes = 0
 
   get known(): boolean {
     return this.#entities !== undefined
@@ -28,11 +30,13 @@ export class ParkedHere {
 
   /** Nothing of it is parked any more. */
   release(topic: Topic, id: string): void {
+    this.changes++
     this.#entities?.delete(keyOf({ topic, id }))
   }
 
   /** What is parked now. */
   replace(entities: ReadonlyArray<ParkedEntity>): void {
+    this.changes++
     if (entities === this.#source) return
     this.#source = entities
     this.#entities = byKey(entities)

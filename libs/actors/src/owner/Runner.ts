@@ -54,6 +54,13 @@ export interface RunnerOptions {
   readonly onQuarantined?: (shard: number, what: string) => void
 }
 
+/** How far the store is for an owner that did not know it, and what it knew of what is parked when that was asked. */
+interface StoreMoved {
+  readonly owner: ShardOwner
+  readonly position: LogPosition
+  readonly changes: number
+}
+
 export class Runner implements LocalRunner {
   readonly name: string
   readonly links: OwnerLinks
@@ -70,7 +77,7 @@ export class Runner implements LocalRunner {
   /** Those of them that it is being asked about. */
   readonly #askingPlace = new Set<number>()
   /** Shards of which it is being asked how far the store is. */
-  readonly #askingStored = new Set<number>()
+  #askingStored = false
   readonly #checks: UnconsumedChecks
   #ticks = 0
   #askingParked = false
@@ -298,17 +305,41 @@ export class Runner implements LocalRunner {
     if (start === this.links.start) this.links.resend(edge, from)
   }
 
-  /** Of shards that wait for the store: what the persister says of it may have been said before there was an owner. */
+  /**
+   * Of shards that wait for the store: what the persister says of it may have been said before there was an owner. What is
+   * parked is read after the positions, for it is parked before they move past it (†26): a floor may not pass it.
+   */
   #askStored(): void {
-    for (const owner of this.#owners.values()) {
-      const { shard } = owner
-      if (owner.storeReady || this.#askingStored.has(shard)) continue
-      this.#askingStored.add(shard)
-      this.#context.run(this.#context.log.consumerPosition(persisterConsumer, shard), (position) => {
-        this.#askingStored.delete(shard)
-        if ("ok" in position && this.#owners.get(shard) === owner) owner.setStored(position.ok)
+    if (this.#askingStored) return
+    const waiting = [...this.#owners.values()].filter(({ storeReady }) => !storeReady)
+    if (waiting.length === 0) return
+    this.#askingStored = true
+    const moved: Array<StoreMoved> = []
+    let left = waiting.length
+    for (const owner of waiting) {
+      this.#context.run(this.#context.log.consumerPosition(persisterConsumer, owner.shard), (position) => {
+        if ("ok" in position && position.ok > owner.storePosition)
+          moved.push({ owner, position: position.ok, changes: owner.parked.changes })
+        if (--left > 0) return
+        if (moved.length > 0) this.#askMoved(moved)
+        else this.#askingStored = false
       })
     }
+  }
+
+  #askMoved(moved: ReadonlyArray<StoreMoved>): void {
+    this.#context.run(this.#context.stores.parked.entities(persisterConsumer), (result) => {
+      this.#askingStored = false
+      if (!("ok" in result)) return
+      for (const { changes, owner, position } of moved) {
+        // What the persister said meanwhile is newer than what was read.
+        if (this.#owners.get(owner.shard) !== owner || owner.parked.changes !== changes) continue
+        owner.setStored(
+          position,
+          result.ok.filter(({ shard }) => shard === owner.shard)
+        )
+      }
+    })
   }
 
   /** Called every `ownerTickMs`. */

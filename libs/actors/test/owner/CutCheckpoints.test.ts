@@ -132,6 +132,29 @@ describe("after a takeover from a checkpoint that has a channel cut", () => {
     }).pipe(Effect.provide(layers))
   )
 
+  it.live("nor is what somebody parked elsewhere passed, where the runner had to ask how far the store is (†26)", () =>
+    Effect.gen(function* () {
+      const runner = yield* takenOver
+      yield* send(runner, messages + 2)
+      const owner = runner.owner(shard)
+      const until = Effect.fnUntraced(function* (done: () => boolean | undefined) {
+        for (let tries = 0; done() !== true && tries < 1_000; tries++) {
+          runner.tick()
+          yield* Effect.sleep(1)
+        }
+      })
+      yield* until(() => owner?.parked.known)
+      assert.isFalse(owner?.parked.has("channel", channel))
+      // The persister of before, which tells this runner nothing.
+      const stored = yield* persist(100)
+      yield* (yield* EventLog).setConsumerPosition(persisterConsumer, shard, stored)
+      yield* until(() => owner?.storeReady)
+      assert.isTrue(owner?.parked.has("channel", channel))
+      assert.deepStrictEqual(yield* sync(runner, 10), from(11, messages + 3))
+      assert.strictEqual(owner?.channels.residents.peek(channel)?.state?.floor, 100)
+    }).pipe(Effect.provide(layers))
+  )
+
   it.live("the next checkpoint says the same of it, as long as the store has not come past the cut", () =>
     Effect.gen(function* () {
       const first = yield* takenOver
