@@ -76,7 +76,7 @@ export class Runner implements LocalRunner {
   readonly #unplaced = new Map<number, LogPosition>()
   /** Those of them that it is being asked about. */
   readonly #askingPlace = new Set<number>()
-  /** Shards of which it is being asked how far the store is. */
+  /** Whether the log is being asked how far the store is. */
   #askingStored = false
   readonly #checks: UnconsumedChecks
   #ticks = 0
