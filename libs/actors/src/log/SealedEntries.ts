@@ -8,17 +8,22 @@ import type { Entry } from "./Entry.ts"
 import { decodeRecord } from "./Record.ts"
 import type { RecordDamaged } from "./RecordDamaged.ts"
 
-const sealed = new WeakMap<Uint8Array, ReadonlyArray<Entry>>()
+/** On the bytes themselves: a weak table of tens of thousands costs each full collection its longest pause. */
+const sealed: unique symbol = Symbol("sealed entries")
+
+interface Sealed extends Uint8Array {
+  [sealed]?: ReadonlyArray<Entry>
+}
 
 /** The bytes are a sealed record of exactly these entries, and nobody changes them. */
-export const rememberSealed = (bytes: Uint8Array, pending: ReadonlyArray<{ readonly entry: Entry }>): void => {
+export const rememberSealed = (bytes: Sealed, pending: ReadonlyArray<{ readonly entry: Entry }>): void => {
   const entries: Array<Entry> = []
   for (const { entry } of pending) entries.push(entry)
-  sealed.set(bytes, entries)
+  bytes[sealed] = entries
 }
 
 /** The entries of a record, in order; none where it is a checkpoint's or an epoch's. */
-export const entriesOfRecord = (bytes: Uint8Array): Result.Result<ReadonlyArray<Entry>, RecordDamaged> => {
-  const known = sealed.get(bytes)
+export const entriesOfRecord = (bytes: Sealed): Result.Result<ReadonlyArray<Entry>, RecordDamaged> => {
+  const known = bytes[sealed]
   return known === undefined ? Result.map(decodeRecord(bytes), (record) => record.entries) : Result.succeed(known)
 }

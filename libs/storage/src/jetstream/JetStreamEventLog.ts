@@ -105,7 +105,11 @@ const make = Effect.gen(function* () {
     ),
     shards: ask(() => reads.shards()),
     consumerPosition: (consumer, shard) => ask(() => positions.get(consumer, shard)),
-    setConsumerPosition: (consumer, shard, position) => Effect.sync(() => positions.move(consumer, shard, position))
+    setConsumerPosition: (consumer, shard, position) =>
+      Effect.sync(() => {
+        positions.move(consumer, shard, position)
+        reads.consumed(consumer, shard, position)
+      })
   })
   const health = LogHealth.of({ state: () => ({ connected: publisher.connected, ...silence.state, warnings }) })
   return Context.make(EventLog, eventLog).pipe(Context.add(LogHealth, health))

@@ -73,6 +73,11 @@ export class LogReads {
     this.#own.forget(shard)
   }
 
+  /** A consumer of this node has done with what it read up to here. */
+  consumed(consumer: string, shard: number, upTo: LogPosition): void {
+    this.#own.consumed(consumer, shard, upTo)
+  }
+
   /** The shard has a record at this place: whoever reads and gets less asked a replica that is behind. */
   knows(shard: number, position: LogPosition): void {
     if (position <= this.known(shard)) return

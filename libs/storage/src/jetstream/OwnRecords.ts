@@ -3,6 +3,7 @@
  * it writes, have them from memory: what was committed a moment ago is not asked of the log again. Each record names its
  * predecessor, so a read that begins behind the oldest of them gets all there is up to the newest; any other read is the
  * log's. That nobody else appended meanwhile is not known here, nor claimed for long: of a shard that rests the log is asked.
+ * What every consumer here has done with goes.
  *
  * Hot path, plain TypeScript (bench `remote`).
  */
@@ -27,6 +28,8 @@ export class OwnRecords {
   readonly #now: () => number
   /** That of the last append comes last. */
   readonly #chains = new Map<number, Chain>()
+  /** How far consumers of this node have come, by shard. */
+  readonly #consumed = new Map<number, Map<string, LogPosition>>()
   #bytes = 0
 
   constructor(now: () => number = () => performance.now()) {
@@ -58,6 +61,16 @@ export class OwnRecords {
   forget(shard: number): void {
     for (const record of this.#chains.get(shard)?.records ?? []) this.#bytes -= sizeOf(record)
     this.#chains.delete(shard)
+    this.#consumed.delete(shard)
+  }
+
+  /** A consumer of this node has done with everything up to here: it is kept for those that are behind, if they moved here at all. */
+  consumed(consumer: string, shard: number, upTo: LogPosition): void {
+    if (!this.#chains.has(shard)) return
+    let places = this.#consumed.get(shard)
+    if (places === undefined) this.#consumed.set(shard, (places = new Map()))
+    places.set(consumer, upTo)
+    this.purged(shard, Math.min(...places.values()))
   }
 
   /** Records up to this place are gone from the log. */

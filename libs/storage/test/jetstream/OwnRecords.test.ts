@@ -53,10 +53,37 @@ describe("a node's own records", () => {
     expect(positions(own.readAfter(2, 5, ownBytesMax))).toEqual([6, 7, 8])
   })
 
+  it("go when every consumer that moved here has done with them, and what is not asked for from further back stays", () => {
+    const own = new OwnRecords()
+    own.consumed("a", 1, 5)
+    for (let at = 1; at <= 5; at++) own.appended(1, at - 1, record(at))
+    const { bytes } = own
+    own.consumed("a", 1, 2)
+    expect(own.bytes).toBe((bytes / 5) * 3)
+    own.consumed("b", 1, 1)
+    own.consumed("a", 1, 5)
+    expect(own.readAfter(1, 1, 1_000)).toBeUndefined()
+    expect(positions(own.readAfter(1, 2, 1_000))).toEqual([3, 4, 5])
+    own.consumed("b", 1, 5)
+    expect(own.bytes).toBe(0)
+    expect(own.readAfter(1, 5, 1_000)).toEqual([])
+    own.appended(1, 5, record(6))
+    expect(positions(own.readAfter(1, 5, 1_000))).toEqual([6])
+  })
+
   it("give what the log would give, whatever was cut, taken over, or in doubt", () => {
     const step = fc.oneof(
       { weight: 6, arbitrary: fc.record({ do: fc.constant("append" as const), shard: fc.nat(2), bytes: fc.nat(40) }) },
       { weight: 1, arbitrary: fc.record({ do: fc.constant("purge" as const), shard: fc.nat(2), upTo: fc.nat(60) }) },
+      {
+        weight: 2,
+        arbitrary: fc.record({
+          do: fc.constant("consume" as const),
+          shard: fc.nat(2),
+          upTo: fc.nat(60),
+          who: fc.constantFrom("a", "b")
+        })
+      },
       { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("other" as const, "doubt" as const), shard: fc.nat(2) }) }
     )
     fc.assert(
@@ -85,6 +112,8 @@ describe("a node's own records", () => {
                 next.shard,
                 there.filter((one) => one.position > upTo)
               )
+            } else if (next.do === "consume") {
+              own.consumed(next.who, next.shard, Math.min(next.upTo, there.at(-1)?.position ?? 0))
             } else own.forget(next.shard)
           }
           for (const [shard, there] of log) {
