@@ -74,6 +74,7 @@ export const bench = async (): Promise<void> => {
     shards_of_the_dead_node: shards,
     p50_resume_ms: round(moved.p50Ms),
     refused_and_retried: moved.refused,
+    syncs_again: moved.again,
     cassandra_reads: reads,
     cassandra_reads_per_client: round(readsPerClient, 3),
     cassandra_reads_by_table: readsByTable,

@@ -36,6 +36,8 @@ export interface SyncedChannel {
 export interface SyncAnswer {
   readonly session: { readonly generation: number; readonly seq: number }
   readonly channels: ReadonlyArray<SyncedChannel>
+  /** Whose owner could not be asked: a client syncs again. */
+  readonly unavailable?: ReadonlyArray<string>
   readonly more: string | null
 }
 
@@ -51,11 +53,13 @@ export const sync = async (
   const fields = `"channels":${JSON.stringify(held)},"session":${JSON.stringify(session)}`
   let answer = syncAnswer(await client.request("sync", fields))
   const channels = [...answer.channels]
+  const unavailable = [...(answer.unavailable ?? [])]
   while (answer.more !== null) {
     answer = syncAnswer(await client.request("sync", `${fields},"page":${JSON.stringify(answer.more)}`))
     channels.push(...answer.channels)
+    unavailable.push(...(answer.unavailable ?? []))
   }
-  return { ...answer, channels }
+  return { ...answer, channels, unavailable }
 }
 
 /**

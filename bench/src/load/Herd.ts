@@ -24,6 +24,8 @@ const backoffMaxMs = 15_000
 const settleMsMax = 60_000
 /** Until the last one of a hundred thousand members has heard that he is one. */
 const addedMsMax = 300_000
+/** Syncs of one user because a channel's owner did not answer the one before. */
+const againMax = 8
 const addresses = 8
 const messagesEach = 3
 
@@ -31,6 +33,8 @@ interface Resumed {
   readonly lastMs: number
   readonly p50Ms: number
   readonly refused: number
+  /** Syncs beyond one a user, because the owner of a channel did not answer in time. */
+  readonly again: number
 }
 
 export class Herd {
@@ -45,6 +49,7 @@ export class Herd {
   #pacer: NodeJS.Timeout | undefined
   #openSends = 0
   #turn = 0
+  #again = 0
   events = 0
 
   private constructor(targetOf: (user: number) => Target, shape: HerdShape) {
@@ -103,26 +108,39 @@ export class Herd {
       if (held === undefined) this.#live(user, frame)
       else held.push(frame)
     }
-    const held: Array<readonly [string, number, number]> = []
-    for (let layer = 0; layer < this.#shape.channelsEach; layer++) {
-      const at = this.#at[this.#slot(user, layer)] ?? -1
-      if (at >= 0) held.push([idOf(channelOf(this.#shape, user, layer)), 1, at])
-    }
     const session = this.#sessions[user]
-    let answer = await sync(client, held, session ?? { generation: 0, seq: 0 })
+    let answer = await sync(client, this.#held(user), session ?? { generation: 0, seq: 0 })
     // Who was just made a member hears of it a moment later.
     const until = performance.now() + (session === undefined ? addedMsMax : 0)
     while (answer.channels.length < this.#shape.channelsEach && performance.now() < until) {
       await pause(500)
-      answer = await sync(client, held, { generation: 0, seq: 0 })
+      answer = await sync(client, this.#held(user), { generation: 0, seq: 0 })
+    }
+    this.#take(user, answer)
+    // As `@parley/client` does where the owner of a channel did not answer in time.
+    for (let tries = 1; (answer.unavailable ?? []).length > 0 && tries <= againMax; tries++) {
+      this.#again++
+      await pause(Math.random() * Math.min(backoffMaxMs, backoffBaseMs * 2 ** tries))
+      answer = await sync(client, this.#held(user), answer.session)
+      this.#take(user, answer)
     }
     if (answer.channels.length !== this.#shape.channelsEach) {
       throw new Error(`u${user} has ${answer.channels.length} channels instead of ${this.#shape.channelsEach}`)
     }
-    this.#sessions[user] = answer.session
-    for (const channel of answer.channels) this.#synced(user, channel)
     this.#syncing[user] = undefined
     for (const frame of waiting) this.#live(user, frame)
+  }
+
+  #held(user: number): ReadonlyArray<readonly [channel: string, generation: number, seq: number]> {
+    return Array.from({ length: this.#shape.channelsEach }, (_, layer) => layer).flatMap((layer) => {
+      const at = this.#at[this.#slot(user, layer)] ?? -1
+      return at < 0 ? [] : [[idOf(channelOf(this.#shape, user, layer)), 1, at] as const]
+    })
+  }
+
+  #take(user: number, answer: SyncAnswer): void {
+    this.#sessions[user] = answer.session
+    for (const channel of answer.channels) this.#synced(user, channel)
   }
 
   #synced(user: number, { events, from, head, reload, to }: SyncedChannel): void {
@@ -178,6 +196,7 @@ export class Herd {
     const dropped = this.#resuming
     const begun = performance.now()
     let refused = 0
+    this.#again = 0
     const times = await Promise.all(
       dropped.map(async (user) => {
         for (let attempt = 0; ; attempt++) {
@@ -198,7 +217,7 @@ export class Herd {
       })
     )
     const sorted = ascending(times)
-    return { lastMs: sorted.at(-1) ?? 0, p50Ms: percentile(sorted, 0.5), refused }
+    return { lastMs: sorted.at(-1) ?? 0, p50Ms: percentile(sorted, 0.5), refused, again: this.#again }
   }
 
   startSends(perSecond: number): void {

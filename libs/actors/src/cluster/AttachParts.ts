@@ -9,7 +9,7 @@ import type { Attach, Attached, OwnerReply } from "../owner/OwnerProtocol.ts"
 /** A part's topics and users as bytes, about. */
 export const attachPartBytesMax = 65_536
 /** Parts of one process under way at a time to one runner, all its shards together. */
-export const attachPartsInFlightMax = 16
+export const attachPartsInFlightMax = 8
 /** Parts that wait for their turn, at all runners: one a shard, and some more. */
 export const attachesWaitingMax = 8_192
 /** Times that an attach which two epochs answered is begun anew. */
