@@ -65,17 +65,20 @@ export const servicesFolder = (data: string): string => join(data, "services")
 export const startCluster = async (options: ClusterOptions): Promise<LocalCluster> => {
   const say = options.say ?? (() => undefined)
   mkdirSync(options.data, { recursive: true, mode: 0o700 })
-  const ports = await portsOf(options)
+  const asked = await portsOf(options)
+  const names = asked.map((_port, index) => nodeName(index))
   const services =
     options.over ??
     (await startServices({
       data: servicesFolder(options.data),
-      nats: { nodes: 3, ...nodeUsers(ports.map((_port, index) => nodeName(index))), ...options.services?.nats },
+      nats: { nodes: 3, ...nodeUsers(names), ...options.services?.nats },
       cassandra: { nodes: 1, yields: true, ...options.services?.cassandra },
       redis: true,
       say,
       ...(options.siteOf === undefined ? {} : { siteOf: options.siteOf })
     }))
+  // Any free ones are chosen now: services took theirs meanwhile.
+  const ports = options.port === 0 ? await freePorts(options, services) : asked
   const cluster = new LocalCluster(options, services, ports, say)
   try {
     await options.beforeNodes?.(cluster.environment)
@@ -85,6 +88,15 @@ export const startCluster = async (options: ClusterOptions): Promise<LocalCluste
     return cluster
   } catch (error) {
     await cluster[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+const freePorts = async (options: ClusterOptions, services: RunningServices): Promise<ReadonlyArray<number>> => {
+  try {
+    return await portsOf(options)
+  } catch (error) {
+    if (options.over === undefined) await services.stop()
     throw error
   }
 }

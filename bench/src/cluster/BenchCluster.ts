@@ -10,7 +10,7 @@ import { shardOf } from "@parley/actors/fanout/ShardHash"
 import { type LocalCluster, startCluster } from "../../../infra/cluster/LocalNodes.ts"
 import { runningMark } from "../../../infra/services/Process.ts"
 import { pause, say } from "../Report.ts"
-import { benchSecret, type CpuSource, startFlags, wideLimits } from "../Servers.ts"
+import { benchSecret, type CpuSource, startFlags, stoppedPorts, wideLimits } from "../Servers.ts"
 
 /** As the figures are taken. */
 export const benchShards = 256
@@ -182,6 +182,8 @@ export class BenchCluster implements AsyncDisposable, CpuSource {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // Clients that are still there lose their connections by this, and not by what is measured.
+    for (const port of this.ports) stoppedPorts.add(port)
     await this.cluster[Symbol.asyncDispose]()
     rmSync(this.#data, { recursive: true, force: true })
   }
