@@ -73,15 +73,21 @@ export class BenchCluster implements AsyncDisposable, CpuSource {
       })
       const started = new BenchCluster(cluster, data)
       // A load that finds something wrong throws out of a socket's turn: the cluster goes all the same.
+      let ending = false
       const end = (why: unknown): void => {
         process.exitCode = 1
         console.error(why)
+        if (ending) return
+        ending = true
         void started[Symbol.asyncDispose]().finally(() => process.exit(1))
       }
-      process.once("uncaughtException", end)
-      process.once("SIGINT", end)
-      process.once("SIGTERM", end)
-      await started.untilOwned(nodes)
+      for (const event of ["uncaughtException", "SIGINT", "SIGTERM"]) process.on(event, end)
+      try {
+        await started.untilOwned(nodes)
+      } catch (error) {
+        await started[Symbol.asyncDispose]()
+        throw error
+      }
       return started
     } catch (error) {
       rmSync(data, { recursive: true, force: true })
