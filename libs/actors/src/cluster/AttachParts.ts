@@ -8,9 +8,9 @@ import type { Attach, Attached, OwnerReply } from "../owner/OwnerProtocol.ts"
 
 /** A part's topics and users as bytes, about. */
 export const attachPartBytesMax = 65_536
-/** Parts of one process under way at a time to one runner, all its shards together. */
-export const attachPartsInFlightMax = 8
-/** Parts that wait for their turn, at all runners: one a shard, and some more. */
+/** Parts of one process under way at a time, all shards together. */
+export const attachPartsInFlightMax = 16
+/** Attaches whose parts wait for their turn: one a shard, and some more. */
 export const attachesWaitingMax = 8_192
 /** Times that an attach which two epochs answered is begun anew. */
 const attachTimesMax = 4
@@ -24,32 +24,19 @@ const moved = { failure: { code: "moved" } } as const
 type AttachReply = (reply: OwnerReply<Attached>) => void
 type Send = (attach: Attach, reply: AttachReply) => void
 
-interface Turns {
-  inFlight: number
-  readonly waiting: Array<() => void>
-}
-
 export class AttachParts {
   readonly #send: Send
-  readonly #runnerOf: (shard: number) => string | undefined
-  /** Of runners to which something is under way. */
-  readonly #turns = new Map<string, Turns>()
-  #waiting = 0
+  readonly #waiting: Array<() => void> = []
+  #inFlight = 0
   /** Since the start, for metrics. */
   readonly counts = { attaches: 0, parts: 0 }
 
-  /**
-   * `runnerOf`: who is held for the owner of a shard. What a dead runner owned is waited for until somebody takes it over,
-   * and that holds up nobody else: each runner has turns of its own, and a shard without an owner takes none.
-   */
-  constructor(send: Send, runnerOf: (shard: number) => string | undefined) {
+  constructor(send: Send) {
     this.#send = send
-    this.#runnerOf = runnerOf
   }
 
-  /** Parts that are under way in their turn. */
   get inFlight(): number {
-    return [...this.#turns.values()].reduce((sum, { inFlight }) => sum + inFlight, 0)
+    return this.#inFlight
   }
 
   attach(attach: Attach, reply: AttachReply): void {
@@ -58,7 +45,7 @@ export class AttachParts {
   }
 
   #attach(attach: Attach, parts: ReadonlyArray<Attach>, times: number, reply: AttachReply): void {
-    if (this.#waiting >= attachesWaitingMax) return reply(overloaded)
+    if (this.#waiting.length >= attachesWaitingMax) return reply(overloaded)
     const answers: Array<Attached> = []
     let failed: OwnerReply<Attached> | undefined
     let left = parts.length
@@ -77,34 +64,17 @@ export class AttachParts {
   }
 
   #paced(part: Attach, done: AttachReply): void {
-    const runner = this.#runnerOf(part.shard)
-    if (runner === undefined) {
-      this.counts.parts++
-      return this.#send(part, done)
-    }
-    const turns = this.#turnsOf(runner)
     const begin = () => {
-      turns.inFlight++
+      this.#inFlight++
       this.counts.parts++
       this.#send(part, (answer) => {
-        turns.inFlight--
-        const next = turns.waiting.shift()
-        if (next !== undefined) {
-          this.#waiting--
-          next()
-        } else if (turns.inFlight === 0) this.#turns.delete(runner)
+        this.#inFlight--
+        this.#waiting.shift()?.()
         done(answer)
       })
     }
-    if (turns.inFlight < attachPartsInFlightMax) return begin()
-    this.#waiting++
-    turns.waiting.push(begin)
-  }
-
-  #turnsOf(runner: string): Turns {
-    let turns = this.#turns.get(runner)
-    if (turns === undefined) this.#turns.set(runner, (turns = { inFlight: 0, waiting: [] }))
-    return turns
+    if (this.#inFlight < attachPartsInFlightMax) begin()
+    else this.#waiting.push(begin)
   }
 }
 

@@ -96,10 +96,7 @@ const makeBus = (options: NatsBusOptions, directory: OwnerDirectory["Service"], 
   const signals = new NatsSignals({ process, outbound: outbound.calls, subjects })
   const servedElsewhere = new Set<(shard: number) => void>()
   const announcements = new Announcements({ process, outbound: outbound.calls, subjects })
-  const attaches = new AttachParts(
-    (part, reply) => calls.attach(part, reply),
-    (shard) => calls.owners.routeOf(shard)?.runner
-  )
+  const attaches = new AttachParts((part, reply) => calls.attach(part, reply))
 
   /** Without an iterator: a message is dealt with as it is read, in the order it came. */
   const listen = (subject: string, received: (message: Msg) => void) =>

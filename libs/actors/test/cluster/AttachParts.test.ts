@@ -18,9 +18,9 @@ const answerOf = (epoch: number, interestVersion: number, head: number): OwnerRe
 })
 
 /** Parts under way, which the test answers. */
-const heldUp = (runnerOf: (shard: number) => string | undefined = () => "runner") => {
+const heldUp = () => {
   const sent: Array<{ readonly part: Attach; readonly reply: (reply: OwnerReply<Attached>) => void }> = []
-  const parts = new AttachParts((part, reply) => void sent.push({ part, reply }), runnerOf)
+  const parts = new AttachParts((part, reply) => void sent.push({ part, reply }))
   return { parts, sent }
 }
 
@@ -61,31 +61,6 @@ describe("an attach in parts", () => {
       assert.strictEqual(sent.length, Math.min(count, attachPartsInFlightMax + i + 1))
     }
     assert.deepStrictEqual(replies, [answerOf(7, count, 99 + count)])
-    assert.strictEqual(parts.inFlight, 0)
-  })
-
-  it("waits for no other runner's, nor for a shard that has no owner", () => {
-    const owners = new Map([
-      [1, "dead"],
-      [2, "alive"]
-    ])
-    const { parts, sent } = heldUp((shard) => owners.get(shard))
-    const attach = (shard: number) => {
-      const before = sent.length
-      parts.attach({ shard, edge: "e1", topics: [] }, () => {})
-      return sent.length > before
-    }
-    for (let i = 0; i < attachPartsInFlightMax; i++) assert.isTrue(attach(1))
-    assert.isFalse(attach(1))
-    assert.isTrue(attach(2))
-    owners.delete(1)
-    for (let i = 0; i < attachPartsInFlightMax; i++) assert.isTrue(attach(1))
-    assert.isTrue(attach(2))
-    // The one that waited goes when the first one is answered.
-    const before = sent.length
-    sent[0]?.reply(answerOf(7, 1, 1))
-    assert.strictEqual(sent.length, before + 1)
-    for (const { reply } of sent.slice(1)) reply(answerOf(7, 1, 1))
     assert.strictEqual(parts.inFlight, 0)
   })
 
