@@ -64,7 +64,7 @@ export class OwnRecords {
     this.#consumed.delete(shard)
   }
 
-  /** A consumer of this node has done with everything up to here: it is kept for those that are behind, if they moved here at all. */
+  /** A consumer of this node has done with everything up to here. What it passed stays for the slowest of those that have moved here. */
   consumed(consumer: string, shard: number, upTo: LogPosition): void {
     if (!this.#chains.has(shard)) return
     let places = this.#consumed.get(shard)

@@ -53,7 +53,7 @@ describe("a node's own records", () => {
     expect(positions(own.readAfter(2, 5, ownBytesMax))).toEqual([6, 7, 8])
   })
 
-  it("go when every consumer that moved here has done with them, and what is not asked for from further back stays", () => {
+  it("go when every consumer that moved here has done with them", () => {
     const own = new OwnRecords()
     own.consumed("a", 1, 5)
     for (let at = 1; at <= 5; at++) own.appended(1, at - 1, record(at))
