@@ -42,12 +42,14 @@ const moved = { failure: { code: "moved" } } as const
 
 type Reply = (reply: OwnerReply<unknown>) => void
 
+/** What it carries is let go of when it ends: an old table of the Map it was in may keep it (as `Pending` says). */
 export interface Call {
   readonly id: number
   readonly shard: number
-  readonly request: OwnerRequest | undefined
-  readonly attach: Attach | undefined
-  readonly reply: Reply
+  request: OwnerRequest | undefined
+  attach: Attach | undefined
+  /** Undefined: it has ended. */
+  reply: Reply | undefined
   readonly deadline: number
   /** Whom it was sent to last, and when. */
   route: Route | undefined
@@ -182,7 +184,7 @@ export class NatsCalls {
     }
     const now = performance.now()
     const deadline = now + this.#retryMsMax
-    const call = { id: this.#nextId++, shard, request, attach, reply, deadline, route: undefined, sentAt: now }
+    const call: Call = { id: this.#nextId++, shard, request, attach, reply, deadline, route: undefined, sentAt: now }
     this.#calls.set(call.id, call)
     this.#arm()
     this.#send(call)
@@ -274,7 +276,12 @@ export class NatsCalls {
   }
 
   #finish(call: Call, result: OwnerReply<unknown>): void {
-    if (this.#calls.delete(call.id)) call.reply(result)
+    if (!this.#calls.delete(call.id)) return
+    const { reply } = call
+    call.request = undefined
+    call.attach = undefined
+    call.reply = undefined
+    reply?.(result)
   }
 
   /** At the end of the turn: announcements come for many shards at once, and calls for one shard keep their order. */

@@ -4,6 +4,7 @@ import { attachPartBytesMax, attachPartsInFlightMax } from "@parley/actors/clust
 import { OwnerMap } from "@parley/actors/cluster/OwnerMap"
 import { subjectsOf } from "@parley/actors/cluster/Subjects"
 import type { OwnerReply } from "@parley/actors/owner/OwnerProtocol"
+import { collectYoung, oldSince } from "../../../storage/test/OldObjects.ts"
 import {
   ask,
   channelIn,
@@ -40,6 +41,30 @@ describe("calls over NATS", () => {
       )
       assert.strictEqual(edge.bus.calls.inFlight, 0)
       assert.strictEqual(node.bus.owners.workedOn, 0)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("leave nothing of what was asked among V8's old objects", () =>
+    Effect.gen(function* () {
+      const prefix = newPrefix()
+      const edge = yield* testProcess(prefix)
+      const node = yield* testProcess(prefix)
+      const runner = new FakeRunner("runner")
+      yield* owns(3, { process: node, runner }, 7, [edge])
+      const asks = 1_000
+      const carriedBytes = 16_000
+      const old = oldSince()
+      yield* Effect.forEach(
+        Array.from({ length: asks }, (_, n) => n),
+        (n) => {
+          const carrying = { carried: Array.from({ length: carriedBytes / 8 }, (_, i) => i + n * 0.5) }
+          if (n % 10 === 0) collectYoung()
+          return ask(edge, 3, { ...inspectOf(channelIn(3)), ...carrying })
+        },
+        { concurrency: 4, discard: true }
+      )
+      // All of it, where a call has what was asked until it is collected.
+      assert.isBelow(old(), (asks * carriedBytes) / 2)
     }).pipe(Effect.scoped)
   )
 

@@ -16,7 +16,8 @@ export interface Select {
 /** A statement of a batch, with what it writes. Made by `Upsert.at` only. */
 export interface Write {
   readonly query: string
-  readonly params: ReadonlyArray<Value>
+  /** Emptied by who made it when it is written (`PartitionBatches.letGo`). */
+  readonly params: Array<Value>
   /** Where in `params` the partition key is. */
   readonly partition: { readonly from: number; readonly to: number }
 }

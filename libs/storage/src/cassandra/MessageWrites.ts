@@ -136,9 +136,14 @@ export const writePlaces = (
     const wrong = events.find((event) => refusal(event) !== undefined)
     if (wrong !== undefined) return Effect.fail(refused(`${refusal(wrong)} (${wrong.channel}, ${wrong.kind})`))
     const { after, rows, targets } = planOf(events, batchRows.rows)
-    const write = ({ batches }: PartitionBatches) =>
-      cassandra.writeAll(batches).pipe(
-        Effect.tap(() => Effect.sync(() => batchRows.succeeded())),
+    const write = (batches: PartitionBatches) =>
+      cassandra.writeAll(batches.batches).pipe(
+        Effect.tap(() =>
+          Effect.sync(() => {
+            batches.letGo()
+            batchRows.succeeded()
+          })
+        ),
         Effect.tapError(() => Effect.sync(() => batchRows.failed()))
       )
     const looks = Effect.forEach(targets.values(), (target) => takeTextsAway(cassandra, target), {

@@ -76,6 +76,16 @@ export class PartitionBatches {
   get batches(): ReadonlyArray<PartitionBatch> {
     return [...this.#full, ...this.#open.values()]
   }
+
+  /**
+   * All of it is written, and nobody else has these writes. The driver has requests in a Map whose old tables may keep what
+   * was in them (as `Pending` says): then they lead to nothing.
+   */
+  letGo(): void {
+    for (const { writes } of this.batches) for (const { params } of writes) params.length = 0
+    this.#full.length = 0
+    this.#open.clear()
+  }
 }
 
 /** What Cassandra counts of a cell beside its value: timestamp, time to live, time of deletion. */

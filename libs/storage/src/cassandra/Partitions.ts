@@ -31,7 +31,7 @@ export class PartitionWrites {
 
   /** In as few requests as bounds of rows and bytes allow; any of them may be done when one fails. */
   run(cassandra: Cassandra["Service"]): Effect.Effect<void, StoreUnavailable | StoreRefused> {
-    return cassandra.writeAll(this.#batches.batches)
+    return Effect.tap(cassandra.writeAll(this.#batches.batches), () => Effect.sync(() => this.#batches.letGo()))
   }
 }
 

@@ -8,6 +8,7 @@
 import { randomBytes } from "node:crypto"
 import { createInbox, type Msg, type MsgHdrs, type NatsConnection, type Subscription } from "@nats-io/transport-node"
 import type { AppendOutcome } from "../EventLog.ts"
+import { Pending } from "../Pending.ts"
 import { ambiguous, type BatchOutcome, batchOutcomeOf, outcomeOf } from "./PublishAnswer.ts"
 
 /** An attempt without an answer is given up: a stream without its leader is silent for 5 to 9 s, a retry is cheap. */
@@ -45,7 +46,7 @@ export class Publisher {
   /** With a number, the name of a batch. */
   readonly #batches = randomBytes(6).toString("base64url")
   /** In the order of `until`. */
-  readonly #waiting = new Map<string, Waiting>()
+  readonly #waiting = new Pending<string, Waiting>()
   #sweep: NodeJS.Timeout | undefined
   #token = 0
   #connected = true
@@ -105,7 +106,7 @@ export class Publisher {
 
   #wait(answered: Waiting["answered"], lost: Waiting["lost"]): string {
     const token = (++this.#token).toString(36)
-    this.#waiting.set(token, { answered, lost, until: performance.now() + this.#msMax })
+    this.#waiting.add(token, { answered, lost, until: performance.now() + this.#msMax })
     this.#sweep ??= setTimeout(() => this.#giveUp(), sweepMs)
     return token
   }
@@ -119,8 +120,7 @@ export class Publisher {
 
   /** Perhaps a part of it was. */
   #notSent(token: string, cause: unknown): void {
-    const waiting = this.#waiting.get(token)
-    this.#waiting.delete(token)
+    const waiting = this.#waiting.take(token)
     const why = cause instanceof Error ? cause.message : String(cause)
     queueMicrotask(() => waiting?.lost(why))
   }
@@ -135,28 +135,23 @@ export class Publisher {
   #answered(message: Msg): void {
     const { subject } = message
     const token = subject.slice(this.#inbox.length + 1)
-    const waiting = this.#waiting.get(token)
-    // Given up already: its caller was told that it doesn't know.
-    if (waiting === undefined) return
-    this.#waiting.delete(token)
-    waiting.answered(message.headers?.code ?? 0, message.string())
+    // Otherwise given up already: its caller was told that it doesn't know.
+    this.#waiting.take(token)?.answered(message.headers?.code ?? 0, message.string())
   }
 
   #giveUp(): void {
     const now = performance.now()
-    for (const [token, waiting] of this.#waiting) {
-      if (waiting.until > now) break
-      this.#waiting.delete(token)
-      waiting.lost(`no answer within ${this.#msMax} ms`)
+    for (let first = this.#waiting.first(); first !== undefined; first = this.#waiting.first()) {
+      const [token, { until }] = first
+      if (until > now) break
+      this.#waiting.take(token)?.lost(`no answer within ${this.#msMax} ms`)
     }
     this.#sweep = this.#waiting.size === 0 ? undefined : setTimeout(() => this.#giveUp(), sweepMs)
   }
 
   /** What was on its way may have arrived or not. */
   #lose(why: string): void {
-    const lost = [...this.#waiting.values()]
-    this.#waiting.clear()
-    for (const waiting of lost) waiting.lost(why)
+    for (const waiting of this.#waiting.takeAll()) waiting.lost(why)
   }
 
   async #watch(): Promise<void> {

@@ -5,6 +5,7 @@
  */
 import { Effect, type Scope } from "effect"
 import { Worker } from "node:worker_threads"
+import { Pending } from "../Pending.ts"
 import { StoreRefused, StoreUnavailable } from "../StoreError.ts"
 import type { OpenFailure } from "./StoreFile.ts"
 import type { ThreadAnswer, ThreadOptions, ThreadRequest } from "./StoreWorker.ts"
@@ -33,6 +34,11 @@ export interface StoreThread<Table extends Calls<Table>> {
 const unavailable = (cause: string): StoreUnavailable =>
   new StoreUnavailable({ store: "sqlite", cause: new Error(cause) })
 
+interface Asked {
+  readonly id: number
+  readonly settle: Settle
+}
+
 type Settle = (answer: Extract<ThreadAnswer, { readonly _tag: "Ok" | "Failed" }>) => void
 
 /**
@@ -43,7 +49,7 @@ class Thread {
   readonly #options: ThreadOptions
   readonly #pendingMax: number
   readonly #script: URL
-  readonly #pending = new Map<number, Settle>()
+  readonly #pending = new Pending<number, Asked>()
   #worker: Worker | undefined
   /** Asked in this turn of the event loop. */
   #outbox: Array<NonNullable<ThreadRequest>> = []
@@ -71,9 +77,7 @@ class Thread {
         } else if (answer._tag === "OpenFailed") {
           opened(answer.failure)
         } else {
-          const settle = this.#pending.get(answer.id)
-          this.#pending.delete(answer.id)
-          settle?.(answer)
+          this.#pending.take(answer.id)?.settle(answer)
         }
       }
     })
@@ -85,8 +89,7 @@ class Thread {
       this.#open = false
       this.#outbox = []
       opened({ _tag: "Unavailable", cause: died })
-      for (const [id, settle] of this.#pending) settle({ _tag: "Failed", id, cause: died, refused: false })
-      this.#pending.clear()
+      for (const { id, settle } of this.#pending.takeAll()) settle({ _tag: "Failed", id, cause: died, refused: false })
       if (!this.#closing) this.#restart = setTimeout(() => this.start(() => {}), restartMs)
     })
   }
@@ -99,7 +102,7 @@ class Thread {
       settle({ _tag: "Failed", id, cause: `${this.#pendingMax} calls wait for the store already`, refused: false })
     } else {
       if (this.#outbox.push({ id, method, args }) === 1) setImmediate(this.#flush)
-      this.#pending.set(id, settle)
+      this.#pending.add(id, { id, settle })
     }
   }
 

@@ -30,6 +30,15 @@ describe("Batches of a partition", () => {
     assert.deepStrictEqual(sizes(batches), [4])
   })
 
+  it("what is written leads to nothing any more, whoever still has the batches", () => {
+    const batches = new PartitionBatches(10)
+    for (let i = 0; i < 25; i++) batches.add("a", row(100))
+    const held = batches.batches
+    batches.letGo()
+    assert.isTrue(held.flatMap(({ writes }) => writes).every(({ params }) => params.length === 0))
+    assert.deepStrictEqual(batches.batches, [])
+  })
+
   it("batches shrink by half where they fail, and grow again by one", () => {
     const rows = new BatchRows()
     const atFirst = rows.rows
