@@ -79,13 +79,15 @@ describe("Requests with rows of many partitions", () => {
     Effect.gen(function* () {
       const options = yield* keyspace
       const written = new Map<string, Write>()
+      const own: Array<Write> = []
       const cassandra = yield* Cassandra
       const recording = Cassandra.of({
         ...cassandra,
         writeAll: (batches) => {
-          // What is written is let go of.
-          for (const write of batches.flatMap(({ writes }) => writes))
+          for (const write of batches.flatMap(({ writes }) => writes)) {
+            own.push(write)
             written.set(write.query, { ...write, params: [...write.params] })
+          }
           return cassandra.writeAll(batches)
         }
       })
@@ -110,6 +112,10 @@ describe("Requests with rows of many partitions", () => {
       const parked = { topic: "channel", id: channel, generation: 1, seq: 1, shard: 1, kind: "message" } as const
       const event = { consumer: randomUUID(), ...parked, why: "", parkedAt: 1, event: new Uint8Array(2) }
       yield* Context.get(stores, ParkedEvents).put([event])
+      assert.isTrue(
+        own.every(({ params }) => params.length === 0),
+        "what is written is let go of"
+      )
 
       const client = yield* Effect.acquireRelease(
         Effect.sync(() => makeClient(options, options.keyspace)),
