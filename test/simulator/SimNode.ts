@@ -103,7 +103,13 @@ export class SimNode {
         return () => void cluster.edges.delete(edge)
       }
     })
-    const calls = cluster.staleReads.watching(Context.get(local, OwnerCalls))
+    const watched = cluster.staleReads.watching(Context.get(local, OwnerCalls))
+    const calls = OwnerCalls.of({
+      ...watched,
+      // An edge may miss what its process hears: then a digest has to tell.
+      onServed: (served) =>
+        watched.onServed((shard, epoch) => network.send(process.host, process, () => served(shard, epoch)))
+    })
     this.#context = cluster.stores
       .services()
       .pipe(

@@ -28,6 +28,7 @@ export class EdgeLinks {
   readonly #options: EdgeLinksOptions
   readonly #links = new Map<string, Link>()
   #unsubscribe: (() => void) | undefined = undefined
+  #unhear: (() => void) | undefined = undefined
   /** Since the start, for metrics. */
   resends = 0
   repairs = 0
@@ -37,11 +38,14 @@ export class EdgeLinks {
   }
 
   start(): void {
-    this.#unsubscribe = this.#options.bus.subscribe(this.#options.edge, (message) => this.receive(message))
+    const { bus, calls, edge, interest } = this.#options
+    this.#unsubscribe = bus.subscribe(edge, (message) => this.receive(message))
+    this.#unhear = calls.onServed((shard, epoch) => interest.served(shard, epoch))
   }
 
   stop(): void {
     this.#unsubscribe?.()
+    this.#unhear?.()
   }
 
   receive(message: LinkMessage): void {

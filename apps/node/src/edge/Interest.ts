@@ -1,7 +1,7 @@
 /**
  * What this edge wants to hear of, shard by shard. Wishes gather into one batch a shard, one batch in flight a shard,
  * each naming the users it is for (†7); detaches go between batches. It knows epoch and version of the interest that
- * the owner should have, and attaches everything again where a digest says otherwise (†9).
+ * the owner should have, and attaches everything again where an announcement or a digest says otherwise (†9).
  */
 import type { OwnerCalls } from "@parley/actors/owner/OwnerCalls"
 import type { Attached, OwnerReply, TopicName } from "@parley/actors/owner/OwnerProtocol"
@@ -174,6 +174,12 @@ export class Interest {
     for (const interest of this.#shards.values()) {
       if (interest.listedBy === link || interest.listedBy === "") this.attachAgain(interest.shard)
     }
+  }
+
+  /** Somebody has begun to serve the shard: what an owner before him was asked for is asked of him. */
+  served(shard: number, epoch: number): void {
+    const interest = this.#shards.get(shard)
+    if (interest !== undefined && interest.epoch > 0 && epoch > interest.epoch) this.#moved(interest, epoch)
   }
 
   #mismatch(interest: ShardInterest): void {

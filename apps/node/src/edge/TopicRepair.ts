@@ -62,12 +62,12 @@ export class TopicRepair {
       (reply) => {
         const result = "ok" in reply ? reply.ok[0] : undefined
         if (result === undefined || result._tag === "Failed") this.#later(topic)
-        else this.#fill(topic, viewer.user, result)
+        else this.#fill(topic, viewer.user, delivered, result)
       }
     )
   }
 
-  #fill(topic: Topic, user: string, result: Exclude<SyncResult, { readonly _tag: "Failed" }>): void {
+  #fill(topic: Topic, user: string, after: number, result: Exclude<SyncResult, { readonly _tag: "Failed" }>): void {
     const topics = this.#options.topics()
     if (result._tag === "Lost") {
       // Removed meanwhile: not his to see any more, and somebody else's view is needed.
@@ -76,8 +76,14 @@ export class TopicRepair {
     }
     // Our own encoding of a ChannelSync.
     const sync = JSON.parse(fromWire(result.sync)) as ChannelSync
-    if (sync.reload || sync.head.generation !== topic.sequence.generation) {
+    if (sync.head.generation !== topic.sequence.generation) {
       return this.giveUp(topic, sync.head.seq, sync.head.generation)
+    }
+    if (sync.reload) {
+      // The owner has too much for a repair; but what is missing may be on its way yet: the link is late, not lost.
+      if (topic.sequence.delivered > after) this.#retry(topic)
+      else this.giveUp(topic, sync.head.seq, sync.head.generation)
+      return
     }
     // Delivered meanwhile, or taken as delivered while nobody was here: whoever joined since has that from his own sync.
     let at = Math.max(sync.from, topic.sequence.delivered)
@@ -155,6 +161,10 @@ export class TopicRepair {
   #later(topic: Topic): void {
     if (++topic.repairTries > repairTriesMax)
       return this.giveUp(topic, topic.sequence.delivered, topic.sequence.generation)
+    this.#retry(topic)
+  }
+
+  #retry(topic: Topic): void {
     const waitMs = retryMs * 2 ** Math.min(topic.repairTries, 5)
     setTimeout(() => this.start(topic), waitMs * (0.5 + Math.random())).unref()
   }

@@ -1,6 +1,7 @@
 /** Who gets what: watchers of large channels, devices of one user, holes that only heads show, owners that move. */
 import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
 import { linkRingMax } from "@parley/actors/fanout/OwnerLink"
+import type { LinkMessage } from "@parley/actors/owner/OwnerProtocol"
 import { closeTable } from "@parley/protocol/CloseCode"
 import { clientId, EdgeHarness, until } from "./EdgeHarness.ts"
 
@@ -134,15 +135,53 @@ describe("delivery", () => {
   it("repairs what was sent while the shard moved and the new owner had lost the interest (†9)", async () => {
     harness.owners.channel("team:moved", ["hal"])
     const hal = await harness.join("hal")
-    for (const edge of harness.owners.subscribers.keys()) harness.owners.interest.removeEdge(edge)
-    harness.owners.epoch++
+    harness.owners.move()
     say("team:moved", "nobody hears this")
-    const { interest } = harness.edge.runtime
-    for (let shard = 1; shard <= 4; shard++) interest.attachAgain(shard)
+    // No heartbeat has told of it.
+    harness.owners.announce()
     await until(() => hal.events("team:moved").length === 1)
     say("team:moved", "and this is live")
     await until(() => hal.events("team:moved").length === 2)
     expect(hal.events("team:moved")).toEqual([2, 3])
+  })
+
+  it("delivers what a late link brings while it asks for the rest, and asks again where that is too much (†9)", async () => {
+    const { owners } = harness
+    owners.channel("team:late", ["ivy"])
+    const ivy = await harness.join("ivy")
+    const onWay: Array<LinkMessage> = []
+    owners.lose = (message) => onWay.push(message) > 0
+    const arrive = (count: number) => {
+      for (const message of onWay.splice(0, count)) owners.subscribers.get(message.edge)?.(message)
+    }
+    const asked = () => owners.requests.filter((r) => r._tag === "Sync" && r.items[0]?.channel === "team:late").length
+    // As where the edge is further behind than a sync goes.
+    const sync = '{"head":{"seq":9,"generation":1,"fanout":"write"},"from":9,"to":9,"events":[],"reload":true}'
+    owners.intercept = (request) =>
+      request._tag === "Sync" && request.items[0]?.channel === "team:late"
+        ? { ok: [{ _tag: "Sync", channel: "team:late", head: 9, sync }] }
+        : undefined
+    owners.holds = (request) => request._tag === "Sync"
+    const before = asked()
+    for (let seq = 2; seq <= 8; seq++) {
+      say("team:late", "of the old owner")
+      owners.links.flush()
+    }
+    owners.move()
+    say("team:late", "of the new one")
+    owners.announce()
+    await until(() => asked() > before)
+    expect(ivy.events("team:late")).toEqual([])
+    arrive(4)
+    await until(() => ivy.events("team:late").length === 4)
+    owners.intercept = () => undefined
+    owners.release()
+    arrive(3)
+    owners.lose = () => false
+    await until(() => ivy.events("team:late").length === 8)
+    expect(asked()).toBe(before + 2)
+    expect(ivy.events("team:late")).toEqual([2, 3, 4, 5, 6, 7, 8, 9])
+    expect(ivy.closed).toBeUndefined()
   })
 
   it("shows a user added meanwhile nothing from before he was a member, also by a repair (†15)", async () => {

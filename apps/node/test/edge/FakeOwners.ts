@@ -53,6 +53,7 @@ export class FakeOwners {
   readonly attaches: Array<Attach> = []
   readonly interest = new Interest()
   readonly subscribers = new Map<string, (message: LinkMessage) => void>()
+  readonly serving = new Set<(shard: number, epoch: number) => void>()
   epoch = 1
   /** Decides whether a link message is lost. */
   lose: (message: LinkMessage) => boolean = () => false
@@ -220,8 +221,22 @@ export class FakeOwners {
       })
     },
     detach: ({ edge, topics }) => void this.interest.remove(edge, topics),
-    resend: (_owner, _start, edge, from) => this.links.resend(edge, from)
+    resend: (_owner, _start, edge, from) => this.links.resend(edge, from),
+    onServed: (served) => {
+      this.serving.add(served)
+      return () => void this.serving.delete(served)
+    }
   })
+
+  /** Another owner has all shards, knows of no interest, and has not said yet that it serves. */
+  move(): void {
+    for (const edge of this.subscribers.keys()) this.interest.removeEdge(edge)
+    this.epoch++
+  }
+
+  announce(): void {
+    for (let shard = 1; shard <= shardCount; shard++) for (const served of this.serving) served(shard, this.epoch)
+  }
 
   /** Lets the answers go that wait. */
   release(): void {

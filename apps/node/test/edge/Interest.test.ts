@@ -30,7 +30,8 @@ class Owner {
         this.version++
         this.detaches.push(detach)
       },
-      resend: () => {}
+      resend: () => {},
+      onServed: () => () => {}
     }),
     onAttached: (answer) => this.attached.push(answer),
     onMoved: (shard) => this.moved.push(shard),
@@ -141,6 +142,28 @@ describe("interest", () => {
     owner.digest()
     await owner.settle()
     expect(owner.attaches.length).toBe(2)
+    expect(owner.moved).toEqual([1])
+  })
+
+  it("attaches everything again when another owner says that it serves the shard, once (†9)", async () => {
+    const owner = new Owner()
+    owner.interest.served(1, 1)
+    void want(owner, "c/a", "ann")
+    owner.held.set("c/a", ["ann"])
+    await owner.settle()
+    owner.interest.served(1, 1)
+    await owner.settle()
+    expect(owner.attaches.length).toBe(1)
+    owner.epoch = 2
+    owner.interest.served(1, 2)
+    owner.digest(0)
+    await owner.settle()
+    // A message from before the move that was long on its way.
+    owner.interest.served(1, 1)
+    owner.digest()
+    await owner.settle()
+    expect(owner.attaches.length).toBe(2)
+    expect(owner.attached.at(-1)).toMatchObject({ topic: "c/a", again: true, granted: true })
     expect(owner.moved).toEqual([1])
   })
 

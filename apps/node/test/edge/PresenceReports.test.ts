@@ -22,7 +22,8 @@ const make = () => {
       },
       attach: () => {},
       detach: () => {},
-      resend: () => {}
+      resend: () => {},
+      onServed: () => () => {}
     })
   })
   return { reports, sent, state }

@@ -81,11 +81,19 @@ describe("kept marks", () => {
       offered.push(asked)
       reply({ ok: {} })
     }
-    const calls = { shardCount: 2, shardOf: (id: string) => (id < "n" ? 1 : 2), request, attach, detach, resend }
+    const calls = {
+      shardCount: 2,
+      shardOf: (id: string) => (id < "n" ? 1 : 2),
+      request,
+      attach,
+      detach,
+      resend,
+      onServed
+    }
     const marks = new ReadMarks({ edge: "e", calls, now: () => time })
     return { marks, offered, state, waiting }
   }
-  const [attach, detach, resend] = [() => {}, () => {}, () => {}]
+  const [attach, detach, resend, onServed] = [() => {}, () => {}, () => {}, () => () => {}]
 
   it("are of the shard that moved, the newest of each channel, and not older than they are kept", () => {
     const { marks, offered, waiting } = kept()

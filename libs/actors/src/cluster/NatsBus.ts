@@ -95,6 +95,10 @@ const makeBus = (options: NatsBusOptions, directory: OwnerDirectory["Service"], 
   const links = new NatsLinks({ connection: options.links, outbound: outbound.links, subjects, onDefect })
   const signals = new NatsSignals({ process, outbound: outbound.calls, subjects })
   const servedElsewhere = new Set<(shard: number) => void>()
+  const servedAnywhere = new Set<(shard: number, epoch: number) => void>()
+  const isServed = (shard: number, epoch: number) => {
+    for (const served of servedAnywhere) served(shard, epoch)
+  }
   const announcements = new Announcements({ process, outbound: outbound.calls, subjects })
   const attaches = new AttachParts((part, reply) => calls.attach(part, reply))
 
@@ -120,6 +124,7 @@ const makeBus = (options: NatsBusOptions, directory: OwnerDirectory["Service"], 
       announcements.receive(data, (runner, shard, epoch) => {
         calls.owners.announced(runner, shard, epoch)
         for (const served of servedElsewhere) served(shard)
+        isServed(shard, epoch)
       })
     )
   ]
@@ -156,6 +161,7 @@ const makeBus = (options: NatsBusOptions, directory: OwnerDirectory["Service"], 
         if (before !== undefined && before !== runner) release(shard, before)
         calls.owners.own(shard, runner)
         announcements.say(runner.name, shard, runner.epochOf(shard))
+        isServed(shard, runner.epochOf(shard))
       },
       disown: (shard, runner) => {
         if (owned.get(shard) === runner) owned.delete(shard)
@@ -177,6 +183,10 @@ const makeBus = (options: NatsBusOptions, directory: OwnerDirectory["Service"], 
         const here = runnerNamed(owner)
         if (here === undefined) calls.resend(owner, start, edge, from)
         else here.resend(start, edge, from)
+      },
+      onServed: (served) => {
+        servedAnywhere.add(served)
+        return () => void servedAnywhere.delete(served)
       }
     }),
     links: LinkBus.of({

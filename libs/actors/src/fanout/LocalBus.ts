@@ -51,6 +51,7 @@ const makeBus = (shardCount: number) => {
   const owners = new Map<number, LocalRunner>()
   const runners = new Map<string, LocalRunner>()
   const edges = new Map<string, (message: LinkMessage) => void>()
+  const serving = new Set<(shard: number, epoch: number) => void>()
   let fault: ((message: LinkMessage) => LinkFault) | undefined
 
   const beliefs = new Map<number, Belief>()
@@ -116,6 +117,7 @@ const makeBus = (shardCount: number) => {
       own: (shard, runner) => {
         owners.set(shard, runner)
         runners.set(runner.name, runner)
+        for (const served of serving) served(shard, runner.epochOf(shard))
       },
       disown: (shard, runner) => {
         if (owners.get(shard) === runner) owners.delete(shard)
@@ -137,7 +139,11 @@ const makeBus = (shardCount: number) => {
           reply
         ),
       detach: (detach) => owners.get(detach.shard)?.detach(detach),
-      resend: (owner, start, edge, from) => runners.get(owner)?.resend(start, edge, from)
+      resend: (owner, start, edge, from) => runners.get(owner)?.resend(start, edge, from),
+      onServed: (served) => {
+        serving.add(served)
+        return () => void serving.delete(served)
+      }
     }),
     links: LinkBus.of({
       publish: (message) => {

@@ -40,18 +40,16 @@ export class TopicSequence<Item extends SequencedItem> {
     return this.#held !== null
   }
 
+  /** What is next is delivered in a repair, too: a link that is late may bring it before the owner does. */
   offer(item: Item): Offered {
-    if (this.#held !== null || this.#delivered < 0) {
-      this.#keep(item)
-      return "held"
+    if (this.#delivered >= 0 && item.from <= this.#delivered) {
+      if (item.to <= this.#delivered) return "skip"
+      this.#delivered = item.to
+      return "deliver"
     }
-    if (item.to <= this.#delivered) return "skip"
-    if (item.from > this.#delivered) {
-      this.#keep(item)
-      return "repair"
-    }
-    this.#delivered = item.to
-    return "deliver"
+    const holds = this.#held !== null || this.#delivered < 0
+    this.#keep(item)
+    return holds ? "held" : "repair"
   }
 
   /** Begins to hold items: heads showed a hole that no item has shown yet. */

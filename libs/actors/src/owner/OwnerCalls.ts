@@ -22,6 +22,11 @@ export class OwnerCalls extends Context.Service<
     detach(detach: Detach): void
     /** Asks for link messages again, from `from` on; answered over the link, or not at all where the ring no longer has them. */
     resend(owner: string, start: number, edge: string, from: number): void
+    /**
+     * Tells of each shard that somebody has begun to serve, here or in another process, and under which epoch, until what it
+     * returns is called. An announcement may be lost: a heartbeat's digest tells the same, seconds later (†9).
+     */
+    onServed(served: (shard: number, epoch: number) => void): () => void
   }
 >()("@parley/actors/OwnerCalls") {}
 

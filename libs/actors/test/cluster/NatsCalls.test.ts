@@ -119,6 +119,26 @@ describe("calls over NATS", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("of any process are told who begins to serve a shard, until they want to hear no more", () =>
+    Effect.gen(function* () {
+      const prefix = newPrefix()
+      const [node, edge] = [yield* testProcess(prefix), yield* testProcess(prefix, { server: 1 })]
+      const heard: Array<string> = []
+      const hearing = Object.entries({ node, edge }).map(([name, { calls }]) =>
+        calls.onServed((shard, epoch) => heard.push(`${name} ${shard} ${epoch}`))
+      )
+      const runner = new FakeRunner("runner")
+      yield* owns(3, { process: node, runner }, 7, [])
+      yield* owns(4, { process: node, runner }, 9, [])
+      yield* until("both have heard of both", () => heard.length === 4)
+      assert.deepStrictEqual(heard.toSorted(), ["edge 3 7", "edge 4 9", "node 3 7", "node 4 9"])
+      for (const stop of hearing) stop()
+      yield* owns(5, { process: node, runner }, 7, [edge])
+      yield* ask(edge, 5, inspectOf(channelIn(5)))
+      assert.strictEqual(heard.length, 4)
+    }).pipe(Effect.scoped)
+  )
+
   it.live("that a runner says are not its own go to the one that the directory names next", () =>
     Effect.gen(function* () {
       const prefix = newPrefix()
