@@ -128,6 +128,7 @@ export class SimLog {
         ),
       readAfter: (shard, after, bytesMax) =>
         this.#read(() => page(records(shard, this.weather.staleFollower), after, bytesMax)),
+      own: () => undefined,
       purge: (shard, upTo) => this.#read(() => Effect.runSync(service.purge(shard, upTo))),
       spare: (shard, upTo) => this.#read(() => Effect.runSync(service.spare(shard, upTo))),
       known: () => 0,

@@ -17,6 +17,18 @@ export interface LogRecord {
   readonly bytes: Uint8Array
 }
 
+/**
+ * A record that this process appended, as consumers in it have it from memory: what it was made of instead of its bytes.
+ * These are not kept: they would be so much memory outside V8's heap, and it is that which begins a full collection.
+ */
+export interface OwnRecord {
+  readonly position: LogPosition
+  /** Bytes that the record has in the log. */
+  readonly size: number
+  /** What `Append.content` gave. */
+  readonly content: unknown
+}
+
 /** How an append ended. */
 export type AppendOutcome =
   /** On stable storage at `position`. */
@@ -33,6 +45,8 @@ export interface Append {
   readonly expectedLast: LogPosition
   /** Called once, when the backend takes the append; the same bytes for a repetition, and never changed afterwards. */
   readonly seal: () => Uint8Array
+  /** For consumers in this process, see `OwnRecord`; called right after `seal`. Without it they read the log. */
+  readonly content?: () => unknown
   /** Whether this may use the room between the soft and the hard bound (epoch records, checkpoints, notices, †28). */
   readonly reserved: boolean
   /** Called once, never from within `append`. */
@@ -80,6 +94,11 @@ export class EventLog extends Context.Service<
       after: LogPosition,
       bytesMax: number
     ): Effect.Effect<ReadonlyArray<LogRecord>, LogUnavailable | LogDamaged>
+    /**
+     * As `readAfter`, of what this process appended itself, as long as it has it; undefined: the log has to be read. Of two
+     * consumers here the slower one says how long.
+     */
+    own(shard: number, after: LogPosition, bytesMax: number): ReadonlyArray<OwnRecord> | undefined
     /** Removes the shard's records up to and including `upTo`, never its last one (†27). Works on a full log. */
     purge(shard: number, upTo: LogPosition): Effect.Effect<void, LogUnavailable>
     /**

@@ -22,13 +22,15 @@ export const append = (
   shard: number,
   expectedLast: LogPosition,
   bytes: string | Uint8Array,
-  reserved = false
+  reserved = false,
+  content?: unknown
 ): Effect.Effect<AppendOutcome> =>
   Effect.callback((resume) =>
     log.append({
       shard,
       expectedLast,
       seal: () => (typeof bytes === "string" ? Buffer.from(bytes) : bytes),
+      ...(content === undefined ? {} : { content: () => content }),
       reserved,
       settle: (outcome) => resume(Effect.succeed(outcome))
     })
@@ -73,7 +75,7 @@ const onLayer = <A, E>(
 export const eventLogContract = (
   name: string,
   makeLayer: MakeLogLayer,
-  options: { readonly persistent: boolean; readonly recordBytesMax: number }
+  options: { readonly persistent: boolean; readonly keepsOwn: boolean; readonly recordBytesMax: number }
 ): void => {
   describe(name, () => {
     describe("appending", () => appending(makeLayer, options.recordBytesMax))
@@ -81,6 +83,7 @@ export const eventLogContract = (
     describe("purging", () => purging(makeLayer))
     describe("bounds", () => bounds(makeLayer))
     describe("consumers", () => consumers(makeLayer))
+    describe("what this process appended", () => (options.keepsOwn ? own(makeLayer) : ownNothing(makeLayer)))
     if (options.persistent) describe("opening again", () => reopening(makeLayer))
   })
 }
@@ -240,6 +243,75 @@ const reading = (makeLayer: MakeLogLayer): void => {
           (yield* log.readAfter(1, 0, 100)).map((record) => record.position),
           positions
         )
+      })
+    )
+  )
+}
+
+/** Commits "1", "2" … with contents of that name. */
+const fillOwn = Effect.fnUntraced(function* (log: EventLog["Service"], shard: number, count: number) {
+  const positions: Array<number> = []
+  for (let at = 1; at <= count; at++) {
+    const outcome = yield* append(log, shard, positions.at(-1) ?? 0, `bytes of ${at}`, false, `content of ${at}`)
+    if (outcome._tag !== "Committed") return assert.fail(`not committed: ${JSON.stringify(outcome)}`)
+    positions.push(outcome.position)
+  }
+  return positions
+})
+
+const own = (makeLayer: MakeLogLayer): void => {
+  it.live(
+    "is given as what it was made of, at the places that the log has, until all consumers have done with it",
+    () =>
+      withLog(makeLayer, (log) =>
+        Effect.gen(function* () {
+          const positions = yield* fillOwn(log, 1, 4)
+          const inLog = yield* log.readAfter(1, 0, 1_000)
+          assert.deepStrictEqual(
+            log.own(1, 0, 1_000),
+            inLog.map(({ bytes, position }, at) => ({ position, size: bytes.length, content: `content of ${at + 1}` }))
+          )
+          const contents = (after: number, bytesMax: number) =>
+            log.own(1, after, bytesMax)?.map(({ content }) => content)
+          assert.deepStrictEqual(contents(positions[1] ?? 0, 1_000), ["content of 3", "content of 4"])
+          assert.deepStrictEqual(contents(positions[1] ?? 0, 1), ["content of 3"])
+          for (const consumer of ["fast", "slow"]) yield* log.consumerPosition(consumer, 1)
+          yield* log.setConsumerPosition("slow", 1, positions[0] ?? 0)
+          yield* log.setConsumerPosition("fast", 1, positions[3] ?? 0)
+          assert.deepStrictEqual(contents(positions[0] ?? 0, 1_000), ["content of 2", "content of 3", "content of 4"])
+          yield* log.setConsumerPosition("slow", 1, positions[2] ?? 0)
+          assert.isUndefined(log.own(1, positions[0] ?? 0, 1_000))
+          assert.lengthOf(yield* log.readAfter(1, positions[0] ?? 0, 1_000), 3)
+          assert.deepStrictEqual(contents(positions[2] ?? 0, 1_000), ["content of 4"])
+        })
+      )
+  )
+
+  it.live("is not known of a shard up to a record that came without content", () =>
+    withLog(makeLayer, (log) =>
+      Effect.gen(function* () {
+        const [first = 0, second = 0] = yield* fillOwn(log, 1, 2)
+        const third = yield* commit(log, 1, second, "without")
+        assert.isUndefined(log.own(1, first, 1_000))
+        assert.deepStrictEqual(texts(yield* log.readAfter(1, first, 1_000)), ["bytes of 2", "without"])
+        const fourth = yield* append(log, 1, third, "with", false, "fourth")
+        assert.strictEqual(fourth._tag, "Committed")
+        assert.isUndefined(log.own(1, second, 1_000))
+        assert.deepStrictEqual(
+          log.own(1, third, 1_000)?.map(({ content }) => content),
+          ["fourth"]
+        )
+      })
+    )
+  )
+}
+
+const ownNothing = (makeLayer: MakeLogLayer): void => {
+  it.live("is not kept: the log is read", () =>
+    withLog(makeLayer, (log) =>
+      Effect.gen(function* () {
+        yield* fillOwn(log, 1, 2)
+        assert.isUndefined(log.own(1, 0, 1_000))
       })
     )
   )

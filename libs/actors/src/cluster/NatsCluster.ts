@@ -47,7 +47,8 @@ const sharding = (name: Option.Option<string>, options: NatsClusterOptions) => {
     shardsPerGroup: 1,
     shardLockExpiration: timings.leaseMs,
     shardLockRefreshInterval: timings.beatMs,
-    refreshAssignmentsInterval: 250,
+    // It goes through all runners and shards each time, for the calls of the console only.
+    refreshAssignmentsInterval: 1_000,
     entityMessagePollInterval: 500,
     entityTerminationTimeout: 2_000,
     sendRetryInterval: 50,

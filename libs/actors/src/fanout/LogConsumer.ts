@@ -5,7 +5,13 @@
  * A damaged record ends its shard's consumption for good: it is said, and the shard is taken out of service (†24).
  */
 import { Effect, Result } from "effect"
-import { EventLog, type LogPosition, type LogRecord, type LogUnavailable } from "@parley/storage/EventLog"
+import {
+  EventLog,
+  type LogPosition,
+  type LogRecord,
+  type LogUnavailable,
+  type OwnRecord
+} from "@parley/storage/EventLog"
 import type { Entry } from "../log/Entry.ts"
 import { entriesOfRecord } from "../log/SealedEntries.ts"
 import { damageText } from "../log/UnconsumedRecords.ts"
@@ -175,7 +181,7 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     /** Takes the shard's next records after `after`; answers up to where, undefined where there are none. */
     const step = Effect.fnUntraced(function* (shard: number, after: LogPosition) {
       const at = performance.now()
-      const records = yield* readAfter(shard, after)
+      const records = log.own(shard, after, consumerBytesMax) ?? (yield* readAfter(shard, after))
       if (options.catchUp !== undefined) {
         // After the read: a cut is written down before it is made, so what was read has no hole that is not seen here.
         const cut = yield* log.consumerPosition(cutOf(options.name), shard)
@@ -186,15 +192,15 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
       }
       const entries: Array<ConsumedEntry> = []
       let bytes = 0
-      let last: LogRecord | undefined
+      let last: LogRecord | OwnRecord | undefined
       for (const record of records) {
-        const held = entriesOfRecord(record.bytes)
+        const held = entriesOfRecord(record)
         if (Result.isFailure(held)) {
           giveUp({ shard, position: record.position, what: held.failure.what })
           break
         }
         for (const entry of held.success) entries.push({ entry, position: record.position })
-        bytes += record.bytes.length
+        bytes += "bytes" in record ? record.bytes.length : record.size
         last = record
       }
       const full = bytes * 2 > consumerBytesMax || (last?.position ?? after) < log.known(shard)

@@ -109,11 +109,11 @@ export const layerMemberFanout = Layer.effectDiscard(
       syncPeriodic: sync.periodic,
       apply: (shard, consumed) =>
         Effect.suspend(() => {
-          const before = parking.count
+          const before = parking.countOf(shard)
           return parking.apply(shard, consumed).pipe(
             Effect.tap(() =>
               Effect.sync(() => {
-                if (parking.count !== before) wrote = true
+                if (parking.countOf(shard) !== before) wrote = true
               })
             )
           )

@@ -106,7 +106,15 @@ export class Parking<E> {
 
   get count(): number {
     let count = 0
-    for (const shard of this.#entities.keys()) count += this.#countOf(shard)
+    for (const shard of this.#entities.keys()) count += this.countOf(shard)
+    return count
+  }
+
+  /** Events that are parked of a shard. */
+  countOf(shard: number): number {
+    let count = 0
+    const entities = this.#entities.get(shard)
+    if (entities !== undefined) for (const entity of entities.values()) count += entity.count
     return count
   }
 
@@ -224,7 +232,7 @@ export class Parking<E> {
 
   #park(shard: number, entries: ReadonlyArray<ConsumedEntry>, why: string) {
     return Effect.gen({ self: this }, function* () {
-      if (this.#countOf(shard) + entries.length > parkedEventsMax) {
+      if (this.countOf(shard) + entries.length > parkedEventsMax) {
         return yield* new ParkingFull({ consumer: this.consumer, shard, why })
       }
       const parkedAt = Date.now()
@@ -305,12 +313,6 @@ export class Parking<E> {
 
   #left(entity: ParkedEntity): number {
     return this.#entities.get(entity.shard)?.get(keyOf(entity))?.count ?? 0
-  }
-
-  #countOf(shard: number): number {
-    let count = 0
-    for (const entity of this.#entities.get(shard)?.values() ?? []) count += entity.count
-    return count
   }
 
   #shard(shard: number): Map<string, ParkedEntity> {

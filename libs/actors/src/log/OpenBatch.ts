@@ -4,7 +4,7 @@
  */
 import type { Entry } from "./Entry.ts"
 import { type RecordHeader, RecordWriter, type SealedRecord } from "./Record.ts"
-import { rememberSealed } from "./SealedEntries.ts"
+import { SealedEntries } from "./SealedEntries.ts"
 
 /** What an owner gives the log: the entry, and whatever it wants back with the outcome. */
 export interface Pending {
@@ -66,11 +66,13 @@ export class OpenBatch<P extends Pending> {
 
   /** The same bytes each time (†19). */
   seal(header: RecordHeader): SealedRecord {
-    if (this.#sealed === null) {
-      this.#sealed = this.#writer.seal(header)
-      rememberSealed(this.#sealed.bytes, this.#entries)
-    }
+    this.#sealed ??= this.#writer.seal(header)
     return this.#sealed
+  }
+
+  /** What the record was sealed of: nothing is added to it any more. */
+  content(): SealedEntries {
+    return new SealedEntries(this.#entries)
   }
 
   /** Those who have waited since `before` or longer and were not told yet. */

@@ -1,29 +1,30 @@
 /**
- * The entries of records that this process sealed, as long as somebody holds the record's bytes: a consumer that follows
- * right behind the commits gets them without a hash, a decoder and a second copy of every string. Records that come out
- * of a file or off the bus are other bytes, and are checked and decoded. Hot path: `bench send` watches it.
+ * The entries of records that this process sealed, for its consumers, which follow right behind the commits: they get them
+ * without a hash, a decoder and a second copy of every string, and the record's bytes need not be kept for them
+ * (`Append.content`). Records that come out of a file or off the bus are checked and decoded. Hot path: bench `send` watches it.
  */
+import type { LogRecord, OwnRecord } from "@parley/storage/EventLog"
 import { Result } from "effect"
 import type { Entry } from "./Entry.ts"
 import { decodeRecord } from "./Record.ts"
-import type { RecordDamaged } from "./RecordDamaged.ts"
+import { RecordDamaged } from "./RecordDamaged.ts"
 
-/** On the bytes themselves: a weak table of tens of thousands costs each full collection its longest pause. */
-const sealed: unique symbol = Symbol("sealed entries")
+export class SealedEntries {
+  readonly entries: ReadonlyArray<Entry>
 
-interface Sealed extends Uint8Array {
-  [sealed]?: ReadonlyArray<Entry>
+  constructor(pending: ReadonlyArray<{ readonly entry: Entry }>) {
+    const entries: Array<Entry> = []
+    for (const { entry } of pending) entries.push(entry)
+    this.entries = entries
+  }
 }
 
-/** The bytes are a sealed record of exactly these entries, and nobody changes them. */
-export const rememberSealed = (bytes: Sealed, pending: ReadonlyArray<{ readonly entry: Entry }>): void => {
-  const entries: Array<Entry> = []
-  for (const { entry } of pending) entries.push(entry)
-  bytes[sealed] = entries
-}
+/** Of an epoch record or a checkpoint: consumers take nothing from it. */
+export const nothingSealed = new SealedEntries([])
 
 /** The entries of a record, in order; none where it is a checkpoint's or an epoch's. */
-export const entriesOfRecord = (bytes: Sealed): Result.Result<ReadonlyArray<Entry>, RecordDamaged> => {
-  const known = bytes[sealed]
-  return known === undefined ? Result.map(decodeRecord(bytes), (record) => record.entries) : Result.succeed(known)
+export const entriesOfRecord = (record: LogRecord | OwnRecord): Result.Result<ReadonlyArray<Entry>, RecordDamaged> => {
+  if ("bytes" in record) return Result.map(decodeRecord(record.bytes), ({ entries }) => entries)
+  if (record.content instanceof SealedEntries) return Result.succeed(record.content.entries)
+  return Result.fail(new RecordDamaged({ what: "what this process appended is no record of it" }))
 }

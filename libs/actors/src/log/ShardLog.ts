@@ -11,6 +11,7 @@ import { type LogClock, logClock, retryMs } from "./LogClock.ts"
 import type { Handover } from "./Takeover.ts"
 import { OpenBatch, type Pending } from "./OpenBatch.ts"
 import { readSeen } from "./PlaceRead.ts"
+import { nothingSealed, type SealedEntries } from "./SealedEntries.ts"
 import {
   encodeBody,
   type RecordHash,
@@ -251,17 +252,18 @@ export class ShardLog<P extends Pending = Pending> {
       if (batch.sealed === null) this.#step({ _tag: "Taken", hash: batch.seal(header).hash })
       return batch.seal(header).bytes
     }
+    const content = () => batch.content()
     const enough = batch.count >= commitEntriesEnough
     const wait = again || enough ? 0 : this.#appendedAt + this.#commitWindowMs - this.#clock.now()
     if (wait > 0) {
       this.#delayed = () => {
         this.#delayed = null
-        this.#send(header, seal, batch.reserved)
+        this.#send(seal, content, batch.reserved)
       }
       this.#cancelTimer = this.#clock.after(wait, this.#delayed)
       return
     }
-    this.#send(header, seal, batch.reserved)
+    this.#send(seal, content, batch.reserved)
     if (enough) this.#options.log.hurry()
   }
 
@@ -287,16 +289,21 @@ export class ShardLog<P extends Pending = Pending> {
     if (sealed === null) return
     asked.sealed = sealed
     this.#step({ _tag: "Taken", hash: sealed.hash })
-    this.#send(header, () => sealed.bytes, true)
+    this.#send(
+      () => sealed.bytes,
+      () => nothingSealed,
+      true
+    )
   }
 
-  #send(header: RecordHeader, seal: () => Uint8Array, reserved: boolean): void {
+  #send(seal: () => Uint8Array, content: () => SealedEntries, reserved: boolean): void {
     if (this.#state._tag !== "Serving") return
     this.#appendedAt = this.#clock.now()
     this.#options.log.append({
       shard: this.#options.shard,
       expectedLast: this.#tip.position,
       seal,
+      content,
       reserved,
       settle: (outcome: AppendOutcome) => this.#step({ _tag: "Settled", outcome })
     })

@@ -14,6 +14,7 @@ import type { Entry } from "./Entry.ts"
 import { retryMs } from "./LogClock.ts"
 import { readSeen } from "./PlaceRead.ts"
 import { decodeRecord, encodeBody, noPlace, type RecordPlace, type SealedRecord, type ShardRecord } from "./Record.ts"
+import { nothingSealed } from "./SealedEntries.ts"
 import { replay } from "./Replay.ts"
 import { damageText } from "./UnconsumedRecords.ts"
 import {
@@ -264,6 +265,7 @@ class Opening {
         shard,
         expectedLast,
         seal: () => sealed.bytes,
+        content: () => nothingSealed,
         reserved: true,
         settle: (outcome: AppendOutcome) => resume(Effect.succeed({ _tag: "Settled", outcome }))
       })

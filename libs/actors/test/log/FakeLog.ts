@@ -119,6 +119,7 @@ export class FakeLog {
         }
         return records
       }),
+    own: () => undefined,
     purge: (shard, upTo) =>
       Effect.sync(() => {
         const records = this.shard(shard)

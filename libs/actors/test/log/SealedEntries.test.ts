@@ -5,6 +5,8 @@ import { OpenBatch } from "../../src/log/OpenBatch.ts"
 import { entriesOfRecord } from "../../src/log/SealedEntries.ts"
 import { anyEntry, entry, eventsHeader as header } from "./Entries.ts"
 
+const ownRecord = (content: unknown) => ({ position: 1, size: 100, content })
+
 describe("entries of a record sealed here", () => {
   it("are those that decoding the same bytes gives", () => {
     fc.assert(
@@ -12,8 +14,8 @@ describe("entries of a record sealed here", () => {
         const batch = new OpenBatch(1_048_576)
         for (const one of entries) batch.add({ entry: one }, 0)
         const { bytes } = batch.seal(header)
-        const decoded = entriesOfRecord(Uint8Array.from(bytes))
-        assert.deepStrictEqual(entriesOfRecord(bytes), decoded)
+        const decoded = entriesOfRecord({ position: 1, bytes })
+        assert.deepStrictEqual(entriesOfRecord(ownRecord(batch.content())), decoded)
         assert.deepStrictEqual(Result.getOrThrow(decoded), entries)
       })
     )
@@ -22,11 +24,12 @@ describe("entries of a record sealed here", () => {
   it("stay those of the record when the batch gathers the next ones", () => {
     const batch = new OpenBatch(1_048_576)
     batch.add({ entry: entry(1) }, 0)
-    const { bytes } = batch.seal(header)
+    batch.seal(header)
+    const content = batch.content()
     batch.reset()
     batch.add({ entry: entry(2) }, 0)
     assert.deepStrictEqual(
-      Result.getOrThrow(entriesOfRecord(bytes)).map(({ seq }) => seq),
+      Result.getOrThrow(entriesOfRecord(ownRecord(content))).map(({ seq }) => seq),
       [1]
     )
   })
@@ -36,6 +39,6 @@ describe("entries of a record sealed here", () => {
     batch.add({ entry: entry(1) }, 0)
     const copy = Uint8Array.from(batch.seal(header).bytes)
     copy[copy.length - 20]! ^= 1
-    assert.isTrue(Result.isFailure(entriesOfRecord(copy)))
+    assert.isTrue(Result.isFailure(entriesOfRecord({ position: 1, bytes: copy })))
   })
 })

@@ -14,7 +14,7 @@
  * Hot path, plain TypeScript (bench `remote`).
  */
 import { hash } from "node:crypto"
-import type { Append, AppendOutcome, LogPosition, LogRecord } from "../EventLog.ts"
+import type { Append, AppendOutcome, LogPosition, OwnRecord } from "../EventLog.ts"
 import type { Silence } from "./LogHealth.ts"
 import type { LogStreams } from "./LogStreams.ts"
 import { ambiguous, type BatchOutcome } from "./PublishAnswer.ts"
@@ -42,7 +42,7 @@ export interface AppendQueueOptions {
   readonly rooms: ReadonlyArray<StreamRoom>
   readonly silence: Silence
   readonly recordBytesMax: number
-  readonly committed: (shard: number, follows: LogPosition, record: LogRecord) => void
+  readonly committed: (shard: number, follows: LogPosition, record: OwnRecord) => void
   /** An append ended otherwise, and was not refused before it was tried: what is last in the shard is not known. */
   readonly unknown: (shard: number) => void
   readonly now?: () => number
@@ -66,6 +66,8 @@ interface Sent {
   readonly append: Append
   readonly lane: Lane
   readonly message: Message
+  /** See `OwnRecord`. */
+  readonly content: unknown
   readonly size: number
 }
 
@@ -181,7 +183,7 @@ export class AppendQueue {
     this.#underWay.add(append.shard)
     room.sent(size)
     const message = { subject, expectedLast: append.expectedLast, id: identityOf(append, bytes), bytes }
-    return { append, lane, message, size }
+    return { append, lane, message, content: append.content?.(), size }
   }
 
   #sendAlone(sent: Sent): void {
@@ -221,7 +223,7 @@ export class AppendQueue {
     }
   }
 
-  #settle({ append, lane, message, size }: Sent, outcome: AppendOutcome): void {
+  #settle({ append, content, lane, message, size }: Sent, outcome: AppendOutcome): void {
     this.#inFlightBytes -= size
     this.#underWay.delete(append.shard)
     this.#options.silence.ended(lane.stream, outcome._tag !== "Ambiguous")
@@ -229,7 +231,8 @@ export class AppendQueue {
     if (outcome._tag === "Ambiguous") this.#doubtful.set(append.shard, append.expectedLast)
     else if (outcome._tag !== "Refused") this.#doubtful.delete(append.shard)
     if (outcome._tag === "Committed") {
-      this.#options.committed(append.shard, append.expectedLast, { position: outcome.position, bytes: message.bytes })
+      const record = { position: outcome.position, size: message.bytes.length, content }
+      this.#options.committed(append.shard, append.expectedLast, record)
     } else this.#options.unknown(append.shard)
     append.settle(outcome)
     // The bound of bytes is that of all streams: another one's appends may have waited for this.

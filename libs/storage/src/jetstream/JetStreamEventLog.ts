@@ -83,6 +83,7 @@ const make = Effect.gen(function* () {
         try: () => reads.readAfter(shard, after, bytesMax),
         catch: (cause) => (cause instanceof LogDamaged ? cause : new LogUnavailable({ cause }))
       }),
+    own: (shard, after, bytesMax) => reads.own(shard, after, bytesMax),
     purge: (shard, upTo) =>
       ask(async () => {
         // What a consumer has done with must be known for good before the record of it goes.

@@ -6,7 +6,7 @@
  */
 import type { JetStreamManager } from "@nats-io/jetstream"
 import type { NatsConnection } from "@nats-io/transport-node"
-import { LogDamaged, type LogPosition, type LogRecord } from "../EventLog.ts"
+import { LogDamaged, type LogPosition, type LogRecord, type OwnRecord } from "../EventLog.ts"
 import type { DirectGet, StoredRecord } from "./DirectGet.ts"
 import type { StreamFront } from "./LogFront.ts"
 import type { LogStreams } from "./LogStreams.ts"
@@ -62,10 +62,15 @@ export class LogReads {
     return position < 1 ? undefined : this.#fromLeader(shard, { seq: position })
   }
 
-  /** This node appended a record. */
-  appended(shard: number, follows: LogPosition, record: LogRecord): void {
+  /** This node appended a record; one without content is the log's alone. */
+  appended(shard: number, follows: LogPosition, record: OwnRecord): void {
     this.knows(shard, record.position)
-    this.#own.appended(shard, follows, record)
+    if (record.content === undefined) this.#own.forget(shard)
+    else this.#own.appended(shard, follows, record)
+  }
+
+  own(shard: number, after: LogPosition, bytesMax: number): ReadonlyArray<OwnRecord> | undefined {
+    return this.#own.readAfter(shard, after, bytesMax)
   }
 
   /** What this node appended to the shard may not be the last there any more. */
@@ -112,10 +117,6 @@ export class LogReads {
   }
 
   async readAfter(shard: number, after: LogPosition, bytesMax: number): Promise<ReadonlyArray<LogRecord>> {
-    return this.#own.readAfter(shard, after, bytesMax) ?? this.#readLog(shard, after, bytesMax)
-  }
-
-  async #readLog(shard: number, after: LogPosition, bytesMax: number): Promise<ReadonlyArray<LogRecord>> {
     const subject = this.#streams.subjectOf(shard)
     const found = await this.#direct.records(this.#streams.nameOf(shard), {
       subject,

@@ -7,11 +7,11 @@
  *
  * Hot path, plain TypeScript (bench `remote`).
  */
-import type { LogPosition, LogRecord } from "../EventLog.ts"
+import type { LogPosition, OwnRecord } from "../EventLog.ts"
 
-/** Of all shards; beyond it the oldest of the shard that rests the longest go, and a consumer so far behind reads the log. */
+/** By their bytes in the log, which what they were made of takes about, of all shards; beyond it the oldest of the shard that rests the longest go, and a consumer so far behind reads the log. */
 export const ownBytesMax = 33_554_432
-/** A record takes at least so much. */
+/** A record takes at least so much besides. */
 const recordOverheadBytes = 128
 /** So long after the last append a shard's newest record counts as the log's newest. */
 export const freshMsMax = 1_000
@@ -19,7 +19,7 @@ export const freshMsMax = 1_000
 interface Chain {
   /** The place before the first record. */
   follows: LogPosition
-  records: Array<LogRecord>
+  records: Array<OwnRecord>
   /** When the newest was appended. */
   at: number
 }
@@ -41,7 +41,7 @@ export class OwnRecords {
   }
 
   /** Committed at `position`, the next one after `follows`. */
-  appended(shard: number, follows: LogPosition, record: LogRecord): void {
+  appended(shard: number, follows: LogPosition, record: OwnRecord): void {
     let chain = this.#chains.get(shard)
     // Somebody else appended in between.
     if (chain !== undefined && (chain.records.at(-1)?.position ?? chain.follows) !== follows) {
@@ -81,7 +81,7 @@ export class OwnRecords {
   }
 
   /** All that follows `after`, up to `bytesMax` bytes but at least one; undefined: the log has to be asked. */
-  readAfter(shard: number, after: LogPosition, bytesMax: number): ReadonlyArray<LogRecord> | undefined {
+  readAfter(shard: number, after: LogPosition, bytesMax: number): ReadonlyArray<OwnRecord> | undefined {
     const chain = this.#chains.get(shard)
     if (chain === undefined || after < chain.follows) return undefined
     const { records } = chain
@@ -89,11 +89,11 @@ export class OwnRecords {
     while (from > 0 && (records[from - 1]?.position ?? 0) > after) from--
     if (from === records.length && this.#now() - chain.at > freshMsMax) return undefined
     let size = 0
-    const found: Array<LogRecord> = []
+    const found: Array<OwnRecord> = []
     for (let at = from; at < records.length; at++) {
       const record = records[at]
-      if (record === undefined || (found.length > 0 && size + record.bytes.length > bytesMax)) break
-      size += record.bytes.length
+      if (record === undefined || (found.length > 0 && size + record.size > bytesMax)) break
+      size += record.size
       found.push(record)
     }
     return found
@@ -115,4 +115,4 @@ export class OwnRecords {
   }
 }
 
-const sizeOf = ({ bytes }: LogRecord): number => bytes.length + recordOverheadBytes
+const sizeOf = ({ size }: OwnRecord): number => size + recordOverheadBytes

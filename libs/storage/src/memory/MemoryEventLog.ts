@@ -209,6 +209,7 @@ const makeLog = (records: Records, faults: Faults, schedule: (work: () => void) 
     read: (shard, position) =>
       readRecords(shard, (visible) => visible.filter((record) => record.position === position)).pipe(first),
     readAfter: (shard, after, bytesMax) => readRecords(shard, (visible) => page(visible, after, bytesMax)),
+    own: () => undefined,
     purge: (shard, upTo) => reading(() => records.purge(shard, upTo)),
     spare: (shard, upTo) => reading(() => records.spare(shard, upTo)),
     known: (shard) => records.of(shard).at(-1)?.position ?? 0,

@@ -1,10 +1,10 @@
 /**
- * The records committed last, as this process wrote them: consumers follow right behind the commits, and reading back
+ * The records committed last, as what this process made them of: consumers follow right behind the commits, and reading back
  * from the file what was in memory a moment ago costs a row, a checksum and a message between threads for each. Bounded
  * in bytes over all shards. It answers only where it is sure to have everything: a shard whose append ended in doubt is
  * forgotten until its next commit, and what it does not have is read from the file. Hot path: `bench send` watches it.
  */
-import type { LogPosition, LogRecord } from "../EventLog.ts"
+import type { LogPosition, OwnRecord } from "../EventLog.ts"
 
 /** Records kept, in bytes; what a consumer that lags further behind asks for is read from the file. */
 export const recentBytesMax = 16_777_216
@@ -15,10 +15,10 @@ const recordOverheadBytes = 200
 interface Shard {
   from: LogPosition
   start: number
-  records: Array<LogRecord>
+  records: Array<OwnRecord>
 }
 
-const costOf = (record: LogRecord): number => record.bytes.length + recordOverheadBytes
+const costOf = ({ size }: OwnRecord): number => size + recordOverheadBytes
 
 export class RecentRecords {
   readonly #bytesMax: number
@@ -33,7 +33,8 @@ export class RecentRecords {
     return this.#bytes
   }
 
-  committed(shard: number, position: LogPosition, bytes: Uint8Array): void {
+  committed(shard: number, record: OwnRecord): void {
+    const { position } = record
     let held = this.#shards.get(shard)
     if (held === undefined || position !== lastOf(held) + 1) {
       this.forget(shard)
@@ -42,7 +43,6 @@ export class RecentRecords {
     // To the end of the map: the shards that are quiet longest give way first.
     this.#shards.delete(shard)
     this.#shards.set(shard, held)
-    const record = { position, bytes }
     held.records.push(record)
     this.#bytes += costOf(record)
     if (this.#bytes > this.#bytesMax) this.#shrink()
@@ -63,15 +63,15 @@ export class RecentRecords {
   }
 
   /** Undefined: ask the file. Otherwise as `EventLog.readAfter`. */
-  readAfter(shard: number, after: LogPosition, bytesMax: number): ReadonlyArray<LogRecord> | undefined {
+  readAfter(shard: number, after: LogPosition, bytesMax: number): ReadonlyArray<OwnRecord> | undefined {
     const held = this.#shards.get(shard)
     if (held === undefined || after + 1 < held.from) return undefined
-    const found: Array<LogRecord> = []
+    const found: Array<OwnRecord> = []
     let size = 0
     for (let at = held.start + after + 1 - held.from; at < held.records.length; at++) {
       const record = held.records[at]
-      if (record === undefined || (found.length > 0 && size + record.bytes.length > bytesMax)) break
-      size += record.bytes.length
+      if (record === undefined || (found.length > 0 && size + record.size > bytesMax)) break
+      size += record.size
       found.push(record)
     }
     return found

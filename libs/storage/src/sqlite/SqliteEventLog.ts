@@ -121,11 +121,8 @@ const serve = (client: LogWorkerClient, options: SqliteEventLogOptions): EventLo
         })
       ),
     read: (shard, position) => records({ _tag: "Read", shard, position }).pipe(Effect.map(first)),
-    readAfter: (shard, after, bytesMax) =>
-      Effect.suspend(() => {
-        const held = recent.readAfter(shard, after, bytesMax)
-        return held === undefined ? records({ _tag: "ReadAfter", shard, after, bytesMax }) : Effect.succeed(held)
-      }),
+    readAfter: (shard, after, bytesMax) => records({ _tag: "ReadAfter", shard, after, bytesMax }),
+    own: (shard, after, bytesMax) => recent.readAfter(shard, after, bytesMax),
     purge,
     // An index finds a shard's records.
     spare: purge,
@@ -157,17 +154,24 @@ const remembering = (
   knows: (shard: number, position: LogPosition) => void
 ): Append => {
   const { shard } = append
-  let bytes: Uint8Array | undefined
+  let size = 0
+  let content: unknown
   return {
     shard,
     expectedLast: append.expectedLast,
     reserved: append.reserved,
-    seal: () => (bytes = append.seal()),
+    seal: () => {
+      const bytes = append.seal()
+      size = bytes.length
+      content = append.content?.()
+      return bytes
+    },
     settle: (outcome) => {
       if (outcome._tag === "Ambiguous") recent.forget(shard)
       else if (outcome._tag === "Committed") {
         knows(shard, outcome.position)
-        if (bytes !== undefined) recent.committed(shard, outcome.position, bytes)
+        if (content === undefined) recent.forget(shard)
+        else recent.committed(shard, { position: outcome.position, size, content })
       }
       append.settle(outcome)
     }

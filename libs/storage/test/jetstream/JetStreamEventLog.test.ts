@@ -10,5 +10,6 @@ afterAll(() => removeStreams(prefix))
 
 eventLogContract("the JetStream log", (bounds) => logLayer({ prefix: `${prefix}-${logs++}`, ...bounds }), {
   persistent: true,
+  keepsOwn: true,
   recordBytesMax
 })

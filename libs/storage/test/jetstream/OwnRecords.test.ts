@@ -1,11 +1,11 @@
 /** What a node's consumers read from its memory is what the log has. */
 import { describe, expect, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import type { LogRecord } from "../../src/EventLog.ts"
+import type { OwnRecord } from "../../src/EventLog.ts"
 import { freshMsMax, ownBytesMax, OwnRecords } from "../../src/jetstream/OwnRecords.ts"
 
-const record = (position: number, bytes = 10): LogRecord => ({ position, bytes: new Uint8Array(bytes) })
-const positions = (found: ReadonlyArray<LogRecord> | undefined) => found?.map(({ position }) => position)
+const record = (position: number, size = 10): OwnRecord => ({ position, size, content: `${position}` })
+const positions = (found: ReadonlyArray<OwnRecord> | undefined) => found?.map(({ position }) => position)
 
 describe("a node's own records", () => {
   it("are what follows a place, if nothing before them is unknown", () => {
@@ -93,7 +93,7 @@ describe("a node's own records", () => {
         fc.integer({ min: 1, max: 200 }),
         (steps, after, most) => {
           const own = new OwnRecords()
-          const log = new Map<number, Array<LogRecord>>()
+          const log = new Map<number, Array<OwnRecord>>()
           let position = 0
           for (const next of steps) {
             const there = log.get(next.shard) ?? []

@@ -12,5 +12,5 @@ eventLogContract(
       ...bounds,
       reserveBytes: reserveBytesForTests
     }),
-  { persistent: true, recordBytesMax }
+  { persistent: true, keepsOwn: true, recordBytesMax }
 )
