@@ -122,7 +122,7 @@ export class NatsSignals {
   #take(hint: Hint): void {
     switch (hint._tag) {
       case "Committed":
-        for (const shard of hint.shards) this.#local.committed(shard)
+        for (const shard of hint.shards) this.#local.committedElsewhere(shard)
         return
       case "Stored": {
         const { parked, position, shard } = hint

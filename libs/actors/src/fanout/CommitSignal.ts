@@ -12,7 +12,9 @@ export class CommitSignal extends Context.Service<
   CommitSignal,
   {
     committed(shard: number): void
-    onCommitted(listener: (shard: number) => void): () => void
+    /** Another process has committed: of use to those only who work on shards that they do not own. */
+    committedElsewhere(shard: number): void
+    onCommitted(listener: (shard: number) => void, where: "here" | "anywhere"): () => void
     /** The persister's durable position in a shard moved; of these entities it has parked something (†26). */
     stored(shard: number, position: LogPosition, parked: ReadonlyArray<ParkedEntity>): void
     onStored(listener: (shard: number, position: LogPosition, parked: ReadonlyArray<ParkedEntity>) => void): () => void
@@ -30,6 +32,7 @@ export class CommitSignal extends Context.Service<
 /** Tells the listeners of this process, at once. */
 export const makeCommitSignal = (): CommitSignal["Service"] => {
   const committed = new Set<(shard: number) => void>()
+  const committedElsewhere = new Set<(shard: number) => void>()
   const stored = new Set<(shard: number, position: LogPosition, parked: ReadonlyArray<ParkedEntity>) => void>()
   const released = new Set<(entity: Released) => void>()
   const damaged = new Set<(shard: number, what: string) => void>()
@@ -37,9 +40,16 @@ export const makeCommitSignal = (): CommitSignal["Service"] => {
     committed: (shard) => {
       for (const listener of committed) listener(shard)
     },
-    onCommitted: (listener) => {
+    committedElsewhere: (shard) => {
+      for (const listener of committedElsewhere) listener(shard)
+    },
+    onCommitted: (listener, where) => {
       committed.add(listener)
-      return () => void committed.delete(listener)
+      if (where === "anywhere") committedElsewhere.add(listener)
+      return () => {
+        committed.delete(listener)
+        committedElsewhere.delete(listener)
+      }
     },
     stored: (shard, position, parked) => {
       for (const listener of stored) listener(shard, position, parked)

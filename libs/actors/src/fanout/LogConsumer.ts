@@ -109,14 +109,17 @@ export const runConsumer = <E>(options: ConsumerOptions<E>) =>
     const turns = new Turns(options.gather ?? gatherDefault)
     yield* Effect.acquireRelease(
       Effect.sync(() =>
-        signal.onCommitted((shard) => {
-          look(shard)
-          if (remote) again.add(shard)
-          const now = performance.now()
-          committedAt.set(shard, now)
-          if (!waiting.has(shard)) waiting.set(shard, now)
-          wake()
-        })
+        signal.onCommitted(
+          (shard) => {
+            look(shard)
+            if (remote) again.add(shard)
+            const now = performance.now()
+            committedAt.set(shard, now)
+            if (!waiting.has(shard)) waiting.set(shard, now)
+            wake()
+          },
+          remote ? "anywhere" : "here"
+        )
       ),
       (unsubscribe) => Effect.sync(unsubscribe)
     )

@@ -7,7 +7,7 @@ import { lossy, natsConnection, newPrefix, type TestProcess, testProcess, until 
 /** What a process hears, in order. */
 const hearing = (process: TestProcess) => {
   const heard: Array<unknown> = []
-  process.signals.onCommitted((shard) => heard.push(["committed", shard]))
+  process.signals.onCommitted((shard) => heard.push(["committed", shard]), "anywhere")
   process.signals.onStored((shard, position, parked) => heard.push(["stored", shard, position, parked]))
   process.signals.onReleased((entity) => heard.push(["released", entity]))
   process.signals.onDamaged((shard, what) => heard.push(["damaged", shard, what]))
@@ -23,6 +23,8 @@ describe("hints over NATS", () => {
       const one = yield* testProcess(prefix)
       const two = yield* testProcess(prefix, { server: 1 })
       const [here, there] = [hearing(one), hearing(two)]
+      const own: Array<number> = []
+      for (const { signals } of [one, two]) signals.onCommitted((shard) => own.push(shard), "here")
       const released = { shard: 2, topic: "channel", id: "group:Ж", seq: 9 } as const
       one.signals.committed(1)
       one.signals.stored(2, 40, [parked])
@@ -38,6 +40,8 @@ describe("hints over NATS", () => {
       yield* until("the other one has heard", () => there.length >= 4)
       assert.deepStrictEqual(there, all)
       assert.deepStrictEqual(here, all)
+      // Who works on what he owns need not know what others commit.
+      assert.deepStrictEqual(own, [1])
     }).pipe(Effect.scoped)
   )
 
