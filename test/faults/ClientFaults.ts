@@ -13,6 +13,7 @@ const stalledUsers = 50
 const bigTexts = 400
 const bigText = "y".repeat(8_000)
 const closedMsMax = 60_000
+const sayTriesMax = 100
 const crowdCount = 10_000
 const crowdMsMax = 180_000
 const batch = 50
@@ -72,8 +73,7 @@ const stallClients = async (scene: Scene): Promise<void> => {
     for (const { socket } of still) socket.pause()
     let most = before
     for (let sent = 0; sent < bigTexts; sent++) {
-      const answer = await loud.request("send", { channel, cid: newClientId(), text: bigText })
-      if (answer["error"] !== undefined && answer["error"].retryable !== true) throw new Error(JSON.stringify(answer))
+      await said(loud, { channel, cid: newClientId(), text: bigText })
       if (sent % batch === 0) most = Math.max(most, peak(scene))
     }
     // What they did not read is behind the close, which they find now.
@@ -87,6 +87,16 @@ const stallClients = async (scene: Scene): Promise<void> => {
     scene.mark()
   } finally {
     for (const { socket } of [...still, loud]) socket.terminate()
+  }
+}
+
+/** Sent until it is acknowledged, so that all of it is said. */
+const said = async (client: RawClient, send: object): Promise<void> => {
+  for (let tries = 0; ; tries++) {
+    const { error } = await client.request("send", send)
+    if (error === undefined) return
+    if (error.retryable !== true || tries >= sayTriesMax) throw new Error(JSON.stringify(error))
+    await delay(error.retry_after_ms ?? 100)
   }
 }
 

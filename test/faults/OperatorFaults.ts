@@ -1,7 +1,7 @@
 /** What an operator does to a cluster under load: empties a node, spreads shards anew, brings a new release. */
 import { movePath, releasePath, type Status } from "@parley/node/cli/cluster/ClusterApi"
 import { between, someNode, type Fault, type Scene } from "./FaultRun.ts"
-import { Operator, runnerOf } from "./Operator.ts"
+import { Operator, runnerOf, type Said } from "./Operator.ts"
 
 const nextRelease = (fault: string): Readonly<Record<string, string>> => ({
   PARLEY_TEST_FAULT: fault,
@@ -16,6 +16,7 @@ const lopsided = 1.3
 const gatherMsMax = 180_000
 /** For shards to be where they are to be, and for averages of what was moved. */
 const gatheredMsMax = 30_000
+const rebalanceTriesMax = 3
 
 /**
  * The busiest shards of the cluster at one of its nodes, pinned there. Loads are averages, and the load has just begun: what
@@ -100,11 +101,17 @@ export const operatorFaults: ReadonlyArray<Fault> = [
     pauseMsMax: 5_000,
     happen: async (scene) => {
       const operator = new Operator(scene.cluster, 0)
-      await gather(scene, operator)
-      await operator.until("a hot shard", 60_000, (status) => status.shards.some(({ hot }) => hot))
-      const said = await operator.parley("rebalance", "--moves", "6")
-      scene.note(said.out.trim().replaceAll("\n", ", "))
-      const moved = [...said.out.matchAll(/^shard (\d+): \S+ → (\S+)$/gm)]
+      let said: Said
+      let moved: ReadonlyArray<RegExpExecArray>
+      let tries = 0
+      do {
+        await gather(scene, operator)
+        await operator.until("a hot shard", 60_000, (status) => status.shards.some(({ hot }) => hot))
+        said = await operator.parley("rebalance", "--moves", "6")
+        scene.note(said.out.trim().replaceAll("\n", ", "))
+        moved = [...said.out.matchAll(/^shard (\d+): \S+ → (\S+)$/gm)]
+        // It looks for some seconds, and what was busy on average may have rested in these.
+      } while (said.code === 0 && moved.length === 0 && ++tries < rebalanceTriesMax)
       if (said.code !== 0 || moved.length === 0) throw new Error(`nothing was moved: ${said.out}${said.error}`)
       // By what each runner had to do while it looked: that is not always what was the most before.
       const loads = [...said.out.matchAll(/ load ([\d.]+) → ([\d.]+)$/gm)]

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises"
 import { Redis } from "ioredis"
 import { newClientId } from "../wire/ClientIds.ts"
+import type { Device } from "../wire/Device.ts"
 import type { Fault, Scene } from "./FaultRun.ts"
 import { buildFlags } from "./Builds.ts"
 import { parked, retryParked, untilParked } from "./ClusterCalls.ts"
@@ -10,6 +11,7 @@ const longAbsenceMs = 600_000
 const slowMs = 20_000
 const poisonText = "poison-pill"
 const parkedMsMax = 30_000
+const shownMsMax = 10_000
 
 /** Runs for `runMs`, stands still for `stillMs`, and so on: slow, and in jerks. */
 const inJerks = async (scene: Scene, name: string, stillMs: number, runMs: number, ms: number): Promise<void> => {
@@ -22,6 +24,22 @@ const inJerks = async (scene: Scene, name: string, stillMs: number, runMs: numbe
   }
   scene.mark()
   await scene.workload.untilAcked(40, 30_000)
+}
+
+/** Whether a text is in the channel's history: on whatever page, and though an owner may have to be asked again. */
+const isShown = async (device: Device, channel: string, text: string): Promise<boolean> => {
+  let before: number | undefined = undefined
+  for (const end = performance.now() + shownMsMax; performance.now() < end;) {
+    const page = await device.history(channel, { limit: 200, ...(before === undefined ? {} : { before }) })
+    if (page._tag !== "Ok") {
+      await delay(100)
+      continue
+    }
+    if (JSON.stringify(page.ok.events).includes(text)) return true
+    if (!page.ok.before) return false
+    before = page.ok.from + 1
+  }
+  return false
 }
 
 const restartAll = async ({ cluster }: Scene, nodeFlags: ReadonlyArray<string>): Promise<void> => {
@@ -99,13 +117,13 @@ export const storeFaults: ReadonlyArray<Fault> = [
       const { cluster, workload } = scene
       await restartAll(scene, buildFlags("poison"))
       const [device] = workload.devices
+      if (device === undefined) throw new Error("nobody is there")
       const channel = workload.channels[0] ?? ""
       const mutation = { op: "send", channel, cid: newClientId(), text: poisonText } as const
-      while ((await device?.attempt(mutation)) === "again");
+      while ((await device.attempt(mutation)) === "again");
       if (!(await untilParked(cluster, (events) => events.length > 0, parkedMsMax))) scene.broken("nothing was parked")
       await workload.untilAcked(60, 30_000)
-      const shown = await device?.history(channel, { limit: 200 })
-      if (!JSON.stringify(shown).includes(poisonText)) scene.broken("the parked message can't be read")
+      if (!(await isShown(device, channel, poisonText))) scene.broken("the parked message can't be read")
       await restartAll(scene, [])
       const events = await parked(cluster)
       scene.note(`${events.length} events parked`)

@@ -33,8 +33,8 @@ export const deliveryMutants: ReadonlyArray<Mutant> = [
     name: "delivers-over-holes",
     rule: "†9",
     file: `${fanout}/TopicSequence.ts`,
-    find: '    if (item.from > this.#delivered) {\n      this.#keep(item)\n      return "repair"\n    }',
-    put: "",
+    find: "    if (this.#delivered >= 0 && item.from <= this.#delivered) {",
+    put: "    if (this.#delivered >= 0 && (item.from <= this.#delivered || this.#held === null)) {",
     seedsMax: 160
   },
   {
