@@ -87,12 +87,18 @@ export const builds = [
   },
   {
     name: "interest-forgotten",
-    about: "an edge does not notice that a shard has a new owner, which knows nothing of its interest",
+    about:
+      "an edge does not notice that a shard has a new owner, which knows nothing of its interest: by its heartbeats or by its announcement",
     patches: [
       {
         file: "apps/node/src/edge/Interest.ts",
         find: "      if (interest === undefined || epoch < interest.epoch) continue\n",
         put: "      if (interest === undefined) continue\n      interest.epoch = epoch\n      interest.listedAt = performance.now()\n      if (epoch > 0) continue\n"
+      },
+      {
+        file: "apps/node/src/edge/Interest.ts",
+        find: "    if (interest !== undefined && interest.epoch > 0 && epoch > interest.epoch) this.#moved(interest, epoch)\n",
+        put: "    void [interest, epoch]\n"
       }
     ]
   },
